@@ -1,0 +1,2 @@
+//! Virtio devices as pure state machines.
+#![forbid(unsafe_code)]

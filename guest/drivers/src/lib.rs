@@ -1,0 +1,3 @@
+//! The guest's virtio drivers.
+#![no_std]
+#![forbid(unsafe_code)]

@@ -1,0 +1,2 @@
+//! The guest kernel's unsafe: CPU, memory, ports.
+#![no_std]

@@ -1,0 +1,2 @@
+//! Which microVM runs which call.
+#![forbid(unsafe_code)]

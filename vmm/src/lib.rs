@@ -1,0 +1,1 @@
+//! Carries boot plans and device effects out on KVM.
