@@ -1,2 +1,25 @@
-//! Images in, a boot plan out: memory writes and the first CPU state.
+//! Images in, a boot plan out: what to write into guest memory, and the vCPU's first state.
+//!
+//! Pure: the plan is a value. The VMM carries it out; a test reads it.
+//!
+//! ```text
+//!   KernelHeader ─┐
+//!   Machine      ─┼─▶ plan() ─▶ BootPlan { writes: [(gpa, bytes)], cpu: CpuState, devices }
+//!   Command      ─┘
+//! ```
 #![forbid(unsafe_code)]
+
+mod command;
+mod cpu_state;
+mod kernel;
+mod page_tables;
+mod plan;
+mod queues;
+mod stubs;
+mod vcpu_page;
+
+pub use command::{Command, CommandError};
+pub use cpu_state::{CpuState, Segment, Table};
+pub use kernel::{KernelError, check_elf, check_header};
+pub use plan::{BootError, BootPlan, Machine, Write, plan};
+pub use queues::{DeviceRequest, QueueError};

@@ -1,3 +1,10 @@
-//! The unikernel: Linux's system calls at CPL 3.
+//! The unikernel: Linux's system calls at CPL 3, for the one program it runs.
 #![no_std]
-#![forbid(unsafe_code)]
+#![deny(unsafe_code)]
+
+extern crate alloc;
+#[cfg(test)]
+extern crate std;
+
+pub mod errno;
+pub mod fs;

@@ -1,0 +1,199 @@
+//! Messages between the process that starts a VM and the VM's own process (`mayfly vmm`).
+//!
+//! ```text
+//!  starter                                    mayfly vmm
+//!     │  Start(VmSpec) + descriptors  ──────────▶ │
+//!     │                                           │ … the guest runs …
+//!     │ ◀────────────── Ended { outcome, report } │ exits
+//! ```
+//!
+//! A message is a frame on a Unix stream socket: its length (u32, little-endian), then the value in
+//! postcard's encoding. Descriptors travel beside the frame's first byte (SCM_RIGHTS), in the order
+//! that the message names them.
+
+use alloc::{string::String, vec::Vec};
+
+use serde::{Deserialize, Serialize};
+
+/// Most bytes in one frame: a whole command line and environment, with room to spare.
+pub const FRAME_MAX: usize = 1 << 20;
+/// Most descriptors that travel with one frame (Linux's SCM_MAX_FD is 253).
+pub const DESCRIPTORS_MAX: usize = 64;
+
+/// What a VM is. Descriptor fields are indices into the descriptors that travel with the message.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct VmSpec {
+    /// RAM, MiB.
+    pub memory_mib: u64,
+    /// The kernel: `None` is the embedded one, else an ELF file.
+    pub kernel: Option<u8>,
+    /// The root image.
+    pub root: Disk,
+    /// Program and arguments; the first names the file to run in the image.
+    pub argv: Vec<Vec<u8>>,
+    /// Environment, each `NAME=value`.
+    pub env: Vec<Vec<u8>>,
+    /// Absolute working directory in the image.
+    pub cwd: Vec<u8>,
+    /// Most bytes of files in /tmp.
+    pub tmp_bytes_max: u64,
+    /// Host descriptors that the guest may connect to: (vsock port, descriptor, what may be done).
+    pub streams: Vec<Stream>,
+    /// Bit n: standard stream n is a terminal.
+    pub terminals: u32,
+    /// What KVM_GET_SUPPORTED_CPUID said, where the starter has asked already.
+    pub cpuid: Vec<CpuidEntry>,
+}
+
+/// One host descriptor that a guest may connect to.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+pub struct Stream {
+    /// The vsock port on the host's side.
+    pub port: u32,
+    /// Index of the descriptor.
+    pub descriptor: u8,
+    /// Which way bytes flow.
+    pub direction: Direction,
+}
+
+/// Which way bytes flow between a guest and a host descriptor.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Direction {
+    /// The guest reads what the descriptor gives.
+    ToGuest,
+    /// The descriptor takes what the guest writes.
+    FromGuest,
+    /// Both.
+    Both,
+}
+
+/// A block device's content: segments in ascending order without gaps.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Disk {
+    /// The pieces that make up the disk.
+    pub segments: Vec<Segment>,
+    /// Whether the guest may write; then there is one segment, of a file.
+    pub writable: bool,
+}
+
+/// A piece of a disk.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Segment {
+    /// Bytes.
+    pub len: u64,
+    /// Where they come from.
+    pub source: Source,
+}
+
+/// Where a disk's bytes come from.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub enum Source {
+    /// These bytes.
+    Bytes(Vec<u8>),
+    /// A file, from `offset`.
+    File {
+        /// Index of the descriptor.
+        descriptor: u8,
+        /// Offset in the file, bytes.
+        offset: u64,
+    },
+    /// Zeros.
+    Zero,
+}
+
+/// One entry of KVM_GET_SUPPORTED_CPUID (`struct kvm_cpuid_entry2`).
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
+#[allow(missing_docs)] // the processor manuals' own names
+pub struct CpuidEntry {
+    pub function: u32,
+    pub index: u32,
+    pub flags: u32,
+    pub eax: u32,
+    pub ebx: u32,
+    pub ecx: u32,
+    pub edx: u32,
+}
+
+/// From the starter to the VM's process.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub enum ToVmm {
+    /// Build this VM and run it.
+    Start(VmSpec),
+}
+
+/// From the VM's process to the starter.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub enum FromVmm {
+    /// The VM is gone.
+    Ended {
+        /// How.
+        outcome: Outcome,
+        /// When, and how many exits.
+        report: Report,
+    },
+}
+
+/// How a VM ended.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Outcome {
+    /// The program exited with this status.
+    Exited(u8),
+    /// This signal killed the program; the message says where.
+    Signaled(u8, String),
+    /// Mayfly or the guest's kernel failed; the message is one line.
+    Failed(String),
+}
+
+/// Moments of a VM's life as CLOCK_MONOTONIC of the host, ns (0: it did not come to that), and counts.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Report {
+    /// The VM's process reached main.
+    pub process_started: u64,
+    /// VM and vCPU exist.
+    pub kvm_ready: u64,
+    /// The first KVM_RUN.
+    pub guest_entered: u64,
+    /// The guest kernel is set up.
+    pub kernel_ready: u64,
+    /// The program's first instruction.
+    pub user_entered: u64,
+    /// The guest said that it is done.
+    pub exited: u64,
+    /// Exits to the VMM, by cause.
+    pub exits: Exits,
+    /// What the guest counted.
+    pub guest: GuestCounters,
+}
+
+/// Exits to the VMM, by cause.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Exits {
+    /// "Serve every queue."
+    pub kick: u64,
+    /// "Serve every queue, then sleep."
+    pub wait: u64,
+    /// A device register was read or written.
+    pub mmio: u64,
+    /// Something outside wanted the VMM's attention.
+    pub interrupted: u64,
+    /// Anything else, the end among them.
+    pub other: u64,
+}
+
+impl Exits {
+    /// All of them.
+    pub fn total(&self) -> u64 {
+        self.kick + self.wait + self.mmio + self.interrupted + self.other
+    }
+}
+
+/// The guest's own counts (see [`crate::channel::Counters`]).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[allow(missing_docs)]
+pub struct GuestCounters {
+    pub system_calls: u64,
+    pub unknown_calls: u64,
+    pub page_faults: u64,
+    pub frames: u64,
+    pub block_requests: u64,
+}

@@ -1,0 +1,369 @@
+//! Frames of guest-physical memory: who holds them, and how their bytes are reached.
+//!
+//! ```text
+//!   frame number        0        first                   bump             end
+//!                       │ kernel │ handed out at least    │ never touched: │
+//!                       │        │ once (maybe free now)  │ the host's zero│
+//!   counts[frame]       –        n > 0 held · free: next   0
+//! ```
+//!
+//! A fresh frame (at or above `bump`) is known to be zero and is not touched when it is handed out:
+//! touching a page for the first time is the main cost of a boot. Freed frames form a list through
+//! `counts`, so freeing touches nothing either. One vCPU runs the kernel and the kernel does not
+//! preempt itself, hence no locks.
+
+use core::ptr;
+
+use mayfly_abi::layout::{MMIO_HOLE, MMIO_HOLE_END, PAGE_SIZE};
+
+/// Bytes in a frame.
+pub const FRAME_SIZE: usize = PAGE_SIZE as usize;
+
+/// Marks the end of the free list.
+const NONE: u32 = u32::MAX;
+/// Set in `counts` of a free frame; the other bits are the next free frame.
+const FREE: u32 = 1 << 31;
+const HOLE_START: u32 = (MMIO_HOLE / PAGE_SIZE) as u32;
+const HOLE_END: u32 = (MMIO_HOLE_END / PAGE_SIZE) as u32;
+
+struct Frames {
+    /// Kernel pointer to guest-physical address 0.
+    base: *mut u8,
+    /// One reference count for each frame below `end`.
+    counts: *mut u32,
+    bump: u32,
+    end: u32,
+    /// Head of the list of freed frames.
+    freed: u32,
+    freed_count: u32,
+    total: u32,
+}
+
+/// How much of the guest's memory is in use, in frames.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Usage {
+    /// Frames that the kernel manages.
+    pub total: u32,
+    /// Frames that nobody holds.
+    pub free: u32,
+}
+
+/// A counted hold on one frame. Cloning shares the frame; dropping the last hold frees it.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Frame(u32);
+
+impl Frame {
+    /// A frame full of zeros, or `None` when memory is exhausted.
+    pub fn zeroed() -> Option<Frame> {
+        with(|frames| {
+            let (number, fresh) = frames.take()?;
+            if !fresh {
+                // SAFETY: `take` just made this frame ours alone, and it lies inside RAM.
+                unsafe { ptr::write_bytes(frames.pointer(number), 0, FRAME_SIZE) };
+            }
+            Some(Frame(number))
+        })
+    }
+
+    /// A frame whose bytes are unspecified (but initialised): for a caller that fills all of it.
+    pub fn scratch() -> Option<Frame> {
+        with(|frames| frames.take().map(|(number, _)| Frame(number)))
+    }
+
+    /// The frame's guest-physical address.
+    pub fn gpa(&self) -> u64 {
+        u64::from(self.0) * PAGE_SIZE
+    }
+
+    /// Whether this is the only hold on the frame.
+    pub fn is_unique(&self) -> bool {
+        // SAFETY: a held frame's number indexes `counts`.
+        with(|frames| unsafe { *frames.counts.add(self.0 as usize) == 1 })
+    }
+
+    /// Copies bytes out of the frame, starting at `offset`.
+    ///
+    /// # Panics
+    /// Where the range leaves the frame.
+    pub fn read(&self, offset: usize, to: &mut [u8]) {
+        assert!(offset <= FRAME_SIZE && to.len() <= FRAME_SIZE - offset);
+        // SAFETY: the range lies inside a frame we hold; `to` is a Rust reference, and no Rust
+        // reference to a frame's bytes is ever mutable, so the two do not overlap.
+        unsafe { ptr::copy(self.pointer().add(offset), to.as_mut_ptr(), to.len()) };
+    }
+
+    /// Copies bytes into the frame, starting at `offset`.
+    ///
+    /// # Panics
+    /// Where the range leaves the frame.
+    pub fn write(&self, offset: usize, from: &[u8]) {
+        assert!(offset <= FRAME_SIZE && from.len() <= FRAME_SIZE - offset);
+        // SAFETY: as in `read`; `copy` allows for overlap.
+        unsafe { ptr::copy(from.as_ptr(), self.pointer().add(offset), from.len()) };
+    }
+
+    /// Zeroes part of the frame.
+    ///
+    /// # Panics
+    /// Where the range leaves the frame.
+    pub fn zero(&self, offset: usize, len: usize) {
+        assert!(offset <= FRAME_SIZE && len <= FRAME_SIZE - offset);
+        // SAFETY: the range lies inside a frame we hold.
+        unsafe { ptr::write_bytes(self.pointer().add(offset), 0, len) };
+    }
+
+    /// Copies all of `other` into this frame.
+    pub fn copy_from(&self, other: &Frame) {
+        // SAFETY: both are whole frames that are held; `copy` allows for them being the same.
+        unsafe { ptr::copy(other.pointer(), self.pointer(), FRAME_SIZE) };
+    }
+
+    /// The frame's bytes. For frames that nothing writes while they are looked at: cached blocks of the
+    /// read-only file system.
+    pub fn bytes(&self) -> &[u8; FRAME_SIZE] {
+        // SAFETY: a held frame is FRAME_SIZE initialised bytes; the caller keeps to the rule above,
+        // and programs do not run while the kernel does.
+        unsafe { &*self.pointer().cast() }
+    }
+
+    /// Gives up the hold without freeing: a page-table entry now stands for it.
+    pub fn into_gpa(self) -> u64 {
+        let gpa = self.gpa();
+        core::mem::forget(self);
+        gpa
+    }
+
+    /// Takes back the hold that [`Frame::into_gpa`] left with `gpa`.
+    ///
+    /// # Safety
+    /// `gpa` came from `into_gpa`, and this hold is taken back once.
+    pub unsafe fn from_gpa(gpa: u64) -> Frame {
+        Frame((gpa / PAGE_SIZE) as u32)
+    }
+
+    fn pointer(&self) -> *mut u8 {
+        with(|frames| frames.pointer(self.0))
+    }
+}
+
+impl Clone for Frame {
+    fn clone(&self) -> Frame {
+        // SAFETY: a held frame's number indexes `counts`. The count cannot reach the FREE bit: 2^31
+        // holds of at least eight bytes each are more than the largest guest's memory.
+        with(|frames| unsafe { *frames.counts.add(self.0 as usize) += 1 });
+        Frame(self.0)
+    }
+}
+
+impl Drop for Frame {
+    fn drop(&mut self) {
+        with(|frames| frames.release(self.0));
+    }
+}
+
+/// A run of fresh frames, contiguous and zero, that is never freed: for queues, buffers and the heap.
+/// Returns its guest-physical address.
+pub fn reserve(count: u32) -> Option<u64> {
+    with(|frames| {
+        let mut first = frames.bump;
+        if first < HOLE_START && first.checked_add(count)? > HOLE_START {
+            first = HOLE_END;
+        }
+        let end = first.checked_add(count)?;
+        if end > frames.end {
+            return None;
+        }
+        frames.total -= end - frames.bump - if first == HOLE_END { HOLE_END - HOLE_START } else { 0 };
+        frames.bump = end;
+        Some(u64::from(first) * PAGE_SIZE)
+    })
+}
+
+/// How much memory is in use.
+pub fn usage() -> Usage {
+    with(|frames| Usage { total: frames.total, free: frames.fresh() + frames.freed_count })
+}
+
+/// A kernel pointer to a guest-physical address.
+pub fn pointer(gpa: u64) -> *mut u8 {
+    with(|frames| frames.base.wrapping_add(gpa as usize))
+}
+
+impl Frames {
+    fn pointer(&self, number: u32) -> *mut u8 {
+        debug_assert!(number < self.end);
+        self.base.wrapping_add(number as usize * FRAME_SIZE)
+    }
+
+    /// Frames that were never handed out.
+    fn fresh(&self) -> u32 {
+        let hole = if self.bump <= HOLE_START && self.end > HOLE_END { HOLE_END - HOLE_START } else { 0 };
+        self.end - self.bump - hole
+    }
+
+    /// A free frame with a count of one, and whether it is fresh (zero).
+    fn take(&mut self) -> Option<(u32, bool)> {
+        let (number, fresh) = if self.freed != NONE {
+            let number = self.freed;
+            // SAFETY: frames on the list are below `end`.
+            let next = unsafe { *self.counts.add(number as usize) } & !FREE;
+            self.freed = if next == NONE & !FREE { NONE } else { next };
+            self.freed_count -= 1;
+            (number, false)
+        } else {
+            if self.bump == HOLE_START {
+                self.bump = HOLE_END.min(self.end.max(HOLE_START));
+            }
+            if self.bump >= self.end {
+                return None;
+            }
+            self.bump += 1;
+            (self.bump - 1, true)
+        };
+        // SAFETY: `number` is below `end`.
+        unsafe { *self.counts.add(number as usize) = 1 };
+        Some((number, fresh))
+    }
+
+    fn release(&mut self, number: u32) {
+        // SAFETY: a held frame's number indexes `counts`.
+        let count = unsafe { &mut *self.counts.add(number as usize) };
+        debug_assert!(*count > 0 && *count & FREE == 0, "frame {number:#x} was freed twice");
+        *count -= 1;
+        if *count == 0 {
+            *count = FREE | (self.freed & !FREE);
+            self.freed = number;
+            self.freed_count += 1;
+        }
+    }
+}
+
+#[cfg(not(any(feature = "hosted", test)))]
+mod place {
+    //! The one table of frames of a running guest.
+
+    use super::Frames;
+    use crate::cell::KernelCell;
+
+    static FRAMES: KernelCell<Option<Frames>> = KernelCell::new(None);
+
+    /// Takes charge of the frames in `first..end` (frame numbers, the hole excepted).
+    ///
+    /// # Safety
+    /// Called once; `base` maps all guest-physical memory, those frames are RAM, zero and unused, and
+    /// nobody else will use them.
+    pub unsafe fn init(base: *mut u8, first: u32, end: u32) {
+        let table_frames = (end as usize * 4).div_ceil(super::FRAME_SIZE) as u32;
+        let mut frames = Frames {
+            base,
+            counts: base.wrapping_add(first as usize * super::FRAME_SIZE).cast(),
+            bump: first + table_frames,
+            end,
+            freed: super::NONE,
+            freed_count: 0,
+            total: 0,
+        };
+        frames.total = frames.fresh();
+        FRAMES.with(|slot| *slot = Some(frames));
+    }
+
+    pub(super) fn with<R>(work: impl FnOnce(&mut Frames) -> R) -> R {
+        FRAMES.with(|slot| match slot {
+            Some(frames) => work(frames),
+            None => panic!("frames are used before phys::init"),
+        })
+    }
+}
+
+#[cfg(any(feature = "hosted", test))]
+mod place {
+    //! An arena for each thread of a test.
+
+    use super::Frames;
+    use std::cell::RefCell;
+    use std::vec::Vec;
+
+    /// Frames in a test's arena: 64 MiB.
+    const ARENA_FRAMES: u32 = 16_384;
+
+    struct Arena {
+        frames: Frames,
+        _counts: Vec<u32>,
+    }
+
+    impl Arena {
+        fn new() -> Arena {
+            let layout = std::alloc::Layout::from_size_align(
+                ARENA_FRAMES as usize * super::FRAME_SIZE,
+                super::FRAME_SIZE,
+            )
+            .expect("a valid layout");
+            // SAFETY: the layout's size is not zero.
+            let base = unsafe { std::alloc::alloc_zeroed(layout) };
+            assert!(!base.is_null());
+            let mut counts = std::vec![0; ARENA_FRAMES as usize];
+            let total = ARENA_FRAMES - 1;
+            let frames = Frames {
+                base,
+                counts: counts.as_mut_ptr(),
+                bump: 1,
+                end: ARENA_FRAMES,
+                freed: super::NONE,
+                freed_count: 0,
+                total,
+            };
+            Arena { frames, _counts: counts }
+        }
+    }
+
+    std::thread_local! {
+        static ARENA: RefCell<Arena> = RefCell::new(Arena::new());
+    }
+
+    pub(super) fn with<R>(work: impl FnOnce(&mut Frames) -> R) -> R {
+        ARENA.with(|arena| work(&mut arena.borrow_mut().frames))
+    }
+}
+
+#[cfg(not(any(feature = "hosted", test)))]
+pub use place::init;
+use place::with;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_recycled_frame_is_zero_again() {
+        let frame = Frame::zeroed().unwrap();
+        frame.write(10, b"secret");
+        let gpa = frame.gpa();
+        drop(frame);
+        let again = Frame::zeroed().unwrap();
+        assert_eq!(again.gpa(), gpa, "the freed frame is handed out first");
+        assert_eq!(again.bytes(), &[0; FRAME_SIZE]);
+    }
+
+    #[test]
+    fn a_frame_lives_as_long_as_its_last_hold() {
+        let before = usage();
+        let one = Frame::zeroed().unwrap();
+        let two = one.clone();
+        assert!(!one.is_unique());
+        drop(one);
+        assert!(two.is_unique());
+        assert_eq!(usage().free, before.free - 1);
+        drop(two);
+        assert_eq!(usage(), before);
+    }
+
+    #[test]
+    fn exhaustion_is_none_and_recovers() {
+        let held: std::vec::Vec<Frame> = core::iter::from_fn(Frame::scratch).collect();
+        assert_eq!(usage().free, 0);
+        assert!(reserve(1).is_none());
+        drop(held);
+        assert_eq!(usage().free, usage().total);
+        assert!(Frame::zeroed().is_some());
+    }
+}
