@@ -1,0 +1,108 @@
+//! Builds the programs that guests run in tests.
+//!
+//! ```text
+//!   tests/fixtures/NAME.c          musl-gcc -static ─────┐
+//!   tests/fixtures/NAME.glibc.c    gcc -static ──────────┤    target/fixtures/NAME,
+//!   tests/fixtures/DIR/Cargo.toml  static Rust with std ─┼──▶                 NAME.glibc,
+//!   Debian's busybox               copied ───────────────┘                    each binary, busybox
+//!   tests/guests/DIR/Cargo.toml    guest kernels ───────────▶ target/fixtures/guests/each binary
+//! ```
+//!
+//! The directories are the list: a new source needs no other entry. What is newer than its source is
+//! not built again.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode};
+
+use crate::cargo::{self, Workspace};
+use crate::failure::{Failure, Result};
+use crate::pieces::{self, Piece};
+use crate::{command, host};
+
+/// Static, with the standard library, as programs for guests without a dynamic linker are.
+const STATIC_RUST: &str = "-Ctarget-feature=+crt-static";
+
+/// `cargo xtask fixtures`.
+pub fn run() -> Result<ExitCode> {
+    pieces::ensure(&[Piece::Busybox, Piece::Musl])?;
+    let workspace = Workspace::find()?;
+    build(&workspace)?;
+    println!("The programs for guests are in {}.", workspace.fixtures().display());
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Builds all of them, into [`Workspace::fixtures`].
+pub fn build(workspace: &Workspace) -> Result<()> {
+    let (sources, out) = (workspace.root.join("tests/fixtures"), workspace.fixtures());
+    fs::create_dir_all(&out).map_err(Failure::file("creating", &out))?;
+    for source in list(&sources)? {
+        match source.file_name().and_then(|name| name.to_str()).and_then(|n| n.strip_suffix(".c")) {
+            Some(name) => c_program(&source, &out.join(name))?,
+            None => rust_programs(workspace, &source, &out, STATIC_RUST)?,
+        }
+    }
+    let busybox = host::which("busybox").ok_or(Failure::Missing("no busybox".into()))?;
+    copy(&busybox, &out.join("busybox"))?;
+
+    // Guest kernels say in their own build scripts how they are linked.
+    for source in list(&workspace.root.join("tests/guests"))? {
+        rust_programs(workspace, &source, &out.join("guests"), "")?;
+    }
+    Ok(())
+}
+
+fn c_program(source: &Path, program: &Path) -> Result<()> {
+    if is_newer(program, source) {
+        return Ok(());
+    }
+    let is_glibc = program.extension().is_some_and(|extension| extension == "glibc");
+    let compiler = if is_glibc { "gcc" } else { "musl-gcc" };
+    println!("  {compiler} {}", source.display());
+    command::run(
+        Command::new(compiler)
+            .args(["-static", "-pthread", "-O2", "-g", "-std=gnu11", "-Wall", "-Wextra", "-o"])
+            .args([program, source]),
+    )
+}
+
+fn rust_programs(workspace: &Workspace, dir: &Path, out: &Path, flags: &str) -> Result<()> {
+    if !dir.join("Cargo.toml").is_file() {
+        return Ok(());
+    }
+    fs::create_dir_all(out).map_err(Failure::file("creating", out))?;
+    // A target directory for each set of flags: else they would evict one another.
+    let target = if flags.is_empty() { "fixtures-bare" } else { "fixtures-static" };
+    for (name, program) in cargo::build_package(dir, &workspace.target.join(target), flags)? {
+        copy(&program, &out.join(name))?;
+    }
+    Ok(())
+}
+
+/// The entries of a directory, in order; none where it does not exist.
+fn list(dir: &Path) -> Result<Vec<PathBuf>> {
+    if !dir.exists() {
+        return Ok(Vec::new());
+    }
+    let mut entries = fs::read_dir(dir)
+        .and_then(|entries| entries.map(|entry| Ok(entry?.path())).collect::<io::Result<Vec<_>>>())
+        .map_err(Failure::file("listing", dir))?;
+    entries.sort();
+    Ok(entries)
+}
+
+fn copy(from: &Path, to: &Path) -> Result<()> {
+    if is_newer(to, from) {
+        return Ok(());
+    }
+    fs::copy(from, to).map(drop).map_err(Failure::file("writing", to))
+}
+
+fn is_newer(made: &Path, source: &Path) -> bool {
+    let time = |file: &Path| fs::metadata(file).and_then(|data| data.modified());
+    match (time(made), time(source)) {
+        (Ok(made), Ok(source)) => made > source,
+        _ => false,
+    }
+}
