@@ -68,7 +68,7 @@ pub enum Direction {
 }
 
 /// A block device's content: segments in ascending order without gaps.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Disk {
     /// The pieces that make up the disk.
     pub segments: Vec<Segment>,

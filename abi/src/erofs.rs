@@ -234,6 +234,22 @@ pub enum Layout {
     Compressed,
 }
 
+/// A point in time, as `struct timespec` holds it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Default)]
+pub struct Timestamp {
+    /// Seconds since 1970, UTC.
+    pub seconds: i64,
+    /// Nanoseconds after that: less than 1,000,000,000.
+    pub nanoseconds: u32,
+}
+
+impl Timestamp {
+    /// Whether the nanoseconds are in their range.
+    pub const fn is_valid(&self) -> bool {
+        self.nanoseconds < 1_000_000_000
+    }
+}
+
 /// The `format` field of an inode: bit 0 says extended, bits 1–3 the layout, others are 0.
 ///
 /// [`Layout::Compressed`] stands for two codes; this gives the first.
@@ -365,9 +381,7 @@ pub fn super_checksum(first_block: &[u8; BLOCK_SIZE]) -> u32 {
 
 /// CRC-32C (Castagnoli, reflected) of `bytes`, going on from `crc`, without the usual inversions.
 fn crc32c(crc: u32, bytes: &[u8]) -> u32 {
-    bytes
-        .iter()
-        .fold(crc, |crc, &byte| crc >> 8 ^ CRC32C_TABLE[usize::from((crc as u8) ^ byte)])
+    bytes.iter().fold(crc, |crc, &byte| crc >> 8 ^ CRC32C_TABLE[usize::from((crc as u8) ^ byte)])
 }
 
 const CRC32C_POLYNOMIAL: u32 = 0x82f6_3b78;
