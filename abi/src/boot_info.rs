@@ -75,8 +75,9 @@ impl CpuInfo {
     pub const XSAVEOPT: u32 = 2;
 }
 
-/// The program to run: a block of strings at `gpa`, each ended by NUL: first `argc` arguments, then
-/// `envc` variables, then the working directory.
+/// The program to run: a block of strings at `gpa`, each ended by NUL: first the program's file, then
+/// `argc` arguments, `envc` variables, and the working directory. A file without a slash is looked for in
+/// the environment's PATH.
 #[derive(Clone, Copy, Debug, Default, FromBytes, IntoBytes, Immutable, KnownLayout)]
 #[repr(C)]
 pub struct CommandInfo {
@@ -84,7 +85,7 @@ pub struct CommandInfo {
     pub gpa: u64,
     /// Bytes of all strings, NULs included.
     pub len: u32,
-    /// Number of arguments, at least 1.
+    /// Number of arguments, the program's name for itself (argv[0]) among them.
     pub argc: u32,
     /// Number of environment variables.
     pub envc: u32,

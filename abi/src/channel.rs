@@ -6,13 +6,18 @@
 
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
-/// `out` here (any data): serve every queue, then go on.
-pub const PORT_KICK: u16 = 0x0600;
+/// `out` here (32 bits, any data): serve every queue, then go on. The ports are low so that the I/O
+/// permission bitmap of the task state segment is short: a software KVM may show IOPL as 0 and ask the
+/// bitmap instead.
+pub const PORT_KICK: u16 = 0x10;
 /// `out` here: serve every queue; where that changed nothing for the guest, sleep until a device has
 /// something or [`Channel::deadline_ns`] has come.
-pub const PORT_WAIT: u16 = 0x0604;
+pub const PORT_WAIT: u16 = 0x14;
 /// `out` here: the guest is done; [`Channel::end`] says how.
-pub const PORT_END: u16 = 0x0608;
+pub const PORT_END: u16 = 0x18;
+
+/// One past the last port that the guest may use.
+pub const PORTS_END: u16 = 0x1c;
 
 /// Most bytes of a message to the host's stderr.
 pub const MESSAGE_MAX: usize = 1024;

@@ -29,7 +29,9 @@ pub struct VmSpec {
     pub kernel: Option<u8>,
     /// The root image.
     pub root: Disk,
-    /// Program and arguments; the first names the file to run in the image.
+    /// The file to run in the image; without a slash, it is looked for in the environment's PATH.
+    pub program: Vec<u8>,
+    /// Arguments, the program's name for itself first.
     pub argv: Vec<Vec<u8>>,
     /// Environment, each `NAME=value`.
     pub env: Vec<Vec<u8>>,

@@ -7,7 +7,9 @@ use thiserror::Error;
 /// What to run.
 #[derive(Clone, Debug, Default)]
 pub struct Command {
-    /// Program and arguments; at least one.
+    /// The file to run.
+    pub program: Vec<u8>,
+    /// Arguments, the program's name for itself first.
     pub argv: Vec<Vec<u8>>,
     /// `NAME=value` each.
     pub env: Vec<Vec<u8>>,
@@ -34,11 +36,12 @@ pub enum CommandError {
 impl Command {
     /// The block of strings, and its description.
     pub(crate) fn encode(&self) -> Result<(Vec<u8>, CommandInfo), CommandError> {
-        if self.argv.is_empty() {
+        if self.program.is_empty() {
             return Err(CommandError::Empty);
         }
         let mut block = Vec::new();
-        for string in self.argv.iter().chain(&self.env).chain([&self.cwd]) {
+        let strings = [&self.program].into_iter().chain(&self.argv).chain(&self.env);
+        for string in strings.chain([&self.cwd]) {
             if string.contains(&0) {
                 return Err(CommandError::Nul);
             }
@@ -65,19 +68,25 @@ mod tests {
 
     fn command(argv: &[&[u8]]) -> Command {
         let argv = argv.iter().map(|arg| arg.to_vec()).collect();
-        Command { argv, env: vec![b"A=1".to_vec()], cwd: b"/".to_vec(), terminals: 0 }
+        Command {
+            program: b"/bin/echo".to_vec(),
+            argv,
+            env: vec![b"A=1".to_vec()],
+            cwd: b"/".to_vec(),
+            terminals: 0,
+        }
     }
 
     #[test]
     fn strings_follow_each_other() {
         let (block, info) = command(&[b"echo", b""]).encode().unwrap();
-        assert_eq!(block, b"echo\0\0A=1\0/\0");
+        assert_eq!(block, b"/bin/echo\0echo\0\0A=1\0/\0");
         assert_eq!((info.argc, info.envc, info.len), (2, 1, block.len() as u32));
     }
 
     #[test]
     fn bad_commands_are_refused() {
-        assert_eq!(command(&[]).encode().unwrap_err(), CommandError::Empty);
+        assert_eq!(Command::default().encode().unwrap_err(), CommandError::Empty);
         assert_eq!(command(&[b"a\0b"]).encode().unwrap_err(), CommandError::Nul);
         let long = vec![b'x'; COMMAND_MAX as usize];
         assert!(matches!(command(&[&long]).encode(), Err(CommandError::TooLong(_))));

@@ -99,10 +99,7 @@ impl CpuState {
                 db: 0,
                 granularity: 0,
             },
-            gdt: Table {
-                base: page::address(page::GDT),
-                limit: page::GDT_ENTRIES as u16 * 8 - 1,
-            },
+            gdt: Table { base: page::address(page::GDT), limit: page::GDT_ENTRIES as u16 * 8 - 1 },
             idt: Table { base: page::address(page::IDT), limit: page::VECTORS as u16 * 16 - 1 },
             cr0: CR0,
             cr3: PAGE_TABLES,

@@ -15,7 +15,9 @@ pub enum KernelError {
     #[error("it is not an ELF file")]
     NotElf,
     /// Not 64-bit x86, little-endian.
-    #[error("it is an ELF file for another architecture (class {class}, machine {machine}), not 64-bit x86")]
+    #[error(
+        "it is an ELF file for another architecture (class {class}, machine {machine}), not 64-bit x86"
+    )]
     Architecture {
         /// EI_CLASS: 1 is 32-bit, 2 is 64-bit.
         class: u8,
@@ -23,7 +25,9 @@ pub enum KernelError {
         machine: u16,
     },
     /// ELF, but nothing of ours.
-    #[error("it has no Mayfly kernel header at {KERNEL_LOAD:#x}: only Mayfly's own kernel boots here")]
+    #[error(
+        "it has no Mayfly kernel header at {KERNEL_LOAD:#x}: only Mayfly's own kernel boots here"
+    )]
     NotMayfly,
     /// Made for another version of the boot protocol.
     #[error("it speaks version {0} of the boot protocol; this VMM speaks {VERSION}")]

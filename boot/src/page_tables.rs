@@ -32,7 +32,8 @@ pub(crate) fn build(memory_bytes: u64) -> Vec<Write> {
         let directory: Vec<u64> = (0..512)
             .map(|slot| gib * GIB + slot * LARGE_PAGE_SIZE)
             .map(|at| {
-                let mapped = [low, high, registers].iter().any(|range| range.0 <= at && at < range.1);
+                let mapped =
+                    [low, high, registers].iter().any(|range| range.0 <= at && at < range.1);
                 if mapped { at | LARGE_PAGE } else { 0 }
             })
             .collect();
@@ -89,7 +90,11 @@ mod tests {
             let writes = build(mib << 20);
             let [low, high] = ram_ranges(mib << 20);
             for gpa in [0x1000, low.1 - 1, MMIO_HOLE, high.1.saturating_sub(1)] {
-                assert_eq!(translate(&writes, DIRECT_MAP + gpa), Some(gpa), "{gpa:#x} of {mib} MiB");
+                assert_eq!(
+                    translate(&writes, DIRECT_MAP + gpa),
+                    Some(gpa),
+                    "{gpa:#x} of {mib} MiB"
+                );
             }
             assert_eq!(translate(&writes, DIRECT_MAP + MMIO_HOLE_END - 1), None);
             assert_eq!(translate(&writes, DIRECT_MAP + low.1.max(high.1).max(1 << 32)), None);

@@ -63,7 +63,9 @@ pub enum BootError {
     #[error("{0} MiB of memory: a guest has between {MEMORY_MIB_MIN} and {MEMORY_MIB_MAX} MiB")]
     Memory(u64),
     /// The kernel leaves no room.
-    #[error("the kernel ends at {kernel_end:#x}, and the guest's memory at {memory_end:#x}: nothing is left")]
+    #[error(
+        "the kernel ends at {kernel_end:#x}, and the guest's memory at {memory_end:#x}: nothing is left"
+    )]
     NoRoom {
         /// Past the kernel.
         kernel_end: u64,
@@ -132,7 +134,7 @@ mod tests {
     }
 
     fn command() -> Command {
-        Command { argv: vec![b"true".to_vec()], ..Command::default() }
+        Command { program: b"/bin/true".to_vec(), ..Command::default() }
     }
 
     #[test]

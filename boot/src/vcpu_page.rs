@@ -1,13 +1,17 @@
 //! Fills the vCPU page: descriptor tables, task state segment, stubs (see [`mayfly_abi::vcpu_page`]).
 
 use mayfly_abi::KernelHeader;
+use mayfly_abi::channel::PORTS_END;
 use mayfly_abi::layout::{DIRECT_MAP, KERNEL_STACK_END, PAGE_SIZE};
 use mayfly_abi::vcpu_page as page;
 
 use crate::stubs;
 
-/// Bytes of a 64-bit task state segment without I/O bitmap (AMD APM vol 2 §12.2.5).
-pub(crate) const TSS_BYTES: u64 = 104;
+/// Where the I/O permission bitmap begins in a 64-bit task state segment (AMD APM vol 2 §12.2.5).
+const IO_BITMAP: u64 = 104;
+/// Bytes of the segment: the bitmap for the ports up to the last one that is used, whole 16-bit words
+/// since the processor reads two bytes at a time, and the byte of ones that ends it.
+pub(crate) const TSS_BYTES: u64 = IO_BITMAP + (PORTS_END as u64).div_ceil(16) * 2 + 1;
 /// Top of the stack for exceptions inside the kernel: the low end of the kernel's stack space is its,
 /// since an exception handler must not run on the stack of the code that it interrupted.
 pub(crate) const EXCEPTION_STACK_TOP: u64 = DIRECT_MAP + KERNEL_STACK_END + 0x8000;
@@ -53,7 +57,8 @@ fn gdt() -> [u64; page::GDT_ENTRIES] {
     set(page::USER_DATA, DATA_DPL3);
     set(page::USER_CODE, CODE_DPL3);
     let base = page::address(page::TSS_OFFSET);
-    let low = (TSS_BYTES - 1) | (base & 0xff_ffff) << 16 | TSS_BUSY << 40 | (base >> 24 & 0xff) << 56;
+    let low =
+        (TSS_BYTES - 1) | (base & 0xff_ffff) << 16 | TSS_BUSY << 40 | (base >> 24 & 0xff) << 56;
     set(page::TSS, low);
     set(page::TSS + 8, base >> 32);
     gdt
@@ -65,10 +70,11 @@ fn iret_frame(entry: u64) -> [u64; 5] {
     [entry, cs, page::RFLAGS, EXCEPTION_STACK_TOP, ss]
 }
 
-/// RSP0 is the CPL 0 stack; the I/O bitmap lies past the limit: there is none.
+/// RSP0 is the CPL 0 stack. The bitmap's bits are zero (allowed) up to its end.
 fn put_tss(bytes: &mut [u8]) {
     put(bytes, page::TSS_OFFSET + 4, &page::address(page::STACK_TOP).to_le_bytes());
-    put(bytes, page::TSS_OFFSET + 102, &(TSS_BYTES as u16).to_le_bytes());
+    put(bytes, page::TSS_OFFSET + 102, &(IO_BITMAP as u16).to_le_bytes());
+    put(bytes, page::TSS_OFFSET + TSS_BYTES - 1, &[0xff]);
 }
 
 /// A 64-bit interrupt gate (AMD APM vol 2 §4.8.4).
@@ -114,12 +120,10 @@ mod tests {
             end: 0,
         };
         let bytes = build(&header);
-        let word = |offset: u64| {
-            u64::from_le_bytes(bytes[offset as usize..][..8].try_into().unwrap())
-        };
+        let word =
+            |offset: u64| u64::from_le_bytes(bytes[offset as usize..][..8].try_into().unwrap());
         let gate = page::IDT + 14 * 16;
-        let target =
-            word(gate) & 0xffff | (word(gate) >> 48 & 0xffff) << 16 | word(gate + 8) << 32;
+        let target = word(gate) & 0xffff | (word(gate) >> 48 & 0xffff) << 16 | word(gate + 8) << 32;
         assert_eq!(target, page::address(stubs::exception(14).offset));
         assert_eq!(word(page::PAGE_FAULT_IRET), 0x2222);
         assert_eq!(word(page::EXCEPTION_IRET), 0x3333);

@@ -1,1 +1,36 @@
-fn main() {}
+//! The `mayfly` command: argv in, an exit status out.
+
+mod args;
+mod environment;
+mod failure;
+mod image;
+mod program;
+mod root;
+mod run;
+mod signals;
+mod timing;
+
+use std::process::ExitCode;
+
+use args::{Command, ImageCommand};
+use failure::Failure;
+use timing::TimeZero;
+
+fn main() -> ExitCode {
+    let started_ns = mayfly_vmm::time::monotonic_ns();
+    // The VM's own process, which every start of a VM waits for, has no use for a command line.
+    if std::env::args_os().nth(1).is_some_and(|argument| argument == "vmm") {
+        mayfly_vmm::process::child_main();
+    }
+    let command = match args::parse() {
+        Ok(command) => command,
+        Err(status) => return status,
+    };
+    let result = match command {
+        Command::Run(run) => TimeZero::new(started_ns).and_then(|zero| run::run(run, zero)),
+        Command::Image(ImageCommand::FromDir { directory, out }) => {
+            image::from_dir(&directory, &out)
+        }
+    };
+    result.unwrap_or_else(Failure::report)
+}

@@ -14,6 +14,8 @@
 
 use core::ptr;
 
+use crate::dma::DmaRegion;
+
 use mayfly_abi::layout::{MMIO_HOLE, MMIO_HOLE_END, PAGE_SIZE};
 
 /// Bytes in a frame.
@@ -63,6 +65,12 @@ impl Frame {
             }
             Some(Frame(number))
         })
+    }
+
+    /// A frame that was never used, hence zero, or `None` where none is left. Costs nothing until it is
+    /// touched: for guesses about what a program will need.
+    pub fn fresh() -> Option<Frame> {
+        with(|frames| frames.take_fresh().map(Frame))
     }
 
     /// A frame whose bytes are unspecified (but initialised): for a caller that fills all of it.
@@ -173,10 +181,19 @@ pub fn reserve(count: u32) -> Option<u64> {
         if end > frames.end {
             return None;
         }
-        frames.total -= end - frames.bump - if first == HOLE_END { HOLE_END - HOLE_START } else { 0 };
+        frames.total -=
+            end - frames.bump - if first == HOLE_END { HOLE_END - HOLE_START } else { 0 };
         frames.bump = end;
         Some(u64::from(first) * PAGE_SIZE)
     })
+}
+
+/// As [`reserve`], `len` bytes, as memory to share with a device.
+pub fn reserve_region(len: usize) -> Option<DmaRegion> {
+    let gpa = reserve(len.div_ceil(FRAME_SIZE) as u32)?;
+    let pointer = ptr::NonNull::new(pointer(gpa))?;
+    // SAFETY: the frames were just reserved, for this region alone and for ever.
+    Some(unsafe { DmaRegion::from_raw(pointer, gpa, len) })
 }
 
 /// How much memory is in use.
@@ -197,32 +214,38 @@ impl Frames {
 
     /// Frames that were never handed out.
     fn fresh(&self) -> u32 {
-        let hole = if self.bump <= HOLE_START && self.end > HOLE_END { HOLE_END - HOLE_START } else { 0 };
+        let hole =
+            if self.bump <= HOLE_START && self.end > HOLE_END { HOLE_END - HOLE_START } else { 0 };
         self.end - self.bump - hole
     }
 
     /// A free frame with a count of one, and whether it is fresh (zero).
     fn take(&mut self) -> Option<(u32, bool)> {
-        let (number, fresh) = if self.freed != NONE {
-            let number = self.freed;
-            // SAFETY: frames on the list are below `end`.
-            let next = unsafe { *self.counts.add(number as usize) } & !FREE;
-            self.freed = if next == NONE & !FREE { NONE } else { next };
-            self.freed_count -= 1;
-            (number, false)
-        } else {
-            if self.bump == HOLE_START {
-                self.bump = HOLE_END.min(self.end.max(HOLE_START));
-            }
-            if self.bump >= self.end {
-                return None;
-            }
-            self.bump += 1;
-            (self.bump - 1, true)
-        };
+        if self.freed == NONE {
+            return self.take_fresh().map(|number| (number, true));
+        }
+        let number = self.freed;
+        // SAFETY: frames on the list are below `end`.
+        let count = unsafe { &mut *self.counts.add(number as usize) };
+        let next = *count & !FREE;
+        self.freed = if next == NONE & !FREE { NONE } else { next };
+        self.freed_count -= 1;
+        *count = 1;
+        Some((number, false))
+    }
+
+    fn take_fresh(&mut self) -> Option<u32> {
+        if self.bump == HOLE_START && self.end > HOLE_END {
+            self.bump = HOLE_END;
+        }
+        if self.bump >= self.end {
+            return None;
+        }
+        let number = self.bump;
+        self.bump += 1;
         // SAFETY: `number` is below `end`.
         unsafe { *self.counts.add(number as usize) = 1 };
-        Some((number, fresh))
+        Some(number)
     }
 
     fn release(&mut self, number: u32) {
@@ -238,7 +261,7 @@ impl Frames {
     }
 }
 
-#[cfg(not(any(feature = "hosted", test)))]
+#[cfg(feature = "bare-metal")]
 mod place {
     //! The one table of frames of a running guest.
 
@@ -275,7 +298,7 @@ mod place {
     }
 }
 
-#[cfg(any(feature = "hosted", test))]
+#[cfg(not(feature = "bare-metal"))]
 mod place {
     //! An arena for each thread of a test.
 
@@ -325,7 +348,7 @@ mod place {
     }
 }
 
-#[cfg(not(any(feature = "hosted", test)))]
+#[cfg(feature = "bare-metal")]
 pub use place::init;
 use place::with;
 

@@ -41,12 +41,31 @@ errnos! {
     OPNOTSUPP = EOPNOTSUPP; AFNOSUPPORT = EAFNOSUPPORT; ADDRINUSE = EADDRINUSE;
     ADDRNOTAVAIL = EADDRNOTAVAIL; NETUNREACH = ENETUNREACH; CONNRESET = ECONNRESET;
     ISCONN = EISCONN; NOTCONN = ENOTCONN; TIMEDOUT = ETIMEDOUT; CONNREFUSED = ECONNREFUSED;
-    ALREADY = EALREADY; INPROGRESS = EINPROGRESS; STALE = ESTALE; CANCELED = ECANCELED;
+    ALREADY = EALREADY; INPROGRESS = EINPROGRESS; STALE = ESTALE; UCLEAN = EUCLEAN;
+    CANCELED = ECANCELED;
 }
 
 impl Errno {
     /// The number that a program sees, 1..4096.
     pub const fn number(self) -> u16 {
         self.0
+    }
+
+    /// What strerror(3) says of the errors with which a program cannot be started.
+    pub const fn text(self) -> &'static str {
+        match self {
+            Errno::NOENT => "no such file or directory",
+            Errno::ACCES => "permission denied, or not a regular file",
+            Errno::NOEXEC => {
+                "not a program for this machine (no valid x86-64 ELF file, and no `#!` line)"
+            }
+            Errno::NOTDIR => "a part of the path is not a directory",
+            Errno::LOOP => "too many levels of links or scripts",
+            Errno::NOMEM => "not enough memory",
+            Errno::TOOBIG => "the arguments are too long",
+            Errno::IO => "an I/O error of the disk",
+            Errno::NAMETOOLONG => "the name is too long",
+            _ => "it failed",
+        }
     }
 }

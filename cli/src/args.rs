@@ -1,0 +1,95 @@
+//! The command line, as types.
+
+use std::ffi::OsString;
+use std::io::Write;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::error::ErrorKind;
+use clap::{Args, Parser, Subcommand};
+
+use crate::failure::{FAILED, say};
+
+/// MicroVMs for functions that live for one call.
+#[derive(Debug, Parser)]
+#[command(name = "mayfly", version, disable_help_subcommand = true)]
+struct CommandLine {
+    #[command(subcommand)]
+    command: Command,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Run an unmodified Linux program in a microVM
+    Run(Run),
+    /// Build root images
+    #[command(subcommand)]
+    Image(ImageCommand),
+}
+
+/// `mayfly run`.
+#[derive(Debug, Args)]
+pub struct Run {
+    /// The guest's memory
+    #[arg(long, value_name = "MIB", default_value_t = 128)]
+    pub mem: u64,
+    /// The guest's files: a directory, or an image of `mayfly image`. Without it the program is all
+    /// there is
+    #[arg(long, value_name = "DIR|IMAGE")]
+    pub rootfs: Option<PathBuf>,
+    /// An ELF file to boot instead of the embedded kernel
+    #[arg(long, value_name = "PATH")]
+    pub kernel: Option<PathBuf>,
+    /// An initial RAM disk, for kernels that want one
+    #[arg(long, value_name = "PATH")]
+    pub initrd: Option<PathBuf>,
+    /// A variable of the program's environment; may be repeated
+    #[arg(long, value_name = "K=V")]
+    pub env: Vec<OsString>,
+    /// Where to write when what happened, as JSON
+    #[arg(long, value_name = "FILE")]
+    pub timing: Option<PathBuf>,
+    /// The program and its arguments. Without --rootfs, a static ELF file on this host
+    #[arg(
+        required = true,
+        trailing_var_arg = true,
+        allow_hyphen_values = true,
+        value_name = "PROGRAM"
+    )]
+    pub program: Vec<OsString>,
+}
+
+/// `mayfly image`.
+#[derive(Debug, Subcommand)]
+pub enum ImageCommand {
+    /// Build an image of a directory
+    FromDir {
+        /// The directory
+        directory: PathBuf,
+        /// The image's file
+        #[arg(long, value_name = "IMAGE")]
+        out: PathBuf,
+    },
+}
+
+/// Parses the process's arguments.
+///
+/// # Errors
+/// The status to exit with: help has been printed, or a line that says what is wrong.
+pub fn parse() -> Result<Command, ExitCode> {
+    CommandLine::try_parse().map(|line| line.command).map_err(|error| match error.kind() {
+        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => {
+            // A reader that has gone away needs no help.
+            let _ = write!(std::io::stdout(), "{error}");
+            ExitCode::SUCCESS
+        }
+        _ => {
+            let text = error.to_string();
+            let first = text.split("\n\n").next().unwrap_or_default();
+            let words: Vec<&str> = first.trim_start_matches("error:").split_whitespace().collect();
+            say(&format!("{} (see mayfly --help)", words.join(" ")));
+            ExitCode::from(FAILED)
+        }
+    })
+}

@@ -1,0 +1,43 @@
+//! Mayfly's own failures: one clear line on stderr, and an exit status that no program is likely to use.
+
+use std::fmt::Display;
+use std::io::Write;
+use std::path::Path;
+use std::process::ExitCode;
+
+/// The exit status where Mayfly itself failed.
+pub const FAILED: u8 = 125;
+
+/// A failure, as one line for a person.
+#[derive(Debug)]
+pub struct Failure(String);
+
+impl Failure {
+    /// A failure that `text` explains.
+    pub fn new(text: impl Display) -> Failure {
+        Failure(text.to_string())
+    }
+
+    /// What went wrong with the file at `path`.
+    pub fn at(path: &Path, error: impl Display) -> Failure {
+        Failure(format!("{}: {error}", path.display()))
+    }
+
+    /// Says it, and gives the exit status.
+    pub fn report(self) -> ExitCode {
+        say(&self.0);
+        ExitCode::from(FAILED)
+    }
+}
+
+impl<E: std::error::Error> From<E> for Failure {
+    fn from(error: E) -> Failure {
+        Failure::new(error)
+    }
+}
+
+/// Prints one line on stderr, whatever `text` holds. A stderr that is closed is nobody's failure.
+pub fn say(text: &str) {
+    let line: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+    let _ = writeln!(std::io::stderr(), "mayfly: {}", line.trim());
+}

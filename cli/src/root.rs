@@ -1,0 +1,130 @@
+//! The guest's root disk: a program alone, a directory, or an image.
+
+use std::fs::File;
+use std::io::BufWriter;
+use std::os::fd::{AsFd, BorrowedFd};
+use std::path::Path;
+
+use mayfly_abi::control::{Disk, Segment, Source};
+use mayfly_image::walk::{self, WalkOptions};
+use mayfly_image::{
+    Attributes, ImageLayout, Leaf, Options, SegmentSource, Source as Content, Timestamp, Tree, Uuid,
+};
+
+use crate::failure::Failure;
+use crate::program::Program;
+
+/// A root disk, and the file that holds most of it.
+#[derive(Debug)]
+pub struct Root {
+    disk: Disk,
+    file: File,
+}
+
+/// A disk is a whole number of these.
+const BLOCK: u64 = 4096;
+/// Directories that programs expect; the kernel mounts its own over the first three.
+const DIRECTORIES: [&[u8]; 4] = [b"dev", b"proc", b"tmp", b"root"];
+/// The one external file of an image that holds a program alone.
+const PROGRAM: u32 = 0;
+
+impl Root {
+    /// A file system with `program` in /bin and nothing else.
+    /// It is put together from the metadata in memory and the program's own file: nothing is copied.
+    ///
+    /// # Errors
+    /// A name that no file can have.
+    pub fn of_program(program: Program) -> Result<Root, Failure> {
+        let plain = Attributes::root(0o755, Timestamp::default());
+        let mut tree = Tree::new(plain)?;
+        for name in DIRECTORIES {
+            tree.add_directory(tree.root(), name, plain)?;
+        }
+        let bin = tree.add_directory(tree.root(), b"bin", plain)?;
+        let content = Content::External { id: PROGRAM, len: program.len };
+        tree.add(bin, &program.name, Leaf::File(content), plain)?;
+        let options = Options { uuid: Uuid::Given([0; 16]), ..Options::default() };
+        let layout = ImageLayout::build(tree, &options)?;
+        Ok(Root { disk: disk(&layout), file: program.file })
+    }
+
+    /// The files below `path`, or the image there.
+    ///
+    /// # Errors
+    /// What the host says, or a file that an image can't hold.
+    pub fn at(path: &Path) -> Result<Root, Failure> {
+        let file = File::open(path).map_err(|error| Failure::at(path, error))?;
+        let metadata = file.metadata().map_err(|error| Failure::at(path, error))?;
+        if metadata.is_dir() {
+            return Root::of_directory(path);
+        }
+        if !metadata.is_file() {
+            return Err(Failure::at(path, "a root must be a directory or an image"));
+        }
+        Ok(Root { disk: whole(metadata.len()), file })
+    }
+
+    /// An image of the directory, in a file that has no name.
+    fn of_directory(path: &Path) -> Result<Root, Failure> {
+        let walked = walk::walk(path, &WalkOptions { all_root: true, mtime: None })?;
+        let layout = ImageLayout::build(walked.tree, &Options::default())?;
+        let file =
+            tempfile::tempfile().map_err(|error| Failure::at(&std::env::temp_dir(), error))?;
+        let mut to = BufWriter::new(&file);
+        layout.write_to(&mut to, |id| walk::open(&walked.files, id))?;
+        to.into_inner().map_err(|error| Failure::at(&std::env::temp_dir(), error.error()))?;
+        Ok(Root { disk: whole(layout.size()), file })
+    }
+
+    /// The disk, whose files are all the descriptor with index `descriptor`.
+    pub fn disk(&self, descriptor: u8) -> Disk {
+        let mut disk = self.disk.clone();
+        for segment in &mut disk.segments {
+            if let Source::File { descriptor: index, .. } = &mut segment.source {
+                *index = descriptor;
+            }
+        }
+        disk
+    }
+
+    /// That descriptor.
+    pub fn descriptor(&self) -> BorrowedFd<'_> {
+        self.file.as_fd()
+    }
+}
+
+/// A disk that is a file of `len` bytes, filled up to a whole block.
+fn whole(len: u64) -> Disk {
+    let fill = len.next_multiple_of(BLOCK) - len;
+    let mut segments = vec![Segment { len, source: Source::File { descriptor: 0, offset: 0 } }];
+    if fill > 0 {
+        segments.push(Segment { len: fill, source: Source::Zero });
+    }
+    Disk { segments, writable: false }
+}
+
+fn disk(layout: &ImageLayout) -> Disk {
+    let segments = layout.segments().iter().map(|segment| {
+        let source = match &segment.source {
+            SegmentSource::Bytes(bytes) => Source::Bytes(bytes.clone()),
+            SegmentSource::External { offset, .. } => {
+                Source::File { descriptor: 0, offset: *offset }
+            }
+            SegmentSource::Zero => Source::Zero,
+        };
+        Segment { len: segment.len, source }
+    });
+    Disk { segments: segments.collect(), writable: false }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_images_end_is_filled_up() {
+        let lens = |len| whole(len).segments.iter().map(|segment| segment.len).collect::<Vec<_>>();
+        assert_eq!(lens(8192), [8192]);
+        assert_eq!(lens(8193), [8193, 4095]);
+    }
+}

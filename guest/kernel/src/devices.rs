@@ -1,0 +1,169 @@
+//! The machine's devices as the kernel uses them: the root disk, the streams to the host, and the one
+//! way to wait.
+
+use alloc::rc::Rc;
+use alloc::vec::Vec;
+use core::cell::{Cell, RefCell};
+
+use mayfly_abi::channel::NO_DEADLINE;
+use mayfly_abi::{DeviceInfo, QueueInfo};
+use mayfly_drivers::block::{Block, Piece};
+use mayfly_drivers::virtqueue::{DeviceFault, QueueMemory, VirtQueue};
+use mayfly_drivers::vsock::{RX_BUFFER_BYTES, TX_BUFFER_BYTES, Vsock, VsockMemory};
+use mayfly_hal::boot::Boot;
+use mayfly_hal::channel;
+use mayfly_hal::phys::{self, FRAME_SIZE, Frame};
+
+use crate::errno::{Errno, Result};
+use crate::fs::Disk;
+
+/// Virtio device types (virtio 1.2 §5).
+const KIND_BLOCK: u64 = 2;
+const KIND_VSOCK: u64 = 19;
+/// VIRTIO_BLK_F_RO.
+const BLOCK_READ_ONLY: u64 = 1 << 5;
+/// Buffers for each direction of vsock: 512 KiB to receive, which cost nothing until they are used.
+const BUFFERS: usize = 32;
+
+/// The devices.
+pub struct Devices {
+    block: RefCell<Block>,
+    vsock: RefCell<Vsock>,
+    block_requests: Cell<u64>,
+}
+
+impl Devices {
+    /// Takes charge of what the boot information lists.
+    ///
+    /// # Panics
+    /// Where a device is missing: the VMM's bug.
+    pub fn new(boot: &Boot) -> Devices {
+        let find = |kind| boot.info.devices.iter().find(|device| device.kind == kind);
+        let block = find(KIND_BLOCK).expect("a root disk");
+        let vsock = find(KIND_VSOCK).expect("a vsock device");
+        Devices {
+            block: RefCell::new(attach_block(boot, block)),
+            vsock: RefCell::new(attach_vsock(boot, vsock)),
+            block_requests: Cell::new(0),
+        }
+    }
+
+    /// How many block requests were made.
+    pub fn block_requests(&self) -> u64 {
+        self.block_requests.get()
+    }
+
+    /// Gives `work` the streams' driver.
+    pub fn with_vsock<R>(&self, work: impl FnOnce(&mut Vsock) -> R) -> R {
+        work(&mut self.vsock.borrow_mut())
+    }
+
+    /// Lets the host see what was queued, if there is anything, and takes in its answers.
+    pub fn kick(&self) {
+        let mut vsock = self.vsock.borrow_mut();
+        let mut block = self.block.borrow_mut();
+        if vsock.needs_kick() || block.needs_kick() {
+            vsock.about_to_kick();
+            block.about_to_kick();
+            channel::kick();
+        }
+        drop(block);
+        trusted(vsock.poll());
+    }
+
+    /// Waits until a device has something or CLOCK_MONOTONIC reaches the deadline, and takes it in.
+    pub fn wait(&self, deadline_ns: Option<u64>) {
+        let mut vsock = self.vsock.borrow_mut();
+        if !vsock.has_used() {
+            vsock.about_to_kick();
+            self.block.borrow_mut().about_to_kick();
+            channel::wait(deadline_ns.unwrap_or(NO_DEADLINE));
+        }
+        trusted(vsock.poll());
+    }
+
+    /// Fills `pieces` from the root disk, waiting for it.
+    fn read_disk(&self, offset: u64, pieces: &[Piece]) -> Result<()> {
+        let mut block = self.block.borrow_mut();
+        self.block_requests.set(self.block_requests.get() + 1);
+        let request = block.read(offset, pieces).map_err(|_| Errno::IO)?;
+        loop {
+            block.about_to_kick();
+            channel::kick();
+            while let Some(done) = trusted(block.poll()) {
+                if done.request == request {
+                    return done.result.map_err(|_| Errno::IO);
+                }
+            }
+        }
+    }
+}
+
+/// A device that breaks the protocol cannot be recovered from: the host lies, or has a bug.
+fn trusted<T>(answer: core::result::Result<T, DeviceFault>) -> T {
+    answer.unwrap_or_else(|fault| panic!("a device broke its protocol: {fault}"))
+}
+
+/// The root disk, in pages.
+pub struct RootDisk(pub Rc<Devices>);
+
+impl Disk for RootDisk {
+    fn pages(&self) -> u64 {
+        self.0.block.borrow().capacity_bytes() / FRAME_SIZE as u64
+    }
+
+    fn read_pages(&self, first: u64, frames: &[Frame]) -> Result<()> {
+        let pieces = pieces(frames);
+        let most = self.0.block.borrow().pieces_max();
+        let mut offset = first * FRAME_SIZE as u64;
+        for pieces in pieces.chunks(most) {
+            self.0.read_disk(offset, pieces)?;
+            offset += pieces.iter().map(|piece| u64::from(piece.len)).sum::<u64>();
+        }
+        Ok(())
+    }
+}
+
+/// Frames as pieces, neighbours joined: fresh frames mostly are.
+fn pieces(frames: &[Frame]) -> Vec<Piece> {
+    let mut pieces: Vec<Piece> = Vec::new();
+    for frame in frames {
+        match pieces.last_mut() {
+            Some(last) if last.gpa + u64::from(last.len) == frame.gpa() => {
+                last.len += FRAME_SIZE as u32;
+            }
+            _ => pieces.push(Piece { gpa: frame.gpa(), len: FRAME_SIZE as u32 }),
+        }
+    }
+    pieces
+}
+
+fn attach_block(boot: &Boot, device: &DeviceInfo) -> Block {
+    let size = device.queues[0].size as u16;
+    let slots = phys::reserve_region(Block::slots_bytes(size)).expect("memory at boot");
+    let read_only = device.features & BLOCK_READ_ONLY != 0;
+    Block::new(queue(boot, &device.queues[0]), slots, device.config, read_only)
+}
+
+fn attach_vsock(boot: &Boot, device: &DeviceInfo) -> Vsock {
+    let region = |bytes| phys::reserve_region(bytes).expect("memory at boot");
+    let memory = VsockMemory {
+        rx: queue(boot, &device.queues[0]),
+        tx: queue(boot, &device.queues[1]),
+        events: queue(boot, &device.queues[2]),
+        rx_buffers: region(BUFFERS * RX_BUFFER_BYTES),
+        tx_buffers: region(BUFFERS * TX_BUFFER_BYTES),
+        headers: region(Vsock::headers_bytes(device.queues[1].size as u16)),
+    };
+    Vsock::new(memory, device.config)
+}
+
+fn queue(boot: &Boot, info: &QueueInfo) -> VirtQueue {
+    let size = info.size as u16;
+    VirtQueue::new(QueueMemory {
+        size,
+        descriptors: boot.queue_region(info.descriptors, QueueMemory::descriptors_bytes(size)),
+        available: boot.queue_region(info.available, QueueMemory::available_bytes(size)),
+        used: boot.queue_region(info.used, QueueMemory::used_bytes(size)),
+    })
+}

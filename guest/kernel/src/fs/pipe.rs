@@ -1,0 +1,346 @@
+//! Pipes and FIFOs (pipe(7)).
+//!
+//! ```text
+//!   bytes ever read ──┐             ┌── bytes ever written
+//!   ─────────────────[▓▓▓▓▓▓▓▓▓▓▓▓▓▓]──────────────►      at most 64 KiB apart
+//!                     frame   frame                       held only while there are bytes in them
+//! ```
+//!
+//! Nothing waits here: what would, is EAGAIN. Opening a FIFO does not wait for the other side either;
+//! instead its reader finds it empty, not ended, until there has been a writer, and the other way round.
+
+use alloc::rc::Rc;
+use core::cell::{Cell, RefCell};
+
+use linux_raw_sys::general as linux;
+use linux_raw_sys::ioctl::FIONREAD;
+use mayfly_hal::phys::{FRAME_SIZE, Frame};
+
+use super::file::{File, IoctlArgument, Poll};
+use super::inode::Inode;
+use super::open::OpenFlags;
+use super::stat::{FileType, Stat};
+use crate::errno::{Errno, Result};
+
+/// Bytes that a pipe holds: Linux's default.
+pub const PIPE_CAPACITY: usize = 64 << 10;
+/// A write of up to so many bytes is taken whole or not at all.
+pub const PIPE_BUF: usize = linux::PIPE_BUF as usize;
+
+const SLOTS: usize = PIPE_CAPACITY / FRAME_SIZE;
+
+/// The bytes between two ends.
+#[derive(Default)]
+struct Ring {
+    /// Byte n of the stream is in slot n / FRAME_SIZE % SLOTS.
+    slots: [Option<Frame>; SLOTS],
+    read: u64,
+    written: u64,
+}
+
+impl Ring {
+    fn len(&self) -> usize {
+        (self.written - self.read) as usize
+    }
+
+    fn room(&self) -> usize {
+        PIPE_CAPACITY - self.len()
+    }
+
+    /// The slot and the offset in it of byte `position`, and how many bytes follow in the slot.
+    fn place(position: u64) -> (usize, usize, usize) {
+        let offset = position as usize % FRAME_SIZE;
+        (position as usize / FRAME_SIZE % SLOTS, offset, FRAME_SIZE - offset)
+    }
+
+    /// Appends all of `from`, for which there is room. ENOMEM, and nothing is taken.
+    fn push(&mut self, from: &[u8]) -> Result<()> {
+        let end = self.written + from.len() as u64;
+        for page in self.written / FRAME_SIZE as u64..end.div_ceil(FRAME_SIZE as u64) {
+            let slot = &mut self.slots[page as usize % SLOTS];
+            if slot.is_none() {
+                *slot = Some(Frame::scratch().ok_or(Errno::NOMEM)?);
+            }
+        }
+        let mut from = from;
+        while !from.is_empty() {
+            let (slot, offset, room) = Ring::place(self.written);
+            let (now, later) = from.split_at(from.len().min(room));
+            if let Some(frame) = &self.slots[slot] {
+                frame.write(offset, now);
+            }
+            self.written += now.len() as u64;
+            from = later;
+        }
+        Ok(())
+    }
+
+    /// Takes bytes from the front: how many there were.
+    fn pop(&mut self, to: &mut [u8]) -> usize {
+        let count = to.len().min(self.len());
+        let mut done = 0;
+        while done < count {
+            let (slot, offset, there) = Ring::place(self.read);
+            let now = there.min(count - done);
+            if let Some(frame) = &self.slots[slot] {
+                frame.read(offset, &mut to[done..done + now]);
+            }
+            done += now;
+            self.read += now as u64;
+            // The slot is done with, unless the writer has come round to it again.
+            if now == there && self.len() <= PIPE_CAPACITY - FRAME_SIZE {
+                self.slots[slot] = None;
+            }
+        }
+        if self.len() == 0 {
+            self.slots = Default::default();
+        }
+        count
+    }
+}
+
+/// What the two ends share.
+#[derive(Default)]
+pub struct Pipe {
+    ring: RefCell<Ring>,
+    readers: Cell<u32>,
+    writers: Cell<u32>,
+    had_reader: Cell<bool>,
+    had_writer: Cell<bool>,
+}
+
+impl Pipe {
+    /// A pipe without ends.
+    pub fn new() -> Rc<Pipe> {
+        Rc::default()
+    }
+
+    /// Opens one end, or both. ENXIO for a writer that is not to wait where there is no reader.
+    pub fn open(self: &Rc<Pipe>, flags: OpenFlags) -> Result<Rc<dyn File>> {
+        let (reads, writes) = (flags.reads(), flags.writes());
+        let at_once = flags.contains(OpenFlags::NONBLOCK);
+        if at_once && writes && !reads && self.readers.get() == 0 {
+            return Err(Errno::NXIO);
+        }
+        self.readers.update(|count| count + u32::from(reads));
+        self.writers.update(|count| count + u32::from(writes));
+        self.had_reader.update(|had| had || reads);
+        // A reader that does not wait for a writer finds the end of the stream instead.
+        self.had_writer.update(|had| had || writes || reads && at_once);
+        Ok(Rc::new(End { pipe: self.clone(), reads, writes }))
+    }
+}
+
+/// An open end.
+struct End {
+    pipe: Rc<Pipe>,
+    reads: bool,
+    writes: bool,
+}
+
+impl Drop for End {
+    fn drop(&mut self) {
+        let pipe = &self.pipe;
+        pipe.readers.update(|count| count - u32::from(self.reads));
+        pipe.writers.update(|count| count - u32::from(self.writes));
+        if pipe.readers.get() == 0 && pipe.writers.get() == 0 {
+            // A FIFO forgets its bytes and its past with its last end.
+            pipe.ring.take();
+            pipe.had_reader.set(false);
+            pipe.had_writer.set(false);
+        }
+    }
+}
+
+impl File for End {
+    fn read(&self, _offset: u64, to: &mut [u8]) -> Result<usize> {
+        let pipe = &self.pipe;
+        if to.is_empty() {
+            return Ok(0);
+        }
+        match pipe.ring.borrow_mut().pop(to) {
+            0 if pipe.writers.get() > 0 || !pipe.had_writer.get() => Err(Errno::AGAIN),
+            count => Ok(count),
+        }
+    }
+
+    fn write(&self, _offset: u64, from: &[u8]) -> Result<usize> {
+        let pipe = &self.pipe;
+        if from.is_empty() {
+            return Ok(0);
+        }
+        if pipe.readers.get() == 0 {
+            return Err(if pipe.had_reader.get() { Errno::PIPE } else { Errno::AGAIN });
+        }
+        let mut ring = pipe.ring.borrow_mut();
+        let room = ring.room();
+        if room == 0 || from.len() <= PIPE_BUF && from.len() > room {
+            return Err(Errno::AGAIN);
+        }
+        let count = from.len().min(room);
+        ring.push(&from[..count])?;
+        Ok(count)
+    }
+
+    fn poll(&self) -> Poll {
+        let pipe = &self.pipe;
+        let ring = pipe.ring.borrow();
+        let mut poll = Poll::empty();
+        if self.reads {
+            poll.set(Poll::IN, ring.len() > 0);
+            poll.set(Poll::HUP, pipe.writers.get() == 0 && pipe.had_writer.get());
+        }
+        if self.writes {
+            poll.set(Poll::OUT, ring.room() >= PIPE_BUF);
+            poll.set(Poll::ERR, pipe.readers.get() == 0 && pipe.had_reader.get());
+        }
+        poll
+    }
+
+    fn ioctl(&self, request: u32, argument: &dyn IoctlArgument) -> Result<u32> {
+        if request != FIONREAD {
+            return Err(Errno::NOTTY);
+        }
+        let count = self.pipe.ring.borrow().len() as u32;
+        argument.write(&count.to_ne_bytes())?;
+        Ok(0)
+    }
+}
+
+/// The inode of a pipe without a name, for fstat(2) and for opening its /proc/self/fd link.
+pub(super) struct PipeInode {
+    pub(super) pipe: Rc<Pipe>,
+    pub(super) stat: Stat,
+}
+
+impl Inode for PipeInode {
+    fn stat(&self) -> Stat {
+        self.stat
+    }
+
+    fn file_type(&self) -> FileType {
+        FileType::Fifo
+    }
+
+    fn open(&self, flags: OpenFlags) -> Result<Option<Rc<dyn File>>> {
+        self.pipe.open(flags).map(Some)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::vec;
+    use std::vec::Vec;
+
+    use mayfly_hal::phys::usage;
+
+    use super::*;
+
+    fn pair() -> (Rc<dyn File>, Rc<dyn File>) {
+        let pipe = Pipe::new();
+        let reader = pipe.open(OpenFlags::RDONLY).unwrap();
+        (reader, pipe.open(OpenFlags::WRONLY).unwrap())
+    }
+
+    #[test]
+    fn bytes_come_out_in_order_whatever_the_pieces() {
+        let before = usage().free;
+        let (reader, writer) = pair();
+        let (mut sent, mut seen) = (0_u32, Vec::new());
+        let mut buffer = [0; 5000];
+        // Sizes without a common factor with the page walk through every alignment.
+        for round in 0..2000_u32 {
+            let piece: Vec<u8> = (0..round * 37 % 4099).map(|n| ((sent + n) % 251) as u8).collect();
+            sent += writer.write(0, &piece).unwrap_or(0) as u32;
+            if round % 3 > 0 {
+                let want = (round * 61 % 4999) as usize + 1;
+                if let Ok(count) = reader.read(0, &mut buffer[..want]) {
+                    seen.extend_from_slice(&buffer[..count]);
+                }
+            }
+        }
+        drop(writer);
+        loop {
+            match reader.read(0, &mut buffer) {
+                Ok(0) => break,
+                Ok(count) => seen.extend_from_slice(&buffer[..count]),
+                Err(errno) => panic!("{errno:?}"),
+            }
+        }
+        assert!(sent as usize > 4 * PIPE_CAPACITY && seen.len() == sent as usize);
+        assert!(seen.iter().enumerate().all(|(n, &byte)| byte == (n % 251) as u8));
+        assert_eq!(usage().free, before, "an empty pipe holds no frames");
+    }
+
+    #[test]
+    fn the_capacity_is_64_kib_and_small_writes_are_whole() {
+        let (reader, writer) = pair();
+        let big = vec![1; PIPE_CAPACITY - 100];
+        assert_eq!(writer.write(0, &big), Ok(big.len()));
+        assert_eq!(writer.write(0, &[2; 101]), Err(Errno::AGAIN), "not 100 of it");
+        assert!(!writer.poll().contains(Poll::OUT));
+        assert_eq!(writer.write(0, &[2; PIPE_BUF + 1]), Ok(100), "a large one is taken in part");
+        assert_eq!(writer.write(0, &[3]), Err(Errno::AGAIN));
+        let mut buffer = vec![0; 2 * PIPE_CAPACITY];
+        assert_eq!(reader.read(0, &mut buffer), Ok(PIPE_CAPACITY));
+        assert_eq!(buffer[PIPE_CAPACITY - 101..PIPE_CAPACITY - 99], [1, 2]);
+        assert_eq!(writer.poll(), Poll::OUT);
+    }
+
+    #[test]
+    fn a_wrapped_ring_keeps_the_frame_that_both_ends_are_in() {
+        let (reader, writer) = pair();
+        let mut buffer = vec![0; PIPE_CAPACITY];
+        writer.write(0, &vec![1; PIPE_CAPACITY]).unwrap();
+        reader.read(0, &mut buffer[..100]).unwrap();
+        writer.write(0, &[2; 100]).unwrap();
+        reader.read(0, &mut buffer[..FRAME_SIZE]).unwrap();
+        let count = reader.read(0, &mut buffer).unwrap();
+        assert_eq!(count, PIPE_CAPACITY - FRAME_SIZE);
+        assert!(buffer[count - 100..count].iter().all(|&byte| byte == 2));
+        assert!(buffer[..count - 100].iter().all(|&byte| byte == 1));
+    }
+
+    #[test]
+    fn closing_an_end_tells_the_other() {
+        let (reader, writer) = pair();
+        assert_eq!(reader.read(0, &mut [0]), Err(Errno::AGAIN));
+        assert_eq!(reader.poll(), Poll::empty());
+        writer.write(0, b"x").unwrap();
+        drop(writer);
+        assert_eq!(reader.poll(), Poll::IN | Poll::HUP);
+        assert_eq!(reader.read(0, &mut [0; 9]), Ok(1));
+        assert_eq!(reader.read(0, &mut [0]), Ok(0));
+        let (reader, writer) = pair();
+        drop(reader);
+        assert_eq!(writer.write(0, b"x"), Err(Errno::PIPE));
+        assert_eq!(writer.poll(), Poll::OUT | Poll::ERR);
+    }
+
+    #[test]
+    fn a_fifo_waits_for_the_first_of_the_other_side() {
+        let pipe = Pipe::new();
+        let at_once = OpenFlags::WRONLY | OpenFlags::NONBLOCK;
+        assert_eq!(pipe.open(at_once).err(), Some(Errno::NXIO));
+        let writer = pipe.open(OpenFlags::WRONLY).unwrap();
+        assert_eq!(writer.write(0, b"x"), Err(Errno::AGAIN), "no reader yet is not EPIPE");
+        drop(writer);
+        let reader = pipe.open(OpenFlags::RDONLY).unwrap();
+        assert_eq!(reader.read(0, &mut [0]), Err(Errno::AGAIN), "no writer yet is not the end");
+        drop(pipe.open(at_once).unwrap());
+        assert_eq!(reader.read(0, &mut [0]), Ok(0));
+        let both = pipe.open(OpenFlags::RDWR).unwrap();
+        assert_eq!(both.write(0, b"x"), Ok(1));
+        assert_eq!(both.read(0, &mut [0]), Ok(1));
+    }
+
+    #[test]
+    fn without_memory_nothing_is_taken() {
+        let (reader, writer) = pair();
+        writer.write(0, &[1; 10]).unwrap();
+        let hoard: Vec<Frame> = core::iter::from_fn(Frame::scratch).collect();
+        assert_eq!(writer.write(0, &[2; 4090]), Err(Errno::NOMEM));
+        drop(hoard);
+        assert_eq!(reader.read(0, &mut [0; 100]), Ok(10));
+    }
+}

@@ -1,0 +1,171 @@
+//! What the files of /proc say, in the forms that proc(5) gives and libraries parse.
+
+use alloc::format;
+use alloc::string::String;
+use alloc::vec::Vec;
+
+use mayfly_hal::phys::FRAME_SIZE;
+
+use crate::fs::fdtable;
+use crate::fs::pipe::PIPE_CAPACITY;
+use crate::fs::system::System;
+
+/// Clock ticks of a second in these texts (sysconf(_SC_CLK_TCK)).
+const TICKS_PER_SECOND: u64 = 100;
+const NS_PER_TICK: u64 = 1_000_000_000 / TICKS_PER_SECOND;
+
+/// A name or text of the system as text that can be put among others.
+fn lossy(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+pub(super) fn pid(system: &dyn System) -> Vec<u8> {
+    format!("{}", system.pid()).into_bytes()
+}
+
+pub(super) fn comm(system: &dyn System) -> Vec<u8> {
+    line(system.comm())
+}
+
+pub(super) fn hostname(system: &dyn System) -> Vec<u8> {
+    line(system.hostname())
+}
+
+pub(super) fn osrelease(system: &dyn System) -> Vec<u8> {
+    line(system.release())
+}
+
+pub(super) fn version(system: &dyn System) -> Vec<u8> {
+    format!("Linux version {} (mayfly) #1\n", lossy(&system.release())).into_bytes()
+}
+
+pub(super) fn uptime(system: &dyn System) -> Vec<u8> {
+    let hundredths = |ns: u64| format!("{}.{:02}", ns / 1_000_000_000, ns / 10_000_000 % 100);
+    let up = system.uptime_ns();
+    let idle = up.saturating_sub(system.cpu_time_ns());
+    format!("{} {}\n", hundredths(up), hundredths(idle)).into_bytes()
+}
+
+/// One vCPU and one program: the load is one while it runs, and nobody averages it.
+pub(super) fn loadavg(system: &dyn System) -> Vec<u8> {
+    format!("0.00 0.00 0.00 1/{} {}\n", system.threads(), system.pid()).into_bytes()
+}
+
+pub(super) fn filesystems(_: &dyn System) -> Vec<u8> {
+    b"nodev\tproc\nnodev\ttmpfs\nnodev\tdevtmpfs\n\terofs\n".to_vec()
+}
+
+pub(super) fn meminfo(system: &dyn System) -> Vec<u8> {
+    let memory = system.memory();
+    let lines = [
+        ("MemTotal", memory.total),
+        ("MemFree", memory.free),
+        ("MemAvailable", memory.free + memory.cached),
+        ("Buffers", 0),
+        ("Cached", memory.cached),
+        ("SwapTotal", 0),
+        ("SwapFree", 0),
+    ];
+    let line = |(name, bytes): (&str, u64)| {
+        let label = format!("{name}:");
+        format!("{label:<16}{:>8} kB\n", bytes / 1024)
+    };
+    lines.into_iter().map(line).collect::<String>().into_bytes()
+}
+
+pub(super) fn cpuinfo(system: &dyn System) -> Vec<u8> {
+    let model = lossy(&system.cpu_model());
+    format!(
+        "processor\t: 0\nmodel name\t: {model}\nphysical id\t: 0\nsiblings\t: 1\n\
+         core id\t\t: 0\ncpu cores\t: 1\n\n"
+    )
+    .into_bytes()
+}
+
+pub(super) fn stat(system: &dyn System) -> Vec<u8> {
+    let up = system.uptime_ns() / NS_PER_TICK;
+    let user = (system.cpu_time_ns() / NS_PER_TICK).min(up);
+    let idle = up - user;
+    let booted = system.realtime_ns() / 1_000_000_000 - (up / TICKS_PER_SECOND) as i64;
+    format!(
+        "cpu  {user} 0 0 {idle} 0 0 0 0 0 0\ncpu0 {user} 0 0 {idle} 0 0 0 0 0 0\nintr 0\n\
+         ctxt 0\nbtime {booted}\nprocesses 1\nprocs_running 1\nprocs_blocked 0\n"
+    )
+    .into_bytes()
+}
+
+pub(super) fn file_max(_: &dyn System) -> Vec<u8> {
+    format!("{}\n", fdtable::HARD_LIMIT).into_bytes()
+}
+
+pub(super) fn pipe_max_size(_: &dyn System) -> Vec<u8> {
+    format!("{PIPE_CAPACITY}\n").into_bytes()
+}
+
+pub(super) fn boot_id(system: &dyn System) -> Vec<u8> {
+    uuid(system.boot_id())
+}
+
+pub(super) fn random_uuid(system: &dyn System) -> Vec<u8> {
+    let mut bytes = [0; 16];
+    system.fill_random(&mut bytes);
+    uuid(bytes)
+}
+
+/// 16 random bytes as a UUID of version 4 (RFC 9562 §5.4).
+fn uuid(mut bytes: [u8; 16]) -> Vec<u8> {
+    bytes[6] = bytes[6] & 0x0f | 0x40;
+    bytes[8] = bytes[8] & 0x3f | 0x80;
+    let mut text = String::new();
+    for (n, byte) in bytes.iter().enumerate() {
+        if matches!(n, 4 | 6 | 8 | 10) {
+            text.push('-');
+        }
+        text.push_str(&format!("{byte:02x}"));
+    }
+    line(text.into_bytes())
+}
+
+/// proc_pid_stat(5): 52 fields, 0 where there is nothing to tell.
+pub(super) fn process_stat(system: &dyn System) -> Vec<u8> {
+    let (pid, comm) = (system.pid(), lossy(&system.comm()));
+    let user = system.cpu_time_ns() / NS_PER_TICK;
+    let threads = system.threads();
+    let (size, resident) = system.resident();
+    let resident = resident / FRAME_SIZE as u64;
+    // Fields 1 to 25 (the last: the limit of resident memory), and 27 that stay 0.
+    let mut text = format!(
+        "{pid} ({comm}) R 0 {pid} {pid} 0 -1 0 0 0 0 0 {user} 0 0 0 20 0 {threads} 0 0 {size} \
+         {resident} {}",
+        u64::MAX
+    );
+    text.push_str(&" 0".repeat(52 - 25));
+    line(text.into_bytes())
+}
+
+pub(super) fn process_statm(system: &dyn System) -> Vec<u8> {
+    let (size, resident) = system.resident();
+    let pages = |bytes: u64| bytes.div_ceil(FRAME_SIZE as u64);
+    format!("{} {} 0 0 0 {} 0\n", pages(size), pages(resident), pages(size)).into_bytes()
+}
+
+pub(super) fn process_status(system: &dyn System) -> Vec<u8> {
+    let (size, resident) = system.resident();
+    let (comm, pid) = (lossy(&system.comm()), system.pid());
+    let threads = system.threads();
+    format!(
+        "Name:\t{comm}\nState:\tR (running)\nTgid:\t{pid}\nPid:\t{pid}\nPPid:\t0\nTracerPid:\t0\n\
+         Uid:\t0\t0\t0\t0\nGid:\t0\t0\t0\t0\nFDSize:\t{}\nGroups:\t\n\
+         VmPeak:\t{vm:>8} kB\nVmSize:\t{vm:>8} kB\nVmHWM:\t{rss:>8} kB\nVmRSS:\t{rss:>8} kB\n\
+         Threads:\t{threads}\nCpus_allowed:\t1\nCpus_allowed_list:\t0\nMems_allowed_list:\t0\n",
+        fdtable::SOFT_LIMIT,
+        vm = size / 1024,
+        rss = resident / 1024,
+    )
+    .into_bytes()
+}
+
+fn line(mut text: Vec<u8>) -> Vec<u8> {
+    text.push(b'\n');
+    text
+}

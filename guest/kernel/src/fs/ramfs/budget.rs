@@ -1,0 +1,93 @@
+//! How much a file system in memory may take.
+
+use alloc::rc::Rc;
+use core::cell::Cell;
+
+use mayfly_hal::phys::{FRAME_SIZE, Frame};
+
+use crate::errno::{Errno, Result};
+use crate::fs::system::System;
+
+/// Limits of a file system in memory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Bytes of file contents, in whole pages.
+    pub bytes: u64,
+    /// Names. They cost the kernel's own memory, some hundred bytes each with their inodes.
+    pub entries: u64,
+}
+
+/// What of the limits is used.
+pub(super) struct Budget {
+    system: Rc<dyn System>,
+    limits: Limits,
+    frames: Cell<u64>,
+    entries: Cell<u64>,
+}
+
+impl Budget {
+    pub(super) fn new(system: Rc<dyn System>, limits: Limits) -> Budget {
+        Budget { system, limits, frames: Cell::new(0), entries: Cell::new(0) }
+    }
+
+    /// The limits, in frames and names.
+    pub(super) fn totals(&self) -> (u64, u64) {
+        (self.limits.bytes / FRAME_SIZE as u64, self.limits.entries)
+    }
+
+    /// What is left, in frames and names.
+    pub(super) fn free(&self) -> (u64, u64) {
+        let (frames, entries) = self.totals();
+        (frames - self.frames.get(), entries - self.entries.get())
+    }
+
+    /// A frame, counted. ENOSPC at the limit, ENOMEM where the machine has none.
+    pub(super) fn take_frame(&self, zeroed: bool) -> Result<Frame> {
+        if self.free().0 == 0 {
+            return Err(Errno::NOSPC);
+        }
+        let frame = self.system.take_frame(zeroed).ok_or(Errno::NOMEM)?;
+        self.frames.update(|count| count + 1);
+        Ok(frame)
+    }
+
+    /// Uncounts frames.
+    pub(super) fn give_back(&self, frames: u64) {
+        self.frames.update(|count| count - frames);
+    }
+
+    /// Counts what takes no frame, but memory. ENOSPC.
+    pub(super) fn charge(self: &Rc<Budget>, frames: u64) -> Result<Charge> {
+        if frames > self.free().0 {
+            return Err(Errno::NOSPC);
+        }
+        self.frames.update(|count| count + frames);
+        Ok(Charge { budget: self.clone(), frames })
+    }
+
+    /// Counts a name. ENOSPC.
+    pub(super) fn add_entry(&self) -> Result<()> {
+        if self.free().1 == 0 {
+            return Err(Errno::NOSPC);
+        }
+        self.entries.update(|count| count + 1);
+        Ok(())
+    }
+
+    /// Uncounts a name.
+    pub(super) fn remove_entry(&self) {
+        self.entries.update(|count| count - 1);
+    }
+}
+
+/// Frames that are counted as long as this lives.
+pub(super) struct Charge {
+    budget: Rc<Budget>,
+    frames: u64,
+}
+
+impl Drop for Charge {
+    fn drop(&mut self) {
+        self.budget.give_back(self.frames);
+    }
+}

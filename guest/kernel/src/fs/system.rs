@@ -1,0 +1,116 @@
+//! What file systems ask of the kernel they live in.
+
+use alloc::rc::Rc;
+use alloc::vec::Vec;
+
+use mayfly_hal::phys::{self, FRAME_SIZE, Frame};
+
+use super::dentry::Dentry;
+use super::file::File;
+use super::open_file::OpenFile;
+use super::stat::TimeNs;
+
+/// Memory, in bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Memory {
+    /// What the kernel manages.
+    pub total: u64,
+    /// What nobody uses.
+    pub free: u64,
+    /// What caches hold of files that can be read again.
+    pub cached: u64,
+}
+
+/// The kernel, as files see it: clock, memory, and the one program that runs.
+///
+/// The methods are called while a file is opened, read or looked up. They may come back only to
+/// [`Vfs::shrink`](super::Vfs::shrink) and [`Vfs::mounts_text`](super::Vfs::mounts_text).
+pub trait System {
+    /// CLOCK_REALTIME.
+    fn realtime_ns(&self) -> TimeNs;
+
+    /// CLOCK_BOOTTIME.
+    fn uptime_ns(&self) -> u64;
+
+    /// Time that the program has used of the vCPU.
+    fn cpu_time_ns(&self) -> u64 {
+        self.uptime_ns()
+    }
+
+    /// Unpredictable bytes (getrandom(2)).
+    fn fill_random(&self, to: &mut [u8]);
+
+    /// A frame for a file's bytes, full of zeros or as it comes. The kernel may shrink its caches first.
+    fn take_frame(&self, zeroed: bool) -> Option<Frame> {
+        if zeroed { Frame::zeroed() } else { Frame::scratch() }
+    }
+
+    /// How the memory is used.
+    fn memory(&self) -> Memory {
+        let usage = phys::usage();
+        let bytes = |frames: u32| u64::from(frames) * FRAME_SIZE as u64;
+        Memory { total: bytes(usage.total), free: bytes(usage.free), cached: 0 }
+    }
+
+    /// Random bytes that stay the same until the next boot.
+    fn boot_id(&self) -> [u8; 16];
+
+    /// The machine's name (gethostname(2)).
+    fn hostname(&self) -> Vec<u8>;
+
+    /// The kernel's release, as uname(2) gives it.
+    fn release(&self) -> Vec<u8>;
+
+    /// The processor's name.
+    fn cpu_model(&self) -> Vec<u8> {
+        b"x86-64".to_vec()
+    }
+
+    /// The lines of /proc/mounts: what [`Vfs::mounts_text`](super::Vfs::mounts_text) gives.
+    fn mounts(&self) -> Vec<u8>;
+
+    /// What /dev/tty is: the terminal, where standard input or output is one.
+    fn terminal(&self) -> Option<Rc<dyn File>>;
+
+    /// The program's process number.
+    fn pid(&self) -> u32;
+
+    /// How many threads it has.
+    fn threads(&self) -> u32;
+
+    /// Its name, at most 15 bytes (PR_SET_NAME).
+    fn comm(&self) -> Vec<u8>;
+
+    /// The file that it was started from.
+    fn executable(&self) -> Option<Rc<Dentry>>;
+
+    /// Its working directory.
+    fn working_directory(&self) -> Rc<Dentry>;
+
+    /// Its root directory.
+    fn root_directory(&self) -> Rc<Dentry>;
+
+    /// Its arguments, each ended by NUL.
+    fn arguments(&self) -> Vec<u8>;
+
+    /// Its environment at the start, each variable ended by NUL.
+    fn environment(&self) -> Vec<u8>;
+
+    /// Its auxiliary vector at the start, as bytes (getauxval(3)).
+    fn auxiliary_vector(&self) -> Vec<u8>;
+
+    /// The lines of /proc/self/maps.
+    fn maps(&self) -> Vec<u8>;
+
+    /// Its mapped and its resident memory, in bytes.
+    fn resident(&self) -> (u64, u64);
+
+    /// The lines of /proc/self/limits.
+    fn limits(&self) -> Vec<u8>;
+
+    /// Its descriptors from `first` on, ascending.
+    fn descriptors(&self, first: u32) -> Vec<u32>;
+
+    /// What descriptor `fd` stands for.
+    fn descriptor(&self, fd: u32) -> Option<Rc<OpenFile>>;
+}

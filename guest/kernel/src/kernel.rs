@@ -1,0 +1,243 @@
+//! The kernel: what it is made of, in the order in which it comes to life.
+
+use alloc::rc::Rc;
+use alloc::vec::Vec;
+use core::cell::{Cell, RefCell};
+
+use mayfly_abi::channel::Counters;
+use mayfly_hal::boot::Boot;
+use mayfly_hal::context::Context;
+use mayfly_hal::{channel, cpu, phys};
+
+use crate::devices::{Devices, RootDisk};
+use crate::errno::{Errno, Result};
+use crate::exec::{Environment, Executable};
+use crate::fs::devfs::devfs;
+use crate::fs::erofs::ErofsFs;
+use crate::fs::procfs::procfs;
+use crate::fs::ramfs::{Limits, RamFs};
+use crate::fs::{Dentry, FdTable, Follow, MountFlags, System, Vfs};
+use crate::limits;
+use crate::machine::Machine;
+use crate::process::{Paths, Process, Started};
+use crate::random::Random;
+use crate::signal::Signals;
+use crate::thread::Thread;
+use crate::{clock, command, console, end, process, scheduler};
+
+/// What uname(2) says: programs parse the release, and want one that is not old.
+pub const RELEASE: &str = "6.1.0-mayfly";
+/// What uname(2) says the kernel is.
+pub const VERSION: &str = concat!("#1 Mayfly ", env!("CARGO_PKG_VERSION"));
+/// The machine's name.
+pub const HOSTNAME: &str = "mayfly";
+/// Frames to take back from caches at a time when memory is short.
+pub const SHRINK_FRAMES: usize = 64;
+/// Most scripts that name each other as interpreters (Linux's bound).
+const SCRIPTS_MAX: usize = 4;
+/// A name in /tmp costs kernel memory: one for each so many bytes of the limit.
+const TMP_BYTES_FOR_NAME: u64 = 4096;
+/// `st_dev` of each file system.
+const DEV_ROOT: u64 = 0x10;
+const DEV_TMP: u64 = 0x11;
+const DEV_DEV: u64 = 0x12;
+const DEV_PROC: u64 = 0x13;
+
+/// The kernel.
+pub struct Kernel {
+    boot: Boot,
+    /// The tree of files.
+    pub vfs: Rc<Vfs>,
+    /// Disk and streams.
+    pub devices: Rc<Devices>,
+    /// Random numbers.
+    pub random: Rc<Random>,
+    machine: Rc<Machine>,
+    system_calls: Cell<u64>,
+    unknown_calls: Cell<u64>,
+    page_faults: Cell<u64>,
+}
+
+/// Boots, and runs the program to its end.
+pub fn start(boot: Boot) -> ! {
+    let random = Rc::new(Random::new(&boot.info.seed, &boot.info.cpu));
+    let machine = Rc::new(Machine::new(&boot.info.cpu, random.clone()));
+    let devices = Rc::new(Devices::new(&boot));
+    let vfs = match mount(&boot, &machine, &devices) {
+        Ok(vfs) => Rc::new(vfs),
+        Err(error) => end::not_started(
+            error.number(),
+            format_args!("cannot mount the root image: {} ({error:?})", error.text()),
+        ),
+    };
+    let _ = machine.vfs.set(vfs.clone());
+    let kernel = Kernel {
+        boot,
+        vfs,
+        devices,
+        random,
+        machine,
+        system_calls: Cell::new(0),
+        unknown_calls: Cell::new(0),
+        page_faults: Cell::new(0),
+    };
+    channel::mark_kernel_ready();
+    let (process, thread) = kernel.first_program();
+    scheduler::run(&kernel, &process, thread)
+}
+
+fn mount(boot: &Boot, machine: &Rc<Machine>, devices: &Rc<Devices>) -> Result<Vfs> {
+    let system: Rc<dyn System> = machine.clone();
+    let disk = Rc::new(RootDisk(devices.clone()));
+    let root = Rc::new(ErofsFs::mount(disk, DEV_ROOT)?);
+    let vfs = Vfs::new(system.clone(), root, b"/dev/vda", MountFlags::RDONLY);
+    let bytes = boot.info.tmp_bytes_max;
+    let tmp = Limits { bytes, entries: (bytes / TMP_BYTES_FOR_NAME).max(1024) };
+    let tmp = Rc::new(RamFs::new(system.clone(), DEV_TMP, tmp, 0o1777));
+    vfs.mount(b"/tmp", tmp, b"tmpfs", MountFlags::empty())?;
+    vfs.mount(b"/dev", Rc::new(devfs(system.clone(), DEV_DEV)), b"dev", MountFlags::empty())?;
+    vfs.mount(b"/proc", Rc::new(procfs(system, DEV_PROC)), b"proc", MountFlags::empty())?;
+    Ok(vfs)
+}
+
+impl Kernel {
+    /// CLOCK_BOOTTIME, ns.
+    pub fn uptime_ns(&self) -> u64 {
+        self.machine.uptime_ns()
+    }
+
+    /// Counts a system call.
+    pub fn count_call(&self) {
+        self.system_calls.set(self.system_calls.get() + 1);
+    }
+
+    /// Counts a call that nobody knows.
+    pub fn count_unknown_call(&self) {
+        self.unknown_calls.set(self.unknown_calls.get() + 1);
+    }
+
+    /// Counts a page fault that was resolved.
+    pub fn count_page_fault(&self) {
+        self.page_faults.set(self.page_faults.get() + 1);
+    }
+
+    /// All counts.
+    pub fn counters(&self) -> Counters {
+        let usage = phys::usage();
+        Counters {
+            system_calls: self.system_calls.get(),
+            unknown_calls: self.unknown_calls.get(),
+            page_faults: self.page_faults.get(),
+            frames: (usage.total - usage.free).into(),
+            block_requests: self.devices.block_requests(),
+        }
+    }
+
+    /// execve(2): loads a program into the process, and returns its first registers.
+    pub fn exec(
+        &self,
+        process: &Process,
+        cwd: &Rc<Dentry>,
+        path: &[u8],
+        argv: Vec<Vec<u8>>,
+        env: Vec<Vec<u8>>,
+    ) -> Result<Context> {
+        let (dentry, executable, argv) = self.find_program(cwd, path, argv)?;
+        let open = |path: &[u8]| {
+            let found = self.vfs.lookup(self.vfs.root(), path, Follow::Yes)?;
+            Executable::open(found.inode().clone())
+        };
+        let random = || self.random.next();
+        let environment = Environment { cpu: &self.boot.info.cpu, open: &open, random: &random };
+        let image = executable.load(&argv, &env, path, &environment)?;
+
+        image.space.activate();
+        let old = process.space.replace(image.space);
+        drop(old);
+        let stack = image.stack;
+        let len = stack.bytes.len() as u64;
+        let mut range = process.space.borrow_mut().user_range(stack.pointer, len, true)?;
+        range.bytes_mut().copy_from_slice(&stack.bytes);
+        cpu::set_fs_base(0);
+        cpu::set_gs_base(0);
+        *process.name.borrow_mut() = command::short_name(path);
+        *process.started.borrow_mut() = Started {
+            executable: dentry,
+            arguments: command::joined(&argv),
+            environment: command::joined(&env),
+            auxiliary: stack.bytes[stack.auxiliary].to_vec(),
+        };
+        Ok(Context::new(image.entry, stack.pointer))
+    }
+
+    /// Follows `#!` lines to the file that is really run, with the arguments that they make.
+    fn find_program(
+        &self,
+        cwd: &Rc<Dentry>,
+        path: &[u8],
+        mut argv: Vec<Vec<u8>>,
+    ) -> Result<(Rc<Dentry>, Executable, Vec<Vec<u8>>)> {
+        let mut path = path.to_vec();
+        for _ in 0..=SCRIPTS_MAX {
+            let dentry = self.vfs.lookup(cwd, &path, Follow::Yes)?;
+            let executable = Executable::open(dentry.inode().clone())?;
+            let Some(script) = executable.script() else {
+                return Ok((dentry, executable, argv));
+            };
+            argv = script.arguments(&path, &argv);
+            path = script.interpreter;
+        }
+        Err(Errno::LOOP)
+    }
+
+    /// The program that the host asked for, or a clear end.
+    fn first_program(&self) -> (Rc<Process>, Thread) {
+        let command = command::parse(&self.boot);
+        let name = command.program.clone();
+        match self.try_first_program(command) {
+            Ok(started) => started,
+            Err(error) => {
+                let name = alloc::string::String::from_utf8_lossy(&name);
+                end::not_started(
+                    error.number(),
+                    format_args!("cannot run {name}: {} ({error:?})", error.text()),
+                )
+            }
+        }
+    }
+
+    fn try_first_program(&self, command: command::Command) -> Result<(Rc<Process>, Thread)> {
+        let root = self.vfs.root().clone();
+        let cwd = self.vfs.lookup(&root, &command.cwd, Follow::Yes)?;
+        let path = command.find(|path| {
+            self.vfs
+                .lookup(&cwd, path, Follow::Yes)
+                .and_then(|found| Executable::open(found.inode().clone()))
+                .map(drop)
+        })?;
+        let process = Rc::new(Process {
+            space: RefCell::new(crate::mm::AddressSpace::new(
+                mayfly_abi::layout::PAGE_TABLES,
+                mayfly_abi::layout::USER_END,
+            )?),
+            files: FdTable::new(),
+            paths: RefCell::new(Paths { root: root.clone(), cwd: cwd.clone(), umask: 0o022 }),
+            signals: RefCell::new(Signals::default()),
+            started: RefCell::new(Started {
+                executable: root,
+                arguments: Vec::new(),
+                environment: Vec::new(),
+                auxiliary: Vec::new(),
+            }),
+            name: RefCell::new(Vec::new()),
+            limits: RefCell::new(limits::Limits::default()),
+            started_ns: Cell::new(clock::monotonic_ns()),
+        });
+        for file in console::open(&self.vfs, &self.devices, command.terminals)? {
+            process.files.add(file, 0, false)?;
+        }
+        let context = self.exec(&process, &cwd, &path, command.argv, command.env)?;
+        *self.machine.process.borrow_mut() = Some(process.clone());
+        Ok((process, Thread::new(process::PID, context)))
+    }
+}

@@ -1,0 +1,195 @@
+//! What the files of /proc and /dev ask of the kernel.
+
+use alloc::format;
+use alloc::rc::Rc;
+use alloc::string::String;
+use alloc::vec::Vec;
+use core::cell::{OnceCell, RefCell};
+
+use mayfly_abi::CpuInfo;
+use mayfly_hal::phys::{self, Frame};
+
+use crate::clock;
+use crate::fs::{Dentry, File, OpenFile, System, Vfs};
+use crate::kernel::{HOSTNAME, RELEASE};
+use crate::mm::{Backing, Protection};
+use crate::process::{PID, Process};
+use crate::random::Random;
+
+/// The kernel as files see it.
+pub struct Machine {
+    /// The processor.
+    pub cpu: &'static CpuInfo,
+    /// The generator.
+    pub random: Rc<Random>,
+    /// CLOCK_MONOTONIC at boot, ns.
+    pub booted_ns: u64,
+    /// Set once there is one.
+    pub vfs: OnceCell<Rc<Vfs>>,
+    /// The program, once there is one.
+    pub process: RefCell<Option<Rc<Process>>>,
+    boot_id: [u8; 16],
+}
+
+impl Machine {
+    /// A machine that begins now.
+    pub fn new(cpu: &'static CpuInfo, random: Rc<Random>) -> Machine {
+        let mut boot_id = [0; 16];
+        random.fill(&mut boot_id);
+        Machine {
+            cpu,
+            random,
+            booted_ns: clock::monotonic_ns(),
+            vfs: OnceCell::new(),
+            process: RefCell::new(None),
+            boot_id,
+        }
+    }
+
+    fn of_process<T: Default>(&self, ask: impl FnOnce(&Process) -> T) -> T {
+        self.process.borrow().as_deref().map(ask).unwrap_or_default()
+    }
+
+    fn root(&self) -> Rc<Dentry> {
+        self.vfs.get().expect("files are asked for after the root is mounted").root().clone()
+    }
+}
+
+impl System for Machine {
+    fn realtime_ns(&self) -> crate::fs::stat::TimeNs {
+        clock::realtime_ns() as crate::fs::stat::TimeNs
+    }
+
+    fn uptime_ns(&self) -> u64 {
+        clock::monotonic_ns() - self.booted_ns
+    }
+
+    fn fill_random(&self, to: &mut [u8]) {
+        self.random.fill(to);
+    }
+
+    fn take_frame(&self, zeroed: bool) -> Option<Frame> {
+        let take = || if zeroed { Frame::zeroed() } else { Frame::scratch() };
+        take().or_else(|| {
+            self.vfs.get()?.shrink(crate::kernel::SHRINK_FRAMES);
+            take()
+        })
+    }
+
+    fn boot_id(&self) -> [u8; 16] {
+        self.boot_id
+    }
+
+    fn hostname(&self) -> Vec<u8> {
+        HOSTNAME.into()
+    }
+
+    fn release(&self) -> Vec<u8> {
+        RELEASE.into()
+    }
+
+    fn cpu_model(&self) -> Vec<u8> {
+        self.cpu.brand.as_flattened().iter().copied().take_while(|byte| *byte != 0).collect()
+    }
+
+    fn mounts(&self) -> Vec<u8> {
+        self.vfs.get().map(|vfs| vfs.mounts_text()).unwrap_or_default()
+    }
+
+    fn terminal(&self) -> Option<Rc<dyn File>> {
+        let process = self.process.borrow();
+        let files = &process.as_deref()?.files;
+        (0..3).filter_map(|fd| files.get(fd).ok()).find_map(|file| {
+            let is_terminal = file.dentry().inode().file_type() == crate::fs::FileType::CharDevice;
+            file.file().filter(|_| is_terminal).cloned()
+        })
+    }
+
+    fn pid(&self) -> u32 {
+        PID
+    }
+
+    fn threads(&self) -> u32 {
+        1
+    }
+
+    fn comm(&self) -> Vec<u8> {
+        self.of_process(|process| process.name.borrow().clone())
+    }
+
+    fn executable(&self) -> Option<Rc<Dentry>> {
+        self.of_process(|process| Some(process.started.borrow().executable.clone()))
+    }
+
+    fn working_directory(&self) -> Rc<Dentry> {
+        self.of_process(|process| Some(process.paths.borrow().cwd.clone()))
+            .unwrap_or_else(|| self.root())
+    }
+
+    fn root_directory(&self) -> Rc<Dentry> {
+        self.root()
+    }
+
+    fn arguments(&self) -> Vec<u8> {
+        self.of_process(|process| process.started.borrow().arguments.clone())
+    }
+
+    fn environment(&self) -> Vec<u8> {
+        self.of_process(|process| process.started.borrow().environment.clone())
+    }
+
+    fn auxiliary_vector(&self) -> Vec<u8> {
+        self.of_process(|process| process.started.borrow().auxiliary.clone())
+    }
+
+    fn maps(&self) -> Vec<u8> {
+        self.of_process(|process| {
+            let mut text = String::new();
+            for area in process.space.borrow().areas().iter() {
+                text += &maps_line(area);
+            }
+            text.into_bytes()
+        })
+    }
+
+    fn resident(&self) -> (u64, u64) {
+        let usage = phys::usage();
+        let mapped = self.of_process(|process| process.space.borrow().areas().bytes());
+        (mapped, u64::from(usage.total - usage.free) * 4096)
+    }
+
+    fn limits(&self) -> Vec<u8> {
+        self.of_process(|process| process.limits.borrow().text())
+    }
+
+    fn descriptors(&self, first: u32) -> Vec<u32> {
+        self.of_process(|process| process.files.descriptors(first))
+    }
+
+    fn descriptor(&self, fd: u32) -> Option<Rc<OpenFile>> {
+        self.of_process(|process| process.files.get(fd).ok())
+    }
+}
+
+/// A line as proc_pid_maps(5) describes it.
+fn maps_line(area: &crate::mm::Area) -> String {
+    let flag = |bit, letter| if area.protection.contains(bit) { letter } else { '-' };
+    let (shared, offset, ino) = match &area.backing {
+        Backing::Anonymous => ('p', 0, 0),
+        Backing::File { inode, offset, shared } => {
+            (if *shared { 's' } else { 'p' }, *offset, inode.stat().ino)
+        }
+    };
+    format!(
+        "{:012x}-{:012x} {}{}{}{} {:08x} 00:00 {:<20} {}\n",
+        area.start,
+        area.end,
+        flag(Protection::READ, 'r'),
+        flag(Protection::WRITE, 'w'),
+        flag(Protection::EXECUTE, 'x'),
+        shared,
+        offset,
+        ino,
+        area.name,
+    )
+}

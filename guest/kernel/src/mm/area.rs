@@ -1,0 +1,248 @@
+//! Areas: ranges of a program's address space with one protection and one backing. Pure book-keeping.
+
+use alloc::collections::BTreeMap;
+use alloc::rc::Rc;
+use alloc::vec::Vec;
+use core::ops::Range;
+
+use bitflags::bitflags;
+use mayfly_abi::layout::{PAGE_SIZE, USER_END, USER_START};
+
+use crate::fs::Inode;
+
+/// Most areas of one program: Linux's vm.max_map_count.
+const AREAS_MAX: usize = 65_530;
+
+bitflags! {
+    /// What a program may do with memory: PROT_READ and its like (mmap(2)).
+    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+    pub struct Protection: u32 {
+        /// PROT_READ.
+        const READ = 1;
+        /// PROT_WRITE. On this processor it implies reading.
+        const WRITE = 2;
+        /// PROT_EXEC. On this processor it implies reading.
+        const EXECUTE = 4;
+    }
+}
+
+/// Where an area's pages come from.
+#[derive(Clone)]
+pub enum Backing {
+    /// Zeros, private to the program.
+    Anonymous,
+    /// A file, from `offset` (bytes, a multiple of the page size).
+    File {
+        /// The file.
+        inode: Rc<dyn Inode>,
+        /// Where the area's first byte lies in it.
+        offset: u64,
+        /// Writes reach the file (MAP_SHARED) or only this program (MAP_PRIVATE).
+        shared: bool,
+    },
+}
+
+/// One area.
+#[derive(Clone)]
+pub struct Area {
+    /// First address.
+    pub start: u64,
+    /// One past the last address.
+    pub end: u64,
+    /// What may be done.
+    pub protection: Protection,
+    /// Where pages come from.
+    pub backing: Backing,
+    /// What /proc/self/maps calls it where it is not a file: `[heap]`, `[stack]` or nothing.
+    pub name: &'static str,
+}
+
+impl Area {
+    /// The part of this area that lies in `range`.
+    fn cut(&self, range: &Range<u64>) -> Area {
+        let start = self.start.max(range.start);
+        let mut part = Area { start, end: self.end.min(range.end), ..self.clone() };
+        if let Backing::File { offset, .. } = &mut part.backing {
+            *offset += start - self.start;
+        }
+        part
+    }
+
+    /// Whether `next`, which begins where this one ends, is more of the same.
+    fn continues_in(&self, next: &Area) -> bool {
+        let same_backing = match (&self.backing, &next.backing) {
+            (Backing::Anonymous, Backing::Anonymous) => true,
+            (
+                Backing::File { inode, offset, shared },
+                Backing::File { inode: other, offset: further, shared: too },
+            ) => {
+                Rc::ptr_eq(inode, other)
+                    && offset + (self.end - self.start) == *further
+                    && shared == too
+            }
+            _ => false,
+        };
+        self.end == next.start
+            && self.protection == next.protection
+            && self.name == next.name
+            && same_backing
+    }
+}
+
+/// There is no room for another area.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Full;
+
+/// All areas of a program, in order, never overlapping.
+#[derive(Default)]
+pub struct Areas {
+    by_start: BTreeMap<u64, Area>,
+}
+
+impl Areas {
+    /// The area that contains `address`.
+    pub fn find(&self, address: u64) -> Option<&Area> {
+        self.by_start
+            .range(..=address)
+            .next_back()
+            .map(|(_, area)| area)
+            .filter(|area| address < area.end)
+    }
+
+    /// All areas that touch `range`, in order.
+    pub fn overlapping(&self, range: Range<u64>) -> impl Iterator<Item = &Area> {
+        let first = self.find(range.start).map_or(range.start, |area| area.start);
+        self.by_start.range(first..range.end.max(first)).map(|(_, area)| area)
+    }
+
+    /// All areas, in order.
+    pub fn iter(&self) -> impl Iterator<Item = &Area> {
+        self.by_start.values()
+    }
+
+    /// Bytes promised in all.
+    pub fn bytes(&self) -> u64 {
+        self.iter().map(|area| area.end - area.start).sum()
+    }
+
+    /// Adds an area to a free range, joining it with its neighbours where they are the same.
+    pub fn insert(&mut self, mut area: Area) -> Result<(), Full> {
+        debug_assert!(
+            area.start < area.end && self.overlapping(area.start..area.end).next().is_none()
+        );
+        if self.by_start.len() >= AREAS_MAX {
+            return Err(Full);
+        }
+        if let Some((_, before)) = self.by_start.range(..area.start).next_back()
+            && before.continues_in(&area)
+        {
+            area = Area { end: area.end, ..before.clone() };
+        }
+        if let Some(after) = self.by_start.get(&area.end)
+            && area.continues_in(after)
+        {
+            let end = after.end;
+            self.by_start.remove(&area.end);
+            area.end = end;
+        }
+        self.by_start.insert(area.start, area);
+        Ok(())
+    }
+
+    /// Takes `range` out of all areas, and returns the parts that were there.
+    pub fn remove(&mut self, range: Range<u64>) -> Result<Vec<Area>, Full> {
+        let touched: Vec<u64> = self.overlapping(range.clone()).map(|area| area.start).collect();
+        let splits_one = matches!(touched[..], [only] if {
+            let area = &self.by_start[&only];
+            area.start < range.start && range.end < area.end
+        });
+        if splits_one && self.by_start.len() >= AREAS_MAX {
+            return Err(Full);
+        }
+        let mut removed = Vec::with_capacity(touched.len());
+        for start in touched {
+            let Some(area) = self.by_start.remove(&start) else { continue };
+            for rest in [area.start..range.start, range.end..area.end] {
+                if rest.start < rest.end {
+                    let rest = area.cut(&rest);
+                    self.by_start.insert(rest.start, rest);
+                }
+            }
+            removed.push(area.cut(&range));
+        }
+        Ok(removed)
+    }
+
+    /// Whether nothing is promised in `range`.
+    pub fn is_free(&self, range: Range<u64>) -> bool {
+        self.overlapping(range).next().is_none()
+    }
+
+    /// The highest free range of `len` bytes that ends at or below `top`: where Linux's top-down mmap
+    /// would place it too.
+    pub fn find_free(&self, len: u64, top: u64) -> Option<u64> {
+        let mut end = top.min(USER_END);
+        loop {
+            let start = end.checked_sub(len).filter(|start| *start >= USER_START)?;
+            match self.by_start.range(..end).next_back() {
+                Some((_, area)) if area.end > start => end = area.start,
+                _ => return Some(start),
+            }
+        }
+    }
+}
+
+/// `address` rounded down to a page.
+pub(super) fn page_of(address: u64) -> u64 {
+    address & !(PAGE_SIZE - 1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn area(start: u64, end: u64) -> Area {
+        let protection = Protection::READ | Protection::WRITE;
+        Area { start, end, protection, backing: Backing::Anonymous, name: "" }
+    }
+
+    fn ranges(areas: &Areas) -> Vec<(u64, u64)> {
+        areas.iter().map(|area| (area.start, area.end)).collect()
+    }
+
+    #[test]
+    fn neighbours_of_one_kind_become_one() {
+        let mut areas = Areas::default();
+        areas.insert(area(0x10_0000, 0x11_0000)).unwrap();
+        areas.insert(area(0x12_0000, 0x13_0000)).unwrap();
+        areas.insert(area(0x11_0000, 0x12_0000)).unwrap();
+        assert_eq!(ranges(&areas), [(0x10_0000, 0x13_0000)]);
+        let mut other = area(0x13_0000, 0x14_0000);
+        other.protection = Protection::READ;
+        areas.insert(other).unwrap();
+        assert_eq!(ranges(&areas), [(0x10_0000, 0x13_0000), (0x13_0000, 0x14_0000)]);
+    }
+
+    #[test]
+    fn removing_splits() {
+        let mut areas = Areas::default();
+        areas.insert(area(0x10_0000, 0x20_0000)).unwrap();
+        let removed = areas.remove(0x14_0000..0x15_0000).unwrap();
+        assert_eq!((removed[0].start, removed[0].end), (0x14_0000, 0x15_0000));
+        assert_eq!(ranges(&areas), [(0x10_0000, 0x14_0000), (0x15_0000, 0x20_0000)]);
+        assert_eq!(areas.remove(0..USER_END).unwrap().len(), 2);
+        assert!(ranges(&areas).is_empty());
+    }
+
+    #[test]
+    fn the_highest_gap_that_fits_is_found() {
+        let mut areas = Areas::default();
+        areas.insert(area(0x7000_0000, 0x7100_0000)).unwrap();
+        areas.insert(area(0x6f00_0000, 0x6ff0_0000)).unwrap();
+        assert_eq!(areas.find_free(0x10_0000, 0x7100_0000), Some(0x6ff0_0000));
+        assert_eq!(areas.find_free(0x20_0000, 0x7100_0000), Some(0x6ee0_0000));
+        assert_eq!(areas.find_free(0x10_0000, 0x8000_0000), Some(0x7ff0_0000));
+        assert_eq!(areas.find_free(USER_END, USER_END), None);
+        assert!(areas.find(0x7000_0000).is_some() && areas.find(0x7100_0000).is_none());
+    }
+}

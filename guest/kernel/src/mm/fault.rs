@@ -1,0 +1,160 @@
+//! Faults: making a promised page real.
+//!
+//! A fault costs the program an exception (17 µs on a software KVM), a page that is mapped but not
+//! touched costs a page-table entry: so a fault maps the neighbourhood too.
+
+use mayfly_abi::layout::PAGE_SIZE;
+use mayfly_hal::context::Access;
+use mayfly_hal::paging::Flags;
+use mayfly_hal::phys::Frame;
+#[cfg(feature = "bare-metal")]
+use mayfly_hal::user::{NotMapped, UserRange};
+
+use super::area::{Area, Backing, Protection, page_of};
+use super::space::{AddressSpace, page_flags};
+use crate::errno::Errno;
+
+/// Pages in the neighbourhood that one fault maps (Linux's fault-around: 64 KiB).
+const AROUND: u64 = 16;
+
+/// Why an access is not allowed: the signal a program gets for it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BadAccess {
+    /// SIGSEGV, SEGV_MAPERR: nothing is mapped there.
+    NotMapped,
+    /// SIGSEGV, SEGV_ACCERR: it is mapped, but not for this.
+    NotAllowed,
+    /// SIGBUS: the file behind it ends before, or cannot be read.
+    NoFile,
+    /// Memory is exhausted: what Linux's OOM killer ends with SIGKILL.
+    OutOfMemory,
+}
+
+impl AddressSpace {
+    /// Makes `address` accessible, if the program may access it so.
+    pub fn fault(&mut self, address: u64, access: Access) -> Result<(), BadAccess> {
+        let area = self.areas.find(address).ok_or(BadAccess::NotMapped)?;
+        let allowed = match access {
+            Access::Read => !area.protection.is_empty(),
+            Access::Write => area.protection.contains(Protection::WRITE),
+            Access::Execute => area.protection.contains(Protection::EXECUTE),
+        };
+        if !allowed {
+            return Err(BadAccess::NotAllowed);
+        }
+        let area = area.clone();
+        let page = page_of(address);
+        match self.tables.query(page) {
+            Some(_) if access == Access::Write => self.make_writable(&area, page),
+            Some(_) => {
+                self.tables.protect(page, page_flags(area.protection) - Flags::WRITE);
+                Ok(())
+            }
+            None => match &area.backing {
+                Backing::Anonymous => self.fill_anonymous(&area, page),
+                Backing::File { .. } => self.fill_from_file(&area, page, access),
+            },
+        }
+    }
+
+    /// Checks a range of the program's memory and makes it ready for the kernel to touch.
+    #[cfg(feature = "bare-metal")]
+    pub fn user_range(&mut self, start: u64, len: u64, writable: bool) -> Result<UserRange, Errno> {
+        let len = usize::try_from(len).map_err(|_| Errno::FAULT)?;
+        let access = if writable { Access::Write } else { Access::Read };
+        loop {
+            match UserRange::check(&mut self.tables, start, len, writable) {
+                Ok(range) => return Ok(range),
+                Err(NotMapped::Outside) => return Err(Errno::FAULT),
+                Err(NotMapped::Page(page)) => match self.fault(page, access) {
+                    Ok(()) => {}
+                    Err(BadAccess::OutOfMemory) => return Err(Errno::NOMEM),
+                    Err(_) => return Err(Errno::FAULT),
+                },
+            }
+        }
+    }
+
+    /// Zeroes from `address` to the end of its page: what follows a program's initialised data.
+    pub fn zero_tail(&mut self, address: u64) -> Result<(), Errno> {
+        let page = page_of(address);
+        let area = self.areas.find(page).ok_or(Errno::FAULT)?;
+        let flags = page_flags(area.protection);
+        let Backing::File { inode, offset, .. } = &area.backing else { return Ok(()) };
+        let cached = inode.page((offset + (page - area.start)) / PAGE_SIZE)?;
+        let copy = Frame::scratch().ok_or(Errno::NOMEM)?;
+        copy.copy_from(&cached);
+        copy.zero((address - page) as usize, (page + PAGE_SIZE - address) as usize);
+        self.tables.map(page, copy, flags)?;
+        Ok(())
+    }
+
+    /// A write to a page that is there but read-only: alone, it becomes writable; shared, it is copied.
+    fn make_writable(&mut self, area: &Area, page: u64) -> Result<(), BadAccess> {
+        let flags = page_flags(area.protection);
+        let shared_file = matches!(area.backing, Backing::File { shared: true, .. });
+        let frame = self.tables.unmap(page).ok_or(BadAccess::NotMapped)?;
+        let frame = if shared_file || frame.is_unique() {
+            frame
+        } else {
+            let copy = Frame::scratch().ok_or(BadAccess::OutOfMemory)?;
+            copy.copy_from(&frame);
+            copy
+        };
+        self.put(page, frame, flags)?;
+        self.flush();
+        Ok(())
+    }
+
+    fn fill_anonymous(&mut self, area: &Area, page: u64) -> Result<(), BadAccess> {
+        let flags = page_flags(area.protection);
+        let frame = Frame::zeroed().ok_or(BadAccess::OutOfMemory)?;
+        self.put(page, frame, flags)?;
+        for neighbour in neighbourhood(area, page) {
+            if self.tables.query(neighbour).is_none() {
+                let Some(frame) = Frame::fresh() else { break };
+                self.put(neighbour, frame, flags)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn fill_from_file(&mut self, area: &Area, page: u64, access: Access) -> Result<(), BadAccess> {
+        let Backing::File { inode, offset, shared } = &area.backing else { return Ok(()) };
+        let index = |page: u64| (offset + (page - area.start)) / PAGE_SIZE;
+        let frame = inode.page(index(page)).map_err(|error| match error {
+            Errno::NOMEM => BadAccess::OutOfMemory,
+            _ => BadAccess::NoFile,
+        })?;
+        if access == Access::Write && !shared {
+            let copy = Frame::scratch().ok_or(BadAccess::OutOfMemory)?;
+            copy.copy_from(&frame);
+            return self.put(page, copy, page_flags(area.protection));
+        }
+        let mut flags = page_flags(area.protection);
+        if !shared {
+            flags -= Flags::WRITE;
+        }
+        self.put(page, frame, flags)?;
+        for neighbour in neighbourhood(area, page) {
+            if self.tables.query(neighbour).is_none()
+                && let Some(frame) = inode.cached_page(index(neighbour))
+            {
+                self.put(neighbour, frame, flags)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn put(&mut self, page: u64, frame: Frame, flags: Flags) -> Result<(), BadAccess> {
+        self.tables.map(page, frame, flags).map_err(|_| BadAccess::OutOfMemory)
+    }
+}
+
+/// The other pages of the aligned window around `page` that lie in `area`.
+fn neighbourhood(area: &Area, page: u64) -> impl Iterator<Item = u64> + use<> {
+    let window = AROUND * PAGE_SIZE;
+    let start = (page - page % window).max(area.start);
+    let end = (page - page % window + window).min(area.end);
+    (start..end).step_by(PAGE_SIZE as usize).filter(move |neighbour| *neighbour != page)
+}

@@ -1,0 +1,17 @@
+//! A program's memory: what is promised (areas), what is there (page tables), and the faults that turn
+//! the one into the other.
+//!
+//! ```text
+//!   mmap, brk, exec ──▶ Areas: [start, end) protection, backing   ── a promise, costs nothing
+//!                          │
+//!   page fault ────────────┴─▶ fault.rs ──▶ PageTables: frames    ── made good page by page
+//!   kernel about to copy ──┘
+//! ```
+
+mod area;
+mod fault;
+mod space;
+
+pub use area::{Area, Areas, Backing, Protection};
+pub use fault::BadAccess;
+pub use space::{AddressSpace, Placement};

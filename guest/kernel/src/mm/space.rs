@@ -1,0 +1,277 @@
+//! An address space: areas and page tables kept in step.
+
+use core::ops::Range;
+
+use alloc::vec::Vec;
+use mayfly_abi::layout::{PAGE_SIZE, USER_END, USER_START};
+use mayfly_hal::paging::{Flags, OutOfFrames, PageTables};
+use mayfly_hal::phys::{self, Frame};
+
+use super::area::{Area, Areas, Backing, Full, Protection};
+use crate::errno::{Errno, Result};
+
+/// Where a new area is to go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Placement {
+    /// Anywhere; this address if it is free.
+    Anywhere(u64),
+    /// Exactly here, in place of what is there (MAP_FIXED).
+    Replace(u64),
+    /// Exactly here, or not at all (MAP_FIXED_NOREPLACE).
+    Exactly(u64),
+}
+
+/// A program's address space.
+pub struct AddressSpace {
+    pub(super) areas: Areas,
+    pub(super) tables: PageTables,
+    /// Areas are placed below this address.
+    mmap_top: u64,
+    /// The heap of brk(2): start, and current end (any byte).
+    heap: Range<u64>,
+}
+
+impl From<OutOfFrames> for Errno {
+    fn from(_: OutOfFrames) -> Errno {
+        Errno::NOMEM
+    }
+}
+
+impl From<Full> for Errno {
+    fn from(_: Full) -> Errno {
+        Errno::NOMEM
+    }
+}
+
+impl AddressSpace {
+    /// An empty address space. `template` is the guest-physical address of a page-table root whose
+    /// kernel half to share.
+    pub fn new(template: u64, mmap_top: u64) -> Result<AddressSpace> {
+        let tables = PageTables::new(template)?;
+        Ok(AddressSpace { areas: Areas::default(), tables, mmap_top, heap: 0..0 })
+    }
+
+    /// The areas.
+    pub fn areas(&self) -> &Areas {
+        &self.areas
+    }
+
+    /// Makes this the address space that runs.
+    #[cfg(feature = "bare-metal")]
+    pub fn activate(&self) {
+        self.tables.activate();
+    }
+
+    /// Drops translations that the processor may still hold.
+    pub(super) fn flush(&self) {
+        #[cfg(feature = "bare-metal")]
+        self.tables.activate();
+    }
+
+    /// mmap(2): adds an area of `len` bytes (any number above 0) and returns where it begins.
+    pub fn map(
+        &mut self,
+        placement: Placement,
+        len: u64,
+        protection: Protection,
+        backing: Backing,
+        name: &'static str,
+    ) -> Result<u64> {
+        let len =
+            len.checked_next_multiple_of(PAGE_SIZE).filter(|len| *len > 0).ok_or(Errno::NOMEM)?;
+        self.check_promise(len, protection, &backing)?;
+        let start = match placement {
+            Placement::Anywhere(hint) => self.place(hint, len)?,
+            Placement::Replace(start) => {
+                let range = checked_range(start, len)?;
+                self.unmap(range)?;
+                start
+            }
+            Placement::Exactly(start) => {
+                let range = checked_range(start, len)?;
+                if !self.areas.is_free(range) {
+                    return Err(Errno::EXIST);
+                }
+                start
+            }
+        };
+        self.areas.insert(Area { start, end: start + len, protection, backing, name })?;
+        Ok(start)
+    }
+
+    /// munmap(2): forgets everything in `range` (page-aligned).
+    pub fn unmap(&mut self, range: Range<u64>) -> Result<()> {
+        if self.areas.remove(range.clone())?.is_empty() {
+            return Ok(());
+        }
+        self.drop_pages(range);
+        Ok(())
+    }
+
+    /// mprotect(2). ENOMEM where part of the range is not mapped; what is before that is changed.
+    pub fn protect(&mut self, range: Range<u64>, protection: Protection) -> Result<()> {
+        let mut covered = range.start;
+        for area in self.areas.remove(range.clone())? {
+            let contiguous = area.start == covered;
+            let protection = if contiguous { protection } else { area.protection };
+            covered = if contiguous { area.end } else { covered };
+            self.areas.insert(Area { protection, ..area })?;
+        }
+        let mut restricted = false;
+        self.for_each_page(range.start..covered, |tables, page| {
+            let Some(mapping) = tables.query(page) else { return };
+            // A page becomes writable at its next write fault, where a shared frame is copied.
+            let flags = page_flags(protection) - Flags::WRITE;
+            restricted |= mapping.flags.contains(Flags::PRESENT);
+            tables.protect(page, flags);
+        });
+        if restricted {
+            self.flush();
+        }
+        if covered < range.end { Err(Errno::NOMEM) } else { Ok(()) }
+    }
+
+    /// madvise(MADV_DONTNEED): private pages are zero (or the file's) at the next touch.
+    pub fn discard(&mut self, range: Range<u64>) -> Result<()> {
+        self.drop_pages(range);
+        Ok(())
+    }
+
+    /// mremap(2): gives the area at `old` a new length, in place or, where `may_move`, elsewhere.
+    pub fn remap(&mut self, old: Range<u64>, new_len: u64, may_move: bool) -> Result<u64> {
+        let new_len =
+            new_len.checked_next_multiple_of(PAGE_SIZE).filter(|l| *l > 0).ok_or(Errno::INVAL)?;
+        let area = self.areas.find(old.start).filter(|area| old.end <= area.end);
+        let area = area.ok_or(Errno::FAULT)?.clone();
+        let old_len = old.end - old.start;
+        if new_len <= old_len {
+            self.unmap(old.start + new_len..old.end)?;
+            return Ok(old.start);
+        }
+        let grown = checked_range(old.start, new_len)?;
+        self.check_promise(new_len - old_len, area.protection, &area.backing)?;
+        let more = |start: u64, at: u64| {
+            let mut more = Area { start, end: start + new_len - (at - old.start), ..area.clone() };
+            if let Backing::File { offset, .. } = &mut more.backing {
+                *offset += at - area.start;
+            }
+            more
+        };
+        if old.end == area.end && self.areas.is_free(old.end..grown.end) {
+            self.areas.insert(more(old.end, old.end))?;
+            return Ok(old.start);
+        }
+        if !may_move {
+            return Err(Errno::NOMEM);
+        }
+        let start = self.place(0, new_len)?;
+        self.areas.insert(more(start, old.start))?;
+        self.move_pages(old.clone(), start)?;
+        self.unmap(old)?;
+        Ok(start)
+    }
+
+    /// Where the heap of brk(2) begins; it is empty at first.
+    pub fn set_heap(&mut self, start: u64) {
+        let start = start.next_multiple_of(PAGE_SIZE);
+        self.heap = start..start;
+    }
+
+    /// brk(2): moves the heap's end if that is possible, and returns where it is then.
+    pub fn brk(&mut self, end: u64) -> u64 {
+        if end < self.heap.start || self.move_heap_end(end).is_err() {
+            return self.heap.end;
+        }
+        self.heap.end = end;
+        end
+    }
+
+    fn move_heap_end(&mut self, end: u64) -> Result<()> {
+        let old = self.heap.end.next_multiple_of(PAGE_SIZE);
+        let new = end.checked_next_multiple_of(PAGE_SIZE).ok_or(Errno::NOMEM)?;
+        if new < old {
+            return self.unmap(new..old);
+        }
+        if new > old {
+            let rw = Protection::READ | Protection::WRITE;
+            self.map(Placement::Exactly(old), new - old, rw, Backing::Anonymous, "[heap]")?;
+        }
+        Ok(())
+    }
+
+    /// Refuses a promise that could never be kept: more private writable memory than there is. Linux's
+    /// heuristic overcommit (vm.overcommit_memory = 0) refuses the same.
+    fn check_promise(&self, len: u64, protection: Protection, backing: &Backing) -> Result<()> {
+        let counted =
+            protection.contains(Protection::WRITE) && matches!(backing, Backing::Anonymous);
+        let total = u64::from(phys::usage().total) * PAGE_SIZE;
+        if counted && len > total { Err(Errno::NOMEM) } else { Ok(()) }
+    }
+
+    fn place(&self, hint: u64, len: u64) -> Result<u64> {
+        let hint = hint & !(PAGE_SIZE - 1);
+        if hint != 0
+            && let Ok(range) = checked_range(hint, len)
+            && self.areas.is_free(range)
+        {
+            return Ok(hint);
+        }
+        self.areas.find_free(len, self.mmap_top).ok_or(Errno::NOMEM)
+    }
+
+    /// Moves what is there at `old` to `new`, without copying a byte.
+    fn move_pages(&mut self, old: Range<u64>, new: u64) -> Result<()> {
+        let mut page = old.start;
+        while let Some(at) = self.tables.next_populated(page).filter(|at| *at < old.end) {
+            if let Some(mapping) = self.tables.query(at)
+                && let Some(frame) = self.tables.unmap(at)
+            {
+                self.tables.map(new + (at - old.start), frame, mapping.flags)?;
+            }
+            page = at + PAGE_SIZE;
+        }
+        self.flush();
+        Ok(())
+    }
+
+    /// Unmaps every page in `range`; frames are freed once no translation leads to them.
+    fn drop_pages(&mut self, range: Range<u64>) {
+        let mut frames: Vec<Frame> = Vec::new();
+        self.for_each_page(range, |tables, page| frames.extend(tables.unmap(page)));
+        if !frames.is_empty() {
+            self.flush();
+        }
+    }
+
+    /// Calls `work` for each page of `range` that may be there.
+    fn for_each_page(&mut self, range: Range<u64>, mut work: impl FnMut(&mut PageTables, u64)) {
+        let mut page = range.start;
+        while let Some(at) = self.tables.next_populated(page).filter(|at| *at < range.end) {
+            work(&mut self.tables, at);
+            page = at + PAGE_SIZE;
+        }
+    }
+}
+
+/// `start..start + len` if it is page-aligned and the program's to use.
+fn checked_range(start: u64, len: u64) -> Result<Range<u64>> {
+    if !start.is_multiple_of(PAGE_SIZE) {
+        return Err(Errno::INVAL);
+    }
+    let end = start.checked_add(len).filter(|end| *end <= USER_END).ok_or(Errno::NOMEM)?;
+    if start < USER_START {
+        return Err(Errno::PERM);
+    }
+    Ok(start..end)
+}
+
+/// A protection as page-table flags.
+pub(super) fn page_flags(protection: Protection) -> Flags {
+    if protection.is_empty() {
+        return Flags::HIDDEN;
+    }
+    let mut flags = Flags::empty();
+    flags.set(Flags::WRITE, protection.contains(Protection::WRITE));
+    flags.set(Flags::NO_EXECUTE, !protection.contains(Protection::EXECUTE));
+    flags
+}

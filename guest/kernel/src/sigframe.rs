@@ -1,0 +1,188 @@
+//! The stack frame of a signal handler, byte for byte as Linux makes it (arch/x86 struct rt_sigframe),
+//! since programs look into it.
+//!
+//! ```text
+//!   FXSAVE area (512 bytes, aligned to 64)          ◀── pointed at by the ucontext
+//!   siginfo_t (128)
+//!   ucontext: flags, link, stack, registers (256), mask
+//!   return address: the restorer, which calls rt_sigreturn   ◀── RSP in the handler
+//! ```
+
+use linux_raw_sys::general as linux;
+use mayfly_hal::fpu::{self, FXSAVE_BYTES};
+use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
+
+use crate::errno::{Errno, Result};
+use crate::process::Process;
+use crate::signal::{Action, Info, bit, blockable};
+use crate::thread::Thread;
+
+/// Bytes below RSP that belong to the function that runs (System V ABI §3.2.2).
+const RED_ZONE: u64 = 128;
+/// RFLAGS bits that a program may set for itself: the arithmetic ones, DF and AC.
+const RFLAGS_FREE: u64 = 0x4_0cd5;
+/// The selectors as a program sees them: CS, GS, FS, SS.
+const SELECTORS: u64 = 0x002b_0000_0000_0033;
+
+#[derive(Clone, Copy, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[repr(C)]
+struct Frame {
+    restorer: u64,
+    flags: u64,
+    link: u64,
+    stack: [u64; 3],
+    r8_to_r15: [u64; 8],
+    rdi: u64,
+    rsi: u64,
+    rbp: u64,
+    rbx: u64,
+    rdx: u64,
+    rax: u64,
+    rcx: u64,
+    rsp: u64,
+    rip: u64,
+    rflags: u64,
+    selectors: u64,
+    error: u64,
+    vector: u64,
+    old_mask: u64,
+    cr2: u64,
+    fpu: u64,
+    reserved: [u64; 8],
+    mask: u64,
+    info: [u64; 16],
+}
+
+const _: () = assert!(size_of::<Frame>() == 8 + 304 + 128);
+
+/// Makes the thread run a handler next.  EFAULT where its stack cannot take the frame.
+pub fn enter(process: &Process, thread: &mut Thread, info: &Info, action: &Action) -> Result<()> {
+    let top = handler_stack(thread, action);
+    let fpu_at = top.checked_sub(FXSAVE_BYTES as u64).ok_or(Errno::FAULT)? & !63;
+    // RSP + 8 is a multiple of 16 at a function's first instruction.
+    let at = (fpu_at.checked_sub(size_of::<Frame>() as u64).ok_or(Errno::FAULT)? & !15) - 8;
+    let registers = &thread.context;
+    let frame = Frame {
+        restorer: action.restorer,
+        flags: 0,
+        link: 0,
+        stack: [thread.alternate_stack.0, u64::from(stack_state(thread)), thread.alternate_stack.1],
+        r8_to_r15: [
+            registers.r8,
+            registers.r9,
+            registers.r10,
+            registers.r11,
+            registers.r12,
+            registers.r13,
+            registers.r14,
+            registers.r15,
+        ],
+        rdi: registers.rdi,
+        rsi: registers.rsi,
+        rbp: registers.rbp,
+        rbx: registers.rbx,
+        rdx: registers.rdx,
+        rax: registers.rax,
+        rcx: registers.rcx,
+        rsp: registers.rsp,
+        rip: registers.rip,
+        rflags: registers.rflags,
+        selectors: SELECTORS,
+        error: 0,
+        vector: if info.signal == 11 { 14 } else { 0 },
+        old_mask: thread.blocked,
+        cr2: info.address,
+        fpu: fpu_at,
+        reserved: [0; 8],
+        mask: thread.blocked,
+        info: siginfo(info),
+    };
+    let put = |at: u64, bytes: &[u8]| -> Result<()> {
+        let mut range = process.space.borrow_mut().user_range(at, bytes.len() as u64, true)?;
+        range.bytes_mut().copy_from_slice(bytes);
+        Ok(())
+    };
+    put(fpu_at, &fpu::save(&thread.context))?;
+    put(at, frame.as_bytes())?;
+
+    let context = &mut thread.context;
+    context.rip = action.handler;
+    context.rsp = at;
+    context.rdi = info.signal.into();
+    context.rsi = at + core::mem::offset_of!(Frame, info) as u64;
+    context.rdx = at + core::mem::offset_of!(Frame, flags) as u64;
+    context.rax = 0;
+    context.rflags &= !(1 << 10 | 1 << 8);
+    context.restore_all();
+    thread.blocked |= action.mask;
+    if action.flags & u64::from(linux::SA_NODEFER) == 0 {
+        thread.blocked |= blockable(bit(info.signal));
+    }
+    Ok(())
+}
+
+/// rt_sigreturn(2): the thread goes on where the signal found it.
+pub fn leave(process: &Process, thread: &mut Thread) -> Result<()> {
+    let get = |at: u64, to: &mut [u8]| -> Result<()> {
+        let range = process.space.borrow_mut().user_range(at, to.len() as u64, false)?;
+        to.copy_from_slice(range.bytes());
+        Ok(())
+    };
+    let mut bytes = [0; size_of::<Frame>()];
+    get(thread.context.rsp.wrapping_sub(8), &mut bytes)?;
+    let frame = Frame::read_from_bytes(&bytes).map_err(|_| Errno::FAULT)?;
+    let context = &mut thread.context;
+    if frame.fpu != 0 {
+        let mut saved = [0; FXSAVE_BYTES];
+        get(frame.fpu, &mut saved)?;
+        fpu::restore(&saved, context);
+    }
+    let [r8, r9, r10, r11, r12, r13, r14, r15] = frame.r8_to_r15;
+    (context.r8, context.r9, context.r10, context.r11) = (r8, r9, r10, r11);
+    (context.r12, context.r13, context.r14, context.r15) = (r12, r13, r14, r15);
+    context.rax = frame.rax;
+    context.rbx = frame.rbx;
+    context.rcx = frame.rcx;
+    context.rdx = frame.rdx;
+    context.rsi = frame.rsi;
+    context.rdi = frame.rdi;
+    context.rbp = frame.rbp;
+    context.rsp = frame.rsp;
+    context.rip = frame.rip;
+    context.rflags = frame.rflags & RFLAGS_FREE;
+    context.restore_all();
+    thread.blocked = blockable(frame.mask);
+    Ok(())
+}
+
+/// Where the handler's stack begins: the alternate one where there is one and it is not in use.
+fn handler_stack(thread: &Thread, action: &Action) -> u64 {
+    let (base, size) = thread.alternate_stack;
+    let wanted = action.flags & u64::from(linux::SA_ONSTACK) != 0;
+    if wanted && size > 0 && stack_state(thread) == 0 {
+        base + size
+    } else {
+        thread.context.rsp.wrapping_sub(RED_ZONE)
+    }
+}
+
+/// ss_flags: SS_DISABLE, SS_ONSTACK or 0.
+pub fn stack_state(thread: &Thread) -> u32 {
+    let (base, size) = thread.alternate_stack;
+    if size == 0 {
+        linux::SS_DISABLE
+    } else if thread.context.rsp > base && thread.context.rsp - base <= size {
+        linux::SS_ONSTACK
+    } else {
+        0
+    }
+}
+
+/// siginfo_t: number, 0, code, then the address, or the sender's process and user.
+fn siginfo(info: &Info) -> [u64; 16] {
+    let mut words = [0; 16];
+    words[0] = info.signal.into();
+    words[1] = u64::from(info.code as u32);
+    words[2] = info.address;
+    words
+}

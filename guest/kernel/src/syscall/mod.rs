@@ -1,0 +1,48 @@
+//! System calls: the dispatch, and what every handler has at hand.
+//!
+//! ```text
+//!   Trap::SystemCall ─▶ dispatch(number) ─▶ handler(&mut Call) ─▶ Ok(value)       into RAX
+//!                                                               ─▶ Stop::Errno     −errno into RAX
+//!                                                               ─▶ Stop::Wait      parked; made again later
+//!                                                               ─▶ Stop::Exit …    the scheduler's
+//! ```
+//!
+//! A handler never blocks. One that would have to wait says so and is called again, from its start, when
+//! something has happened; [`crate::thread::Pending`] remembers what it must not do twice.
+
+#[cfg(feature = "bare-metal")]
+mod call;
+#[cfg(feature = "bare-metal")]
+mod control;
+#[cfg(feature = "bare-metal")]
+mod directory;
+#[cfg(feature = "bare-metal")]
+mod file;
+#[cfg(feature = "bare-metal")]
+mod identity;
+#[cfg(feature = "bare-metal")]
+mod memory;
+#[cfg(feature = "bare-metal")]
+mod metadata;
+#[cfg(feature = "bare-metal")]
+mod poll;
+#[cfg(feature = "bare-metal")]
+mod process;
+#[cfg(feature = "bare-metal")]
+mod signals;
+#[cfg(feature = "bare-metal")]
+mod stat;
+#[cfg(feature = "bare-metal")]
+mod storage;
+#[cfg(feature = "bare-metal")]
+mod system;
+pub mod table;
+#[cfg(feature = "bare-metal")]
+mod target;
+#[cfg(feature = "bare-metal")]
+mod time;
+#[cfg(feature = "bare-metal")]
+mod transfer;
+
+#[cfg(feature = "bare-metal")]
+pub use call::{Call, CallResult, Stop, dispatch};

@@ -1,0 +1,193 @@
+//! The process: its image, its end, its registers, its limits.
+
+use alloc::rc::Rc;
+
+use linux_raw_sys::general as linux;
+use linux_raw_sys::prctl;
+use mayfly_abi::layout::USER_END;
+use mayfly_hal::cpu;
+
+use super::{Call, CallResult, Stop};
+use crate::errno::Errno;
+use crate::process::PID;
+
+// arch_prctl(2)'s operations (asm/prctl.h).
+const ARCH_SET_GS: u32 = 0x1001;
+const ARCH_SET_FS: u32 = 0x1002;
+const ARCH_GET_FS: u32 = 0x1003;
+const ARCH_GET_GS: u32 = 0x1004;
+/// Longest name of a thread, without its NUL (TASK_COMM_LEN).
+const NAME_MAX: usize = 15;
+
+/// execve(2): replaces the program. ENOENT, EACCES, ENOEXEC, ENOMEM, E2BIG, ELOOP.
+pub fn execve(call: &mut Call<'_>) -> CallResult {
+    let path = call.path(0)?;
+    let argv = call.strings(call.args[1])?;
+    let env = call.strings(call.args[2])?;
+    let cwd = call.cwd();
+    call.thread.context = call.kernel.exec(call.process, &cwd, &path, argv, env)?;
+    call.process.signals.borrow_mut().reset_for_exec();
+    call.process.files.close_for_exec();
+    call.thread.alternate_stack = (0, 0);
+    Err(Stop::Resume)
+}
+
+/// exit(2): with one thread, the same as exit_group.
+pub fn exit(call: &mut Call<'_>) -> CallResult {
+    exit_group(call)
+}
+
+/// exit_group(2).
+pub fn exit_group(call: &mut Call<'_>) -> CallResult {
+    Err(Stop::Exit(call.uint(0) as u8))
+}
+
+/// arch_prctl(2): the bases of FS and GS. EPERM for an address that is not the program's.
+pub fn arch_prctl(call: &mut Call<'_>) -> CallResult {
+    let address = call.args[1];
+    match call.uint(0) {
+        ARCH_SET_FS | ARCH_SET_GS if address >= USER_END => Err(Errno::PERM.into()),
+        ARCH_SET_FS => {
+            cpu::set_fs_base(address);
+            Ok(0)
+        }
+        ARCH_SET_GS => {
+            cpu::set_gs_base(address);
+            Ok(0)
+        }
+        ARCH_GET_FS => Ok(call.put_words(address, &[cpu::fs_base()]).map(|()| 0)?),
+        ARCH_GET_GS => Ok(call.put_words(address, &[cpu::gs_base()]).map(|()| 0)?),
+        _ => Err(Errno::INVAL.into()),
+    }
+}
+
+/// prctl(2).
+pub fn prctl(call: &mut Call<'_>) -> CallResult {
+    match call.uint(0) {
+        prctl::PR_SET_NAME => {
+            let mut name = call.string(call.args[1], 4096, Errno::FAULT)?;
+            name.truncate(NAME_MAX);
+            *call.process.name.borrow_mut() = name;
+            Ok(0)
+        }
+        prctl::PR_GET_NAME => {
+            let mut name = [0; NAME_MAX + 1];
+            let process_name = call.process.name.borrow();
+            name[..process_name.len()].copy_from_slice(&process_name);
+            call.put(call.args[1], &name)?;
+            Ok(0)
+        }
+        prctl::PR_GET_DUMPABLE | prctl::PR_SET_PDEATHSIG | prctl::PR_SET_VMA => Ok(0),
+        prctl::PR_SET_DUMPABLE | prctl::PR_SET_NO_NEW_PRIVS | prctl::PR_SET_THP_DISABLE => Ok(0),
+        prctl::PR_GET_NO_NEW_PRIVS | prctl::PR_CAPBSET_READ => Ok(1),
+        _ => Err(Errno::INVAL.into()),
+    }
+}
+
+/// set_tid_address(2).
+pub fn set_tid_address(call: &mut Call<'_>) -> CallResult {
+    Ok(call.thread.tid.into())
+}
+
+/// set_robust_list(2). EINVAL for another size than Linux's.
+pub fn set_robust_list(call: &mut Call<'_>) -> CallResult {
+    if call.args[1] == 24 { Ok(0) } else { Err(Errno::INVAL.into()) }
+}
+
+/// futex(2): with one thread nobody else can wake a waiter. EAGAIN where the value has changed,
+/// ETIMEDOUT, ENOSYS for what is not waiting and waking.
+pub fn futex(call: &mut Call<'_>) -> CallResult {
+    let [address, _, value, timeout, ..] = call.args;
+    let operation = call.uint(1);
+    let command = operation & !(linux::FUTEX_PRIVATE_FLAG | linux::FUTEX_CLOCK_REALTIME);
+    match command {
+        linux::FUTEX_WAKE | linux::FUTEX_WAKE_BITSET => Ok(0),
+        linux::FUTEX_WAIT | linux::FUTEX_WAIT_BITSET => {
+            if address % 4 != 0 {
+                return Err(Errno::INVAL.into());
+            }
+            let current = u32::from_le_bytes(call.get(address)?);
+            if current != value as u32 {
+                return Err(Errno::AGAIN.into());
+            }
+            let timeout = if timeout == 0 {
+                None
+            } else {
+                let time = super::time::timespec(call, timeout)?;
+                // FUTEX_WAIT's is a duration, FUTEX_WAIT_BITSET's a moment.
+                Some(if command == linux::FUTEX_WAIT {
+                    time
+                } else {
+                    time.saturating_sub(super::time::now(
+                        if operation & linux::FUTEX_CLOCK_REALTIME != 0 {
+                            linux::CLOCK_REALTIME
+                        } else {
+                            linux::CLOCK_MONOTONIC
+                        },
+                    )?)
+                })
+            };
+            Err(call.wait(timeout, Errno::TIMEDOUT))
+        }
+        _ => Err(Errno::NOSYS.into()),
+    }
+}
+
+/// sched_yield(2).
+pub fn sched_yield(_: &mut Call<'_>) -> CallResult {
+    Ok(0)
+}
+
+/// sched_getaffinity(2): the one vCPU. EINVAL for a short buffer.
+pub fn sched_getaffinity(call: &mut Call<'_>) -> CallResult {
+    if call.args[1] < 8 || call.args[1] % 8 != 0 {
+        return Err(Errno::INVAL.into());
+    }
+    call.put_words(call.args[2], &[1])?;
+    Ok(8)
+}
+
+/// getpriority(2): 20 − nice, as the raw call has it.
+pub fn getpriority(_: &mut Call<'_>) -> CallResult {
+    Ok(20)
+}
+
+/// getrlimit(2).
+pub fn getrlimit(call: &mut Call<'_>) -> CallResult {
+    let (soft, hard) = call.process.limits.borrow().get(call.uint(0) as usize)?;
+    call.put_words(call.args[1], &[soft, hard])?;
+    Ok(0)
+}
+
+/// setrlimit(2).
+pub fn setrlimit(call: &mut Call<'_>) -> CallResult {
+    let [soft, hard] = call.get_words(call.args[1])?;
+    set_limit(call, call.uint(0) as usize, (soft, hard))
+}
+
+/// prlimit64(2). ESRCH for another process.
+pub fn prlimit64(call: &mut Call<'_>) -> CallResult {
+    let [_, _, new, old, ..] = call.args;
+    if !matches!(call.uint(0), 0 | PID) {
+        return Err(Errno::SRCH.into());
+    }
+    let number = call.uint(1) as usize;
+    let (soft, hard) = call.process.limits.borrow().get(number)?;
+    if new != 0 {
+        let [soft, hard] = call.get_words(new)?;
+        set_limit(call, number, (soft, hard))?;
+    }
+    if old != 0 {
+        call.put_words(old, &[soft, hard])?;
+    }
+    Ok(0)
+}
+
+fn set_limit(call: &Call<'_>, number: usize, limit: (u64, u64)) -> CallResult {
+    let process = Rc::clone(call.process);
+    process.limits.borrow_mut().set(number, limit)?;
+    if number == crate::limits::OPEN_FILES {
+        process.files.set_limit(limit.0 as u32)?;
+    }
+    Ok(0)
+}

@@ -1,0 +1,85 @@
+//! Where in a file, how long it is, and when it is on disk: lseek(2), truncate(2), fsync(2).
+
+use linux_raw_sys::general as linux;
+
+use super::target::{check_offset, opened, resolve};
+use super::{Call, CallResult};
+use crate::errno::Errno;
+use crate::fs::{FallocateMode, FileType, Follow, Whence};
+
+/// lseek(2). EBADF, EINVAL, ENXIO, EOVERFLOW, ESPIPE.
+pub fn lseek(call: &mut Call<'_>) -> CallResult {
+    let file = call.file(0)?;
+    let whence = match call.uint(2) {
+        linux::SEEK_SET => Whence::Set,
+        linux::SEEK_CUR => Whence::Current,
+        linux::SEEK_END => Whence::End,
+        linux::SEEK_DATA => Whence::Data,
+        linux::SEEK_HOLE => Whence::Hole,
+        _ => return Err(Errno::INVAL.into()),
+    };
+    Ok(file.seek(call.args[1] as i64, whence)?)
+}
+
+/// truncate(2). EINVAL, EISDIR, EROFS.
+pub fn truncate(call: &mut Call<'_>) -> CallResult {
+    let size = check_offset(call.args[1])?;
+    let dentry = resolve(call, 0, Follow::Yes)?;
+    call.kernel.vfs.truncate(&dentry, size)?;
+    Ok(0)
+}
+
+/// ftruncate(2). EBADF, EINVAL.
+pub fn ftruncate(call: &mut Call<'_>) -> CallResult {
+    let size = check_offset(call.args[1])?;
+    call.file(0)?.truncate(size)?;
+    Ok(0)
+}
+
+/// fallocate(2). EBADF, EFBIG, EINVAL, ENODEV, ENOSPC; EOPNOTSUPP for modes that no file system has.
+pub fn fallocate(call: &mut Call<'_>) -> CallResult {
+    let [_, _, offset, len, ..] = call.args;
+    let (offset, len) = (check_offset(offset)?, check_offset(len)?);
+    let mode = FallocateMode::from_bits(call.uint(1)).ok_or(Errno::OPNOTSUPP)?;
+    call.file(0)?.fallocate(mode, offset, len)?;
+    Ok(0)
+}
+
+/// fsync(2), fdatasync(2): what can be written lives in memory, and is there. EBADF; EINVAL for what is
+/// never on a disk.
+pub fn fsync(call: &mut Call<'_>) -> CallResult {
+    match opened(call, 0)?.file_type() {
+        FileType::Regular | FileType::Directory | FileType::BlockDevice => Ok(0),
+        _ => Err(Errno::INVAL.into()),
+    }
+}
+
+/// sync(2).
+pub fn sync(_: &mut Call<'_>) -> CallResult {
+    Ok(0)
+}
+
+/// posix_fadvise(2): advice is taken and not followed. EBADF, EINVAL, ESPIPE.
+pub fn fadvise64(call: &mut Call<'_>) -> CallResult {
+    let file = opened(call, 0)?;
+    if file.file_type() == FileType::Fifo {
+        return Err(Errno::SPIPE.into());
+    }
+    check_offset(call.args[2])?;
+    if call.uint(3) > linux::POSIX_FADV_NOREUSE {
+        return Err(Errno::INVAL.into());
+    }
+    Ok(0)
+}
+
+/// readahead(2): files are read when they are needed. EBADF, EINVAL.
+pub fn readahead(call: &mut Call<'_>) -> CallResult {
+    let file = opened(call, 0)?;
+    if !file.flags().reads() {
+        return Err(Errno::BADF.into());
+    }
+    match file.file_type() {
+        FileType::Regular | FileType::BlockDevice => Ok(0),
+        _ => Err(Errno::INVAL.into()),
+    }
+}

@@ -1,0 +1,85 @@
+//! The system: its name, its load, its randomness.
+
+use mayfly_hal::phys;
+
+use super::{Call, CallResult};
+use crate::clock::{self, SECOND};
+use crate::errno::Errno;
+use crate::kernel::{HOSTNAME, RELEASE, VERSION};
+
+/// Bytes of each string in struct utsname.
+const NAME_BYTES: usize = 65;
+/// Most bytes that one getrandom(2) gives.
+const RANDOM_MAX: u64 = 1 << 20;
+/// Ticks in a second, as times(2) counts (sysconf(_SC_CLK_TCK)).
+const TICKS: u64 = 100;
+
+/// uname(2).
+pub fn uname(call: &mut Call<'_>) -> CallResult {
+    let mut names = [0; 6 * NAME_BYTES];
+    let fields = ["Linux", HOSTNAME, RELEASE, VERSION, "x86_64", "(none)"];
+    for (field, name) in names.chunks_exact_mut(NAME_BYTES).zip(fields) {
+        field[..name.len()].copy_from_slice(name.as_bytes());
+    }
+    call.put(call.args[0], &names)?;
+    Ok(0)
+}
+
+/// sysinfo(2).
+pub fn sysinfo(call: &mut Call<'_>) -> CallResult {
+    let usage = phys::usage();
+    let bytes = |frames: u32| u64::from(frames) * 4096;
+    let mut words = [0; 14];
+    words[0] = call.kernel.uptime_ns() / SECOND;
+    words[4] = bytes(usage.total);
+    words[5] = bytes(usage.free);
+    // procs (u16) at 80; mem_unit (u32) at 104.
+    words[10] = 1;
+    words[13] = 1;
+    call.put_words(call.args[0], &words)?;
+    Ok(0)
+}
+
+/// getrandom(2). EINVAL.
+pub fn getrandom(call: &mut Call<'_>) -> CallResult {
+    let [address, len, flags, ..] = call.args;
+    if flags & !7 != 0 || flags & 6 == 6 {
+        return Err(Errno::INVAL.into());
+    }
+    let len = len.min(RANDOM_MAX);
+    call.kernel.random.fill(call.bytes_mut(address, len)?.bytes_mut());
+    Ok(len)
+}
+
+/// getrusage(2): all the time since the start is the program's.
+pub fn getrusage(call: &mut Call<'_>) -> CallResult {
+    let used = clock::monotonic_ns() - call.process.started_ns.get();
+    let usage = phys::usage();
+    let mut words = [0; 18];
+    words[0] = used / SECOND;
+    words[1] = used % SECOND / 1000;
+    // ru_maxrss, KiB: frames never handed out count as free.
+    words[4] = u64::from(usage.total - usage.free) * 4;
+    call.put_words(call.args[1], &words)?;
+    Ok(0)
+}
+
+/// getcpu(2): the one vCPU.
+pub fn getcpu(call: &mut Call<'_>) -> CallResult {
+    for address in [call.args[0], call.args[1]] {
+        if address != 0 {
+            call.put(address, &0u32.to_le_bytes())?;
+        }
+    }
+    Ok(0)
+}
+
+/// times(2).
+pub fn times(call: &mut Call<'_>) -> CallResult {
+    let now = clock::monotonic_ns();
+    let used = now - call.process.started_ns.get();
+    if call.args[0] != 0 {
+        call.put_words(call.args[0], &[used * TICKS / SECOND, 0, 0, 0])?;
+    }
+    Ok(now * TICKS / SECOND)
+}

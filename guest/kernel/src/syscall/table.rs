@@ -1,0 +1,268 @@
+//! Every system call Mayfly knows, as data: it drives the dispatch, docs/compatibility.md and a test.
+//!
+//! A number that is not here gets ENOSYS and is counted, never a silent 0.
+
+use linux_raw_sys::general as linux;
+
+use crate::errno::Errno;
+
+/// What a program can expect of a call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Support {
+    /// It does what Linux does.
+    Supported,
+    /// It does what Linux does, but for this.
+    Partial(&'static str),
+    /// It fails with this error, for this reason.
+    Error(Errno, &'static str),
+}
+
+/// One call.
+#[derive(Clone, Copy, Debug)]
+pub struct Row {
+    /// Its number on x86-64.
+    pub number: u32,
+    /// Its name.
+    pub name: &'static str,
+    /// How well it works.
+    pub support: Support,
+}
+
+/// The handler behind a row, in the kernel's binary.
+#[cfg(feature = "bare-metal")]
+pub type Handler = fn(&mut super::Call<'_>) -> super::CallResult;
+
+macro_rules! calls {
+    ($(
+        $number:ident $name:literal => $kind:ident $(($($argument:expr),*))? $(, $handler:path)?;
+    )*) => {
+        /// All rows, by theme.
+        pub const TABLE: &[Row] = &[$(
+            Row {
+                number: linux::$number,
+                name: $name,
+                support: Support::$kind $(($($argument),*))?,
+            },
+        )*];
+
+        /// The handler of a call that does something.
+        #[cfg(feature = "bare-metal")]
+        pub fn handler(number: u32) -> Option<Handler> {
+            match number {
+                $($(linux::$number => Some($handler),)?)*
+                _ => None,
+            }
+        }
+    };
+}
+
+#[cfg(feature = "bare-metal")]
+use super::{
+    control, directory, file, identity, memory, metadata, poll, process, signals, stat, storage,
+    system, time, transfer,
+};
+
+const NO_NEW_PROCESS: &str = "a microVM runs one process so far";
+const NO_NETWORK: &str = "there are no sockets so far";
+
+calls! {
+    // Bytes in and out.
+    __NR_read "read" => Supported, transfer::read;
+    __NR_write "write" => Supported, transfer::write;
+    __NR_readv "readv" => Supported, transfer::readv;
+    __NR_writev "writev" => Supported, transfer::writev;
+    __NR_pread64 "pread64" => Supported, transfer::pread64;
+    __NR_pwrite64 "pwrite64" => Supported, transfer::pwrite64;
+    __NR_preadv "preadv" => Supported, transfer::preadv;
+    __NR_pwritev "pwritev" => Supported, transfer::pwritev;
+    __NR_sendfile "sendfile" => Supported, transfer::sendfile;
+    __NR_copy_file_range "copy_file_range" => Error(Errno::XDEV, "programs then copy by themselves");
+    __NR_splice "splice" => Error(Errno::INVAL, "programs then read and write");
+    __NR_lseek "lseek" => Supported, storage::lseek;
+    // Descriptors.
+    __NR_open "open" => Supported, file::open;
+    __NR_openat "openat" => Partial("O_TMPFILE gives EOPNOTSUPP"), file::openat;
+    __NR_creat "creat" => Supported, file::creat;
+    __NR_close "close" => Supported, file::close;
+    __NR_close_range "close_range" => Partial("without CLOSE_RANGE_UNSHARE"), file::close_range;
+    __NR_dup "dup" => Supported, file::dup;
+    __NR_dup2 "dup2" => Supported, file::dup2;
+    __NR_dup3 "dup3" => Supported, file::dup3;
+    __NR_fcntl "fcntl" => Partial("descriptor and status flags, and locks, which never conflict in one process"), control::fcntl;
+    __NR_flock "flock" => Partial("always granted: there is one process"), control::flock;
+    __NR_ioctl "ioctl" => Partial("TCGETS, TIOCGWINSZ, FIONREAD, FIONBIO"), control::ioctl;
+    __NR_pipe "pipe" => Supported, file::pipe;
+    __NR_pipe2 "pipe2" => Supported, file::pipe2;
+    __NR_fsync "fsync" => Supported, storage::fsync;
+    __NR_fdatasync "fdatasync" => Supported, storage::fsync;
+    __NR_sync "sync" => Supported, storage::sync;
+    __NR_truncate "truncate" => Supported, storage::truncate;
+    __NR_ftruncate "ftruncate" => Supported, storage::ftruncate;
+    __NR_fallocate "fallocate" => Supported, storage::fallocate;
+    __NR_fadvise64 "fadvise64" => Partial("accepted and ignored"), storage::fadvise64;
+    __NR_readahead "readahead" => Partial("accepted and ignored"), storage::readahead;
+    // Waiting for descriptors.
+    __NR_poll "poll" => Supported, poll::poll;
+    __NR_ppoll "ppoll" => Supported, poll::ppoll;
+    __NR_select "select" => Partial("descriptors below 1024"), poll::select;
+    __NR_pselect6 "pselect6" => Partial("descriptors below 1024"), poll::pselect6;
+    // Directories and names.
+    __NR_getdents64 "getdents64" => Supported, directory::getdents64;
+    __NR_getcwd "getcwd" => Supported, directory::getcwd;
+    __NR_chdir "chdir" => Supported, directory::chdir;
+    __NR_fchdir "fchdir" => Supported, directory::fchdir;
+    __NR_mkdir "mkdir" => Supported, directory::mkdir;
+    __NR_mkdirat "mkdirat" => Supported, directory::mkdirat;
+    __NR_rmdir "rmdir" => Supported, directory::rmdir;
+    __NR_unlink "unlink" => Supported, directory::unlink;
+    __NR_unlinkat "unlinkat" => Supported, directory::unlinkat;
+    __NR_rename "rename" => Supported, directory::rename;
+    __NR_renameat "renameat" => Supported, directory::renameat;
+    __NR_renameat2 "renameat2" => Partial("without RENAME_WHITEOUT"), directory::renameat2;
+    __NR_link "link" => Supported, directory::link;
+    __NR_linkat "linkat" => Supported, directory::linkat;
+    __NR_symlink "symlink" => Supported, directory::symlink;
+    __NR_symlinkat "symlinkat" => Supported, directory::symlinkat;
+    __NR_readlink "readlink" => Supported, directory::readlink;
+    __NR_readlinkat "readlinkat" => Supported, directory::readlinkat;
+    __NR_mknod "mknod" => Supported, directory::mknod;
+    __NR_mknodat "mknodat" => Supported, directory::mknodat;
+    __NR_chroot "chroot" => Error(Errno::PERM, "the root is the image's");
+    __NR_mount "mount" => Error(Errno::PERM, "the mounts are fixed at boot");
+    __NR_umount2 "umount2" => Error(Errno::PERM, "the mounts are fixed at boot");
+    // What is known of files.
+    __NR_stat "stat" => Supported, stat::stat;
+    __NR_lstat "lstat" => Supported, stat::lstat;
+    __NR_fstat "fstat" => Supported, stat::fstat;
+    __NR_newfstatat "newfstatat" => Supported, stat::newfstatat;
+    __NR_statx "statx" => Partial("without birth time and mount id"), stat::statx;
+    __NR_statfs "statfs" => Supported, stat::statfs;
+    __NR_fstatfs "fstatfs" => Supported, stat::fstatfs;
+    __NR_access "access" => Supported, metadata::access;
+    __NR_faccessat "faccessat" => Supported, metadata::faccessat;
+    __NR_faccessat2 "faccessat2" => Supported, metadata::faccessat2;
+    __NR_chmod "chmod" => Supported, metadata::chmod;
+    __NR_fchmod "fchmod" => Supported, metadata::fchmod;
+    __NR_fchmodat "fchmodat" => Supported, metadata::fchmodat;
+    __NR_chown "chown" => Supported, metadata::chown;
+    __NR_lchown "lchown" => Supported, metadata::lchown;
+    __NR_fchown "fchown" => Supported, metadata::fchown;
+    __NR_fchownat "fchownat" => Supported, metadata::fchownat;
+    __NR_utime "utime" => Supported, metadata::utime;
+    __NR_utimes "utimes" => Supported, metadata::utimes;
+    __NR_utimensat "utimensat" => Supported, metadata::utimensat;
+    __NR_umask "umask" => Supported, metadata::umask;
+    __NR_getxattr "getxattr" => Error(Errno::OPNOTSUPP, "no file system here has extended attributes");
+    __NR_lgetxattr "lgetxattr" => Error(Errno::OPNOTSUPP, "no file system here has extended attributes");
+    __NR_fgetxattr "fgetxattr" => Error(Errno::OPNOTSUPP, "no file system here has extended attributes");
+    __NR_setxattr "setxattr" => Error(Errno::OPNOTSUPP, "no file system here has extended attributes");
+    __NR_listxattr "listxattr" => Error(Errno::OPNOTSUPP, "no file system here has extended attributes");
+    __NR_llistxattr "llistxattr" => Error(Errno::OPNOTSUPP, "no file system here has extended attributes");
+    __NR_flistxattr "flistxattr" => Error(Errno::OPNOTSUPP, "no file system here has extended attributes");
+    // Memory.
+    __NR_brk "brk" => Supported, memory::brk;
+    __NR_mmap "mmap" => Partial("MAP_SHARED|MAP_ANONYMOUS is private: there is one process"), memory::mmap;
+    __NR_munmap "munmap" => Supported, memory::munmap;
+    __NR_mprotect "mprotect" => Supported, memory::mprotect;
+    __NR_mremap "mremap" => Partial("without MREMAP_FIXED"), memory::mremap;
+    __NR_madvise "madvise" => Partial("MADV_DONTNEED and MADV_FREE free; other advice is ignored"), memory::madvise;
+    __NR_msync "msync" => Supported, memory::msync;
+    __NR_mincore "mincore" => Error(Errno::NOSYS, "nothing here needs it so far");
+    __NR_mlock "mlock" => Supported, memory::mlock;
+    __NR_munlock "munlock" => Supported, memory::mlock;
+    __NR_membarrier "membarrier" => Error(Errno::NOSYS, "there is one vCPU");
+    // The process.
+    __NR_execve "execve" => Partial("from the only thread"), process::execve;
+    __NR_exit "exit" => Supported, process::exit;
+    __NR_exit_group "exit_group" => Supported, process::exit_group;
+    __NR_fork "fork" => Error(Errno::NOSYS, NO_NEW_PROCESS);
+    __NR_vfork "vfork" => Error(Errno::NOSYS, NO_NEW_PROCESS);
+    __NR_clone "clone" => Error(Errno::NOSYS, NO_NEW_PROCESS);
+    __NR_clone3 "clone3" => Error(Errno::NOSYS, NO_NEW_PROCESS);
+    __NR_wait4 "wait4" => Error(Errno::CHILD, NO_NEW_PROCESS);
+    __NR_waitid "waitid" => Error(Errno::CHILD, NO_NEW_PROCESS);
+    __NR_arch_prctl "arch_prctl" => Partial("FS and GS"), process::arch_prctl;
+    __NR_prctl "prctl" => Partial("names, dumpable, no_new_privs"), process::prctl;
+    __NR_set_tid_address "set_tid_address" => Supported, process::set_tid_address;
+    __NR_set_robust_list "set_robust_list" => Partial("remembered by nobody: no other thread"), process::set_robust_list;
+    __NR_rseq "rseq" => Error(Errno::NOSYS, "one vCPU needs no restartable sequences");
+    __NR_futex "futex" => Partial("a single thread: waiting ends at its time-out only"), process::futex;
+    __NR_sched_yield "sched_yield" => Supported, process::sched_yield;
+    __NR_sched_getaffinity "sched_getaffinity" => Supported, process::sched_getaffinity;
+    __NR_getpriority "getpriority" => Supported, process::getpriority;
+    __NR_getrlimit "getrlimit" => Supported, process::getrlimit;
+    __NR_setrlimit "setrlimit" => Partial("RLIMIT_NOFILE is enforced"), process::setrlimit;
+    __NR_prlimit64 "prlimit64" => Partial("RLIMIT_NOFILE is enforced"), process::prlimit64;
+    // Signals.
+    __NR_rt_sigaction "rt_sigaction" => Supported, signals::rt_sigaction;
+    __NR_rt_sigprocmask "rt_sigprocmask" => Supported, signals::rt_sigprocmask;
+    __NR_rt_sigpending "rt_sigpending" => Supported, signals::rt_sigpending;
+    __NR_rt_sigsuspend "rt_sigsuspend" => Supported, signals::rt_sigsuspend;
+    __NR_rt_sigreturn "rt_sigreturn" => Partial("AVX state is not restored"), signals::rt_sigreturn;
+    __NR_sigaltstack "sigaltstack" => Supported, signals::sigaltstack;
+    __NR_kill "kill" => Partial("to itself"), signals::kill;
+    __NR_tkill "tkill" => Partial("to itself"), signals::tkill;
+    __NR_tgkill "tgkill" => Partial("to itself"), signals::tgkill;
+    __NR_pause "pause" => Supported, signals::pause;
+    // Who and where.
+    __NR_getpid "getpid" => Supported, identity::getpid;
+    __NR_gettid "gettid" => Supported, identity::gettid;
+    __NR_getppid "getppid" => Supported, identity::getppid;
+    __NR_getpgrp "getpgrp" => Supported, identity::getpgrp;
+    __NR_getpgid "getpgid" => Supported, identity::getpgid;
+    __NR_getsid "getsid" => Supported, identity::getpgid;
+    __NR_setpgid "setpgid" => Partial("accepted: there is one process"), identity::zero;
+    __NR_setsid "setsid" => Error(Errno::PERM, "the program leads its session already");
+    __NR_getuid "getuid" => Supported, identity::zero;
+    __NR_geteuid "geteuid" => Supported, identity::zero;
+    __NR_getgid "getgid" => Supported, identity::zero;
+    __NR_getegid "getegid" => Supported, identity::zero;
+    __NR_getgroups "getgroups" => Supported, identity::zero;
+    __NR_setuid "setuid" => Partial("to root only"), identity::set_root;
+    __NR_setgid "setgid" => Partial("to root only"), identity::set_root;
+    __NR_getresuid "getresuid" => Supported, identity::getres;
+    __NR_getresgid "getresgid" => Supported, identity::getres;
+    __NR_uname "uname" => Supported, system::uname;
+    __NR_sysinfo "sysinfo" => Supported, system::sysinfo;
+    __NR_getrandom "getrandom" => Supported, system::getrandom;
+    __NR_getrusage "getrusage" => Partial("times and the largest resident size"), system::getrusage;
+    __NR_getcpu "getcpu" => Supported, system::getcpu;
+    __NR_times "times" => Supported, system::times;
+    __NR_syslog "syslog" => Error(Errno::PERM, "the kernel keeps no log");
+    __NR_sethostname "sethostname" => Error(Errno::PERM, "the name is the host's to give");
+    __NR_reboot "reboot" => Error(Errno::PERM, "exit instead");
+    // Time.
+    __NR_time "time" => Supported, time::time;
+    __NR_gettimeofday "gettimeofday" => Supported, time::gettimeofday;
+    __NR_clock_gettime "clock_gettime" => Supported, time::clock_gettime;
+    __NR_clock_getres "clock_getres" => Supported, time::clock_getres;
+    __NR_clock_nanosleep "clock_nanosleep" => Supported, time::clock_nanosleep;
+    __NR_nanosleep "nanosleep" => Supported, time::nanosleep;
+    __NR_clock_settime "clock_settime" => Error(Errno::PERM, "the clock is the host's");
+    __NR_settimeofday "settimeofday" => Error(Errno::PERM, "the clock is the host's");
+    // The network.
+    __NR_socket "socket" => Error(Errno::AFNOSUPPORT, NO_NETWORK);
+    __NR_socketpair "socketpair" => Error(Errno::AFNOSUPPORT, NO_NETWORK);
+}
+
+/// The error that a known call always gives.
+pub fn fixed_error(number: u32) -> Option<Errno> {
+    TABLE.iter().find(|row| row.number == number).and_then(|row| match row.support {
+        Support::Error(errno, _) => Some(errno),
+        _ => None,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use alloc::collections::BTreeSet;
+
+    #[test]
+    fn each_call_is_listed_once() {
+        let numbers: BTreeSet<u32> = TABLE.iter().map(|row| row.number).collect();
+        assert_eq!(numbers.len(), TABLE.len());
+        let names: BTreeSet<&str> = TABLE.iter().map(|row| row.name).collect();
+        assert_eq!(names.len(), TABLE.len());
+    }
+}

@@ -1,0 +1,9 @@
+//! One VM, one process: both ends of the control socket.
+
+mod child;
+mod control;
+mod launch;
+
+pub use child::child_main;
+pub use control::FrameError;
+pub use launch::{LaunchError, Starting, Vm};

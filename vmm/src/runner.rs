@@ -1,0 +1,235 @@
+//! Runs a machine to its end, in one thread.
+//!
+//! ```text
+//!            ┌───────────────────────── KVM_RUN ◀───────────────────────┐
+//!            ▼                                                          │
+//!          Kick ──▶ serve the queues ──────────────────────────────────▶┤
+//!          Wait ──▶ serve; if nothing changed for the guest: sleep ────▶┤
+//!          MMIO ──▶ the device's register ─────────────────────────────▶┤
+//!   Interrupted ──▶ is the starter still there? ───────────────────────▶┘
+//!           End ──▶ write out what the guest has sent
+//! ```
+
+use std::io;
+use std::mem::offset_of;
+use std::os::fd::{AsFd, BorrowedFd};
+use std::time::Duration;
+
+use mayfly_abi::channel::{Channel, NO_DEADLINE};
+use mayfly_abi::control::{Exits, Outcome, Report};
+use mayfly_abi::layout::CHANNEL;
+use thiserror::Error;
+
+use crate::devices::DeviceFault;
+use crate::kvm::{Exit, KvmError, Surprise};
+use crate::machine::Machine;
+use crate::waiter::{Ready, Token, Waiter, Watch};
+use crate::{outcome, poll, time};
+
+/// Why a machine did not come to its end.
+#[derive(Debug, Error)]
+pub enum RunError {
+    /// Whoever started it has gone, or wants it gone.
+    #[error("the VM was abandoned")]
+    Abandoned,
+    /// The guest broke a device.
+    #[error("the guest's kernel broke the rules: {0}")]
+    Device(#[from] DeviceFault),
+    /// The guest can't go on.
+    #[error("{surprise}{}", at(.rip))]
+    Surprise {
+        /// What happened.
+        surprise: Surprise,
+        /// Where, as far as KVM tells.
+        rip: Option<u64>,
+    },
+    /// KVM failed.
+    #[error(transparent)]
+    Kvm(#[from] KvmError),
+    /// The host failed.
+    #[error("the host failed: {0}")]
+    Host(#[from] io::Error),
+}
+
+fn at(rip: &Option<u64>) -> String {
+    rip.map_or_else(String::new, |rip| format!(" at rip {rip:#x}"))
+}
+
+/// What ends the wait for a host's descriptor: which moments and reasons count.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Sleep {
+    /// For anything, until the guest's deadline.
+    ForGuest,
+    /// For room to write out what the guest has sent.
+    ToDrain,
+}
+
+/// A machine that runs, and what has been seen of it.
+pub struct Runner<'a> {
+    machine: Machine,
+    control: Option<BorrowedFd<'a>>,
+    waiter: Option<Waiter>,
+    report: Report,
+}
+
+impl<'a> Runner<'a> {
+    /// Will run `machine` for whoever holds the other end of `control`: when that has something to say,
+    /// or is gone, the machine ends.
+    pub fn new(machine: Machine, control: Option<BorrowedFd<'a>>) -> Runner<'a> {
+        let report = Report { kvm_ready: machine.kvm_ready_ns, ..Report::default() };
+        Runner { machine, control, waiter: None, report }
+    }
+
+    /// Runs the machine to its end. What the guest has sent is with the host's descriptors by then.
+    pub fn run(mut self) -> (Outcome, Report) {
+        self.report.guest_entered = time::monotonic_ns();
+        let ended = self.run_guest().and_then(|()| {
+            self.report.exited = time::monotonic_ns();
+            self.drain()
+        });
+        let channel = self.machine.memory.channel();
+        outcome::fill(&mut self.report, &channel, &self.machine.clock);
+        let outcome = match ended {
+            Ok(()) => outcome::of(&channel.end),
+            Err(error) => Outcome::Failed(error.to_string()),
+        };
+        (outcome, self.report)
+    }
+
+    fn run_guest(&mut self) -> Result<(), RunError> {
+        loop {
+            let Machine { vcpu, memory, devices, .. } = &mut self.machine;
+            let Exits { kick, wait, mmio, interrupted, other } = &mut self.report.exits;
+            match vcpu.run()? {
+                Exit::Kick => {
+                    *kick += 1;
+                    devices.serve(memory)?;
+                }
+                Exit::Wait => {
+                    *wait += 1;
+                    self.wait_for_guest()?;
+                }
+                Exit::MmioRead(address, data) => {
+                    *mmio += 1;
+                    devices.read(address, data);
+                }
+                Exit::MmioWrite(address, data) => {
+                    *mmio += 1;
+                    devices.write(address, data)?;
+                    devices.serve(memory)?;
+                }
+                Exit::Interrupted => {
+                    *interrupted += 1;
+                    self.machine.kick.clear();
+                    self.check_control()?;
+                }
+                Exit::End => {
+                    *other += 1;
+                    return Ok(());
+                }
+                Exit::Surprise(surprise) => {
+                    *other += 1;
+                    return Err(RunError::Surprise { surprise, rip: vcpu.instruction_pointer() });
+                }
+            }
+        }
+    }
+
+    /// Serves the queues, and sleeps until that changes something for the guest or its deadline has come.
+    fn wait_for_guest(&mut self) -> Result<(), RunError> {
+        let before = self.machine.devices.handed_over();
+        let deadline: Option<u64> = self.machine.memory.read(DEADLINE);
+        let deadline_ns = deadline.filter(|&deadline| deadline != NO_DEADLINE);
+        loop {
+            let more = self.machine.devices.serve(&self.machine.memory)?;
+            if self.machine.devices.handed_over() != before {
+                return Ok(());
+            }
+            let left = deadline_ns.map(|deadline| deadline.saturating_sub(time::monotonic_ns()));
+            if left == Some(0) {
+                return Ok(());
+            }
+            // With more to do there is no sleep, but a look at the outside there must be.
+            let left = if more { Some(0) } else { left };
+            self.sleep(Sleep::ForGuest, left.map(Duration::from_nanos))?;
+        }
+    }
+
+    /// Writes out what the guest has sent. Only a reader that never reads makes this wait for ever; one
+    /// that goes away ends it.
+    fn drain(&mut self) -> Result<(), RunError> {
+        loop {
+            let more = self.machine.devices.serve(&self.machine.memory)?;
+            let devices = &self.machine.devices;
+            let is_held = devices.streams.interests(devices.vsock()).any(|(_, i)| i.write);
+            match (more, is_held) {
+                (false, false) => return Ok(()),
+                (true, _) => self.check_control()?,
+                (false, true) => self.sleep(Sleep::ToDrain, None)?,
+            }
+        }
+    }
+
+    /// Sleeps until a stream is ready, the starter has something to say, or `after` has passed, and tells
+    /// the device.
+    fn sleep(&mut self, sleep: Sleep, after: Option<Duration>) -> Result<(), RunError> {
+        for Ready { token, read, write } in self.ready(sleep, after)? {
+            match token {
+                Token::Control => return Err(RunError::Abandoned),
+                Token::Deadline => {}
+                Token::Stream(index) => {
+                    let devices = &mut self.machine.devices;
+                    let interests: Vec<_> = devices.streams.interests(devices.vsock()).collect();
+                    if let Some((_, interest)) = interests.iter().find(|(other, _)| *other == index)
+                    {
+                        devices.handle_ready(interest.id, read, write);
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn ready(&mut self, sleep: Sleep, after: Option<Duration>) -> Result<Vec<Ready>, RunError> {
+        let devices = &self.machine.devices;
+        let mut watches = Vec::new();
+        let mut ready = Vec::new();
+        for (index, interest) in devices.streams.interests(devices.vsock()) {
+            let Some(end) = devices.streams.at(index) else { continue };
+            let token = Token::Stream(index);
+            let (read, write) = (interest.read && sleep == Sleep::ForGuest, interest.write);
+            if end.is_always_ready() {
+                ready.push(Ready { token, read, write });
+            } else if read || write {
+                watches.push(Watch { token, descriptor: end.as_fd(), read, write });
+            }
+        }
+        if !ready.is_empty() {
+            return Ok(ready);
+        }
+        if let Some(control) = self.control {
+            watches.push(Watch {
+                token: Token::Control,
+                descriptor: control,
+                read: true,
+                write: false,
+            });
+        }
+        let waiter = match &mut self.waiter {
+            Some(waiter) => waiter,
+            None => self.waiter.insert(Waiter::new()?),
+        };
+        Ok(waiter.wait(&watches, after)?)
+    }
+
+    /// Whether whoever started this machine still wants it.
+    fn check_control(&self) -> Result<(), RunError> {
+        match self.control {
+            Some(control) if poll::is_ready(control, libc::POLLIN)? => Err(RunError::Abandoned),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// Where the guest puts its deadline.
+const DEADLINE: u64 = CHANNEL + offset_of!(Channel, deadline_ns) as u64;
