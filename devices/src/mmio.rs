@@ -407,7 +407,7 @@ impl<D: VirtioDevice> Mmio<D> {
 
 /// Where the 32 bits that a feature selector names begin; `None` past the 64 we have.
 fn half_shift(select: u32) -> Option<u32> {
-    (select < 2).then_some(select * 32)
+    (select < 2).then(|| select * 32)
 }
 
 fn half(features: u64, select: u32) -> Option<u32> {

@@ -27,8 +27,10 @@
 //! | `credit` | who may send how much |
 //! | `connection` | one stream's state |
 //! | `device` | the table of streams; what the VMM may ask and tell |
+//! | `effect` | what the VMM is asked |
 //! | `inbound` | packets from the guest |
 //! | `outbound` | packets to the guest |
+//! | `snapshot` | the state as plain data |
 //!
 //! **Bounds.** Streams: [`STREAMS_MAX`]. Bytes held for slow sockets: [`HELD_MAX`] in all, then the guest's
 //! packets wait in its own queue. Control packets that a guest gives no buffers for: each stream owes at
@@ -37,16 +39,17 @@
 mod connection;
 mod credit;
 mod device;
+mod effect;
 mod inbound;
 mod outbound;
 mod packet;
+mod snapshot;
 
 pub use connection::Connection;
 pub use credit::{RecvCredit, SendCredit};
-pub use device::{
-    Closed, ConnectError, Effect, HELD_MAX, QUEUE_SIZE_MAX, Queues, RESETS_MAX, RestoreError,
-    STREAMS_MAX, Vsock, VsockState,
-};
+pub use device::{ConnectError, HELD_MAX, QUEUE_SIZE_MAX, Queues, RESETS_MAX, STREAMS_MAX, Vsock};
+pub use effect::{Closed, Effect};
+pub use snapshot::{RestoreError, VsockState};
 
 use serde::{Deserialize, Serialize};
 

@@ -150,6 +150,17 @@ fn timing_is_in_order() {
     assert!(at("exits") >= 2, "{json}");
 }
 
+#[test]
+fn files_in_tmp_behave_as_on_the_host() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut host = std::process::Command::new(fixture("files"));
+    host.arg(directory.path());
+    let host = finish(host, b"");
+    let guest = run("files", &[]);
+    assert_eq!((guest.code(), host.code()), (0, 0), "{}", guest.complaint());
+    assert_eq!(guest.text(), host.text());
+}
+
 fn mayfly_code(status: std::process::ExitStatus) -> i32 {
     Finished { status, stdout: vec![], stderr: vec![] }.code()
 }

@@ -48,8 +48,10 @@ fn a_driver_finds_negotiates_and_drives() {
     assert_eq!(read(&mmio, VIRTIO_MMIO_DEVICE_ID), 2);
     write(&mut mmio, VIRTIO_MMIO_DEVICE_FEATURES_SEL, 1);
     assert_eq!(read(&mmio, VIRTIO_MMIO_DEVICE_FEATURES), 1, "VERSION_1");
-    write(&mut mmio, VIRTIO_MMIO_DEVICE_FEATURES_SEL, 2);
-    assert_eq!(read(&mmio, VIRTIO_MMIO_DEVICE_FEATURES), 0);
+    for select in [2, u32::MAX] {
+        write(&mut mmio, VIRTIO_MMIO_DEVICE_FEATURES_SEL, select);
+        assert_eq!(read(&mmio, VIRTIO_MMIO_DEVICE_FEATURES), 0);
+    }
 
     negotiate(&mut mmio, RO);
     assert_ne!(read(&mmio, VIRTIO_MMIO_STATUS) & VIRTIO_CONFIG_S_FEATURES_OK, 0);

@@ -7,13 +7,13 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use mayfly_abi::ports::{GUEST_CID, HOST_CID};
-use serde::{Deserialize, Serialize};
 use thiserror::Error;
 use virtio_bindings::virtio_ids::VIRTIO_ID_VSOCK;
 use vm_memory::GuestMemory;
 
 use super::StreamId;
-use super::connection::{Connection, Listed, State};
+use super::connection::{Connection, State};
+use super::effect::{Closed, Effect, Note, Pending, Step};
 use crate::mmio::{CONFIG_BYTES, VirtioDevice};
 use crate::{Chain, GuestFault, Queue, Scatter};
 
@@ -31,82 +31,12 @@ pub const QUEUE_SIZE_MAX: u16 = 256;
 /// both meanwhile.
 const ROUNDS_MAX: usize = 4;
 /// The host's own ports begin here: above all well-known ones.
-const FIRST_HOST_PORT: u32 = 0x4000_0000;
+pub(super) const FIRST_HOST_PORT: u32 = 0x4000_0000;
 /// VIRTIO_VSOCK_F_STREAM (virtio 1.2 §5.10.3).
 const F_STREAM: u64 = 1 << 0;
 
 /// The device's queues (virtio 1.2 §5.10.2): to the guest, from the guest, events.
 pub type Queues = [Queue; 3];
-
-/// What the VMM must do, or know.
-///
-/// After `Send`, `SendHeld` and `Receive` it answers before it polls again; no answer counts as "nothing
-/// was taken".
-#[derive(Debug, PartialEq, Eq)]
-pub enum Effect<'a> {
-    /// The guest connects to a host port: [`Vsock::accept`] or [`Vsock::refuse`], now or later.
-    Connect {
-        /// The stream to be.
-        id: StreamId,
-        /// The host port, `id.host_port`.
-        port: u32,
-    },
-    /// The guest has accepted a stream that the host began.
-    Connected {
-        /// The stream.
-        id: StreamId,
-    },
-    /// Write these bytes of guest memory to the stream's socket; answer [`Vsock::sent`].
-    Send {
-        /// The stream.
-        id: StreamId,
-        /// The bytes, in order.
-        ranges: &'a Scatter,
-    },
-    /// Write these bytes to the stream's socket; answer [`Vsock::sent`].
-    SendHeld {
-        /// The stream.
-        id: StreamId,
-        /// The bytes.
-        bytes: &'a [u8],
-    },
-    /// Read from the stream's socket into these ranges; answer [`Vsock::received`] or
-    /// [`Vsock::would_block`].
-    Receive {
-        /// The stream.
-        id: StreamId,
-        /// Room for as much as the guest can take, in order.
-        ranges: &'a Scatter,
-    },
-    /// The guest will send no more, and all it sent is written: shut the socket down for writing.
-    ShutdownWrite {
-        /// The stream.
-        id: StreamId,
-    },
-    /// The stream is gone: close its socket.
-    Closed {
-        /// The stream.
-        id: StreamId,
-        /// How it ended.
-        why: Closed,
-    },
-    /// Nothing, for now: a guest keeps the device busy with packets that mean no work. Poll again, after
-    /// a look at everything else.
-    Yield,
-}
-
-/// How a stream ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Closed {
-    /// Both directions came to their end.
-    Finished,
-    /// The guest did not accept it.
-    Refused,
-    /// The guest reset it, or its whole device.
-    Reset,
-    /// The guest broke the protocol: more data than credit, or what makes no sense.
-    Violation,
-}
 
 /// Why the host can't begin a stream.
 #[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
@@ -114,57 +44,6 @@ pub enum ConnectError {
     /// [`STREAMS_MAX`], or the guest gives no buffers for what it is owed already.
     #[error("the guest has too many streams")]
     TooManyStreams,
-}
-
-/// A saved state that no device can be in.
-#[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
-#[error("the saved state of the vsock device is damaged")]
-pub struct RestoreError;
-
-/// The device's state as plain data; the VMM gives each stream a socket again by its id.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct VsockState {
-    guest_cid: u64,
-    streams: Vec<(StreamId, Connection)>,
-    resets: Vec<StreamId>,
-    next_host_port: u32,
-    transport_reset: bool,
-}
-
-impl VsockState {
-    /// The streams whose sockets the VMM must provide.
-    pub fn streams(&self) -> impl Iterator<Item = StreamId> {
-        let open = self.streams.iter().filter(|(_, stream)| stream.state != State::Closing);
-        open.map(|(id, _)| *id)
-    }
-}
-
-/// What the VMM has yet to hear.
-#[derive(Clone, Copy, Debug)]
-pub(super) enum Note {
-    Connect(StreamId),
-    Connected(StreamId),
-    ShutdownWrite(StreamId),
-    Closed(StreamId, Closed),
-}
-
-/// The effect that waits for an answer.
-#[derive(Clone, Copy, Debug)]
-pub(super) enum Pending {
-    /// `Send`: so many bytes, in `chain`.
-    Send(StreamId, u32),
-    /// `SendHeld`: so many bytes were shown.
-    SendHeld(StreamId, u32),
-    /// `Receive`: room for so many bytes, in `chain`, behind the header's place.
-    Receive(StreamId, u32),
-}
-
-/// One step of the device: an [`Effect`] that borrows nothing yet.
-#[derive(Clone, Copy, Debug)]
-pub(super) enum Step {
-    Note(Note),
-    Pending(Pending),
-    Yield,
 }
 
 /// The device.
@@ -192,7 +71,7 @@ pub struct Vsock {
     pub(super) transport_reset: bool,
     /// Whose turn it is: the sockets', before the guest's.
     receive_first: bool,
-    next_host_port: u32,
+    pub(super) next_host_port: u32,
 }
 
 impl Default for Vsock {
@@ -413,48 +292,6 @@ impl Vsock {
     pub fn streams(&self) -> usize {
         self.streams.len()
     }
-
-    /// The state as plain data. `None` in the middle of something: poll until there is nothing left.
-    pub fn state(&self) -> Option<VsockState> {
-        if self.pending.is_some() || !self.notes.is_empty() {
-            return None;
-        }
-        Some(VsockState {
-            guest_cid: self.guest_cid,
-            streams: self.streams.iter().map(|(id, stream)| (*id, stream.clone())).collect(),
-            resets: self.resets.iter().copied().collect(),
-            next_host_port: self.next_host_port,
-            transport_reset: self.transport_reset,
-        })
-    }
-
-    /// A device in a saved state.
-    ///
-    /// # Errors
-    /// [`RestoreError`]: a state that [`Self::state`] did not give.
-    pub fn restore(state: VsockState) -> Result<Vsock, RestoreError> {
-        let mut vsock = Vsock::new(state.guest_cid);
-        let bounded = state.streams.len() <= STREAMS_MAX
-            && state.resets.len() <= RESETS_MAX + STREAMS_MAX
-            && state.streams.iter().all(|(_, stream)| stream.plausible());
-        if !bounded {
-            return Err(RestoreError);
-        }
-        vsock.resets = state.resets.into();
-        vsock.next_host_port = state.next_host_port.max(FIRST_HOST_PORT);
-        vsock.transport_reset = state.transport_reset;
-        vsock.streams = state.streams.into_iter().collect();
-        vsock.held = vsock.streams.values().map(|stream| stream.held.len()).sum();
-        let ids: Vec<_> = vsock.streams.keys().copied().collect();
-        for id in ids {
-            if let Some(stream) = vsock.streams.get_mut(&id) {
-                stream.listed = Listed::default();
-                stream.starved &= stream.send.available() == 0;
-            }
-            vsock.list_owing(id);
-        }
-        Ok(vsock)
-    }
 }
 
 /// For the files beside this one.
@@ -549,34 +386,3 @@ impl VirtioDevice for Vsock {
 }
 
 const _: () = assert!(GUEST_CID > HOST_CID, "0, 1 and 2 are not for guests (virtio 1.2 §5.10.4)");
-
-#[cfg(test)]
-impl Vsock {
-    /// Panics where lists and counters do not say what the table says.
-    pub(super) fn check_books(&self) {
-        let listed = |flag: fn(&Listed) -> bool, list: &VecDeque<StreamId>| {
-            let flagged: std::collections::BTreeSet<_> =
-                self.streams.iter().filter(|(_, s)| flag(&s.listed)).map(|(id, _)| *id).collect();
-            assert_eq!(list.len(), flagged.len());
-            assert!(list.iter().all(|id| flagged.contains(id)));
-        };
-        listed(|listed| listed.owing, &self.owing);
-        listed(|listed| listed.readable, &self.readable);
-        listed(|listed| listed.writable, &self.writable);
-        assert_eq!(self.held, self.streams.values().map(|stream| stream.held.len()).sum::<usize>());
-        assert!(self.held <= HELD_MAX + super::RecvCredit::ALLOCATION as usize);
-        assert!(self.streams.len() <= STREAMS_MAX);
-        assert!(self.resets.len() <= RESETS_MAX + STREAMS_MAX);
-        if !matches!(self.pending, Some(Pending::Send(..))) {
-            assert!(self.streams.values().all(Connection::plausible));
-        }
-    }
-}
-
-#[cfg(test)]
-impl VsockState {
-    /// Damages the state.
-    pub(super) fn lie_about_held_bytes(&mut self) {
-        self.streams[0].1.held.push_back(0);
-    }
-}

@@ -7,9 +7,8 @@ use zerocopy::FromBytes;
 
 use super::StreamId;
 use super::connection::{Connection, State};
-use super::device::{
-    Closed, HELD_MAX, Note, Pending, Queues, RESETS_MAX, STREAMS_MAX, Step, Vsock,
-};
+use super::device::{HELD_MAX, Queues, RESETS_MAX, STREAMS_MAX, Vsock};
+use super::effect::{Closed, Note, Pending, Step};
 use super::packet::{HEADER_BYTES, Header, Op, Packet};
 use crate::{GuestFault, Queue};
 

@@ -5,7 +5,8 @@ use zerocopy::IntoBytes;
 
 use super::StreamId;
 use super::credit::RecvCredit;
-use super::device::{Pending, Queues, Step, Vsock};
+use super::device::{Queues, Vsock};
+use super::effect::{Pending, Step};
 use super::packet::{HEADER_BYTES, Header, Op};
 use crate::{Fault, GuestFault, Queue};
 

@@ -7,7 +7,7 @@
 //! ```
 //!
 //! The device can write to its ring only, but a wild one can write anywhere; so links and lengths are
-//! kept a second time in [`Slot`]s that no device sees, and those are what is followed.
+//! kept a second time in slots that no device sees, and those are what is followed.
 
 use alloc::vec::Vec;
 use core::sync::atomic::{Ordering, fence};
@@ -125,7 +125,7 @@ pub struct VirtQueue {
     memory: QueueMemory,
     slots: Vec<Slot>,
     /// First free slot. The list is a stack, so the same few descriptors are used again and again.
-    free: u16,
+    free_list: u16,
     free_count: u16,
     /// Chains given, modulo 2¹⁶.
     available: u16,
@@ -153,7 +153,7 @@ impl VirtQueue {
         VirtQueue {
             slots: (0..size).map(slot).collect(),
             memory,
-            free: 0,
+            free_list: 0,
             free_count: size,
             available: 0,
             kicked: 0,
@@ -179,7 +179,7 @@ impl VirtQueue {
     /// The head that the next [`Self::add`] will give, so that a driver can fill that head's own buffers
     /// first.
     pub fn next_head(&self) -> Option<Head> {
-        (self.free_count > 0).then_some(Head(self.free))
+        (self.free_count > 0).then_some(Head(self.free_list))
     }
 
     /// Gives the device a chain, readable segments first. It is not notified: see [`Self::needs_kick`].
@@ -187,7 +187,7 @@ impl VirtQueue {
     /// # Errors
     /// [`QueueFull`], with nothing changed: fewer free descriptors than segments, or no segments.
     pub fn add(&mut self, segments: impl IntoIterator<Item = Segment>) -> Result<Head, QueueFull> {
-        let head = self.free;
+        let head = self.free_list;
         let mut segments = segments.into_iter();
         let mut segment = segments.next().ok_or(QueueFull)?;
         let (mut slot, mut count, mut room) = (head, 0, 0u32);
@@ -207,7 +207,7 @@ impl VirtQueue {
                 None => break,
             }
         }
-        self.free = slot;
+        self.free_list = slot;
         self.free_count -= count;
         self.slots[usize::from(head)].count = count;
         self.slots[usize::from(head)].room = room;
@@ -285,8 +285,8 @@ impl VirtQueue {
         for _ in 1..count {
             last = self.slots[usize::from(last)].next;
         }
-        self.slots[usize::from(last)].next = self.free;
-        self.free = head;
+        self.slots[usize::from(last)].next = self.free_list;
+        self.free_list = head;
         self.free_count += count;
     }
 }

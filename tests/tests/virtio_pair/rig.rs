@@ -303,14 +303,8 @@ impl VsockRig {
             }
             Effect::Receive { id, ranges } => {
                 let socket = self.sockets.get_mut(&id).unwrap();
-                let step_max = if socket.step_max == 0 { usize::MAX } else { socket.step_max };
-                let bytes: Vec<u8> = socket
-                    .outbox
-                    .iter()
-                    .copied()
-                    .take(step_max.min(ranges.bytes() as usize))
-                    .collect();
-                let count = put(mem, ranges, &bytes);
+                let (front, _) = socket.outbox.as_slices();
+                let count = put(mem, ranges, &front[..front.len().min(socket.step())]);
                 socket.outbox.drain(..count);
                 match count {
                     0 if !socket.outbox_ended => device.would_block(queues, id),
@@ -326,8 +320,13 @@ impl VsockRig {
 }
 
 impl Socket {
+    /// Most bytes of one read or write.
+    fn step(&self) -> usize {
+        if self.step_max == 0 { usize::MAX } else { self.step_max }
+    }
+
+    /// Bytes that a write puts into the inbox.
     fn inbox_room(&self) -> usize {
-        let step_max = if self.step_max == 0 { usize::MAX } else { self.step_max };
-        self.inbox_max.saturating_sub(self.inbox.len()).min(step_max)
+        self.inbox_max.saturating_sub(self.inbox.len()).min(self.step())
     }
 }
