@@ -67,7 +67,7 @@ impl TimingFile {
     }
 }
 
-/// The moments in µs since time zero (null where one did not come), and the number of exits.
+/// The moments in µs since time zero (null where one did not come), and what was counted.
 fn json(report: &Report, zero: TimeZero) -> Value {
     json!({
         "kvm_ready": zero.us_to(report.kvm_ready),
@@ -76,6 +76,15 @@ fn json(report: &Report, zero: TimeZero) -> Value {
         "user_entered": zero.us_to(report.user_entered),
         "exited": zero.us_to(report.exited),
         "exits": report.exits.total(),
+        "exits_kick": report.exits.kick,
+        "exits_wait": report.exits.wait,
+        "exits_mmio": report.exits.mmio,
+        "exits_interrupted": report.exits.interrupted,
+        "system_calls": report.guest.system_calls,
+        "unknown_calls": report.guest.unknown_calls,
+        "page_faults": report.guest.page_faults,
+        "frames": report.guest.frames,
+        "block_requests": report.guest.block_requests,
     })
 }
 

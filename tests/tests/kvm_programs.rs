@@ -161,6 +161,31 @@ fn files_in_tmp_behave_as_on_the_host() {
     assert_eq!(guest.text(), host.text());
 }
 
+#[test]
+fn calls_keep_to_their_manual_pages() {
+    let host = finish(std::process::Command::new(fixture("checks")), b"");
+    assert_eq!((host.text().as_str(), host.code()), ("", 0), "the checks hold on Linux itself");
+    // What only this kernel says: flags that it does not know, and a root that is read-only.
+    let options = ["--env", "MF=1", "--env", "RO=1"];
+    let done = finish(mayfly_run(&options, fixture("checks"), [""; 0]), b"");
+    assert_eq!((done.text().as_str(), done.complaint().as_str(), done.code()), ("", "", 0));
+}
+
+#[test]
+fn slow_readers_and_writers_lose_nothing() {
+    let script = "for i in 1 2 3; do echo line $i; sleep 0.05; done | \"$0\" run -- \"$1\" | \
+                  { sleep 0.2; sha1sum; }";
+    let pour = |program: &str| {
+        let mut command = std::process::Command::new("sh");
+        let script = script.replace("\"$0\" run -- ", program);
+        command.args(["-c", &script]).arg(mayfly_tests::mayfly()).arg(fixture("pour"));
+        finish(command, b"")
+    };
+    let (guest, host) = (pour("\"$0\" run -- "), pour(""));
+    assert_eq!(guest.complaint(), "");
+    assert_eq!(guest.text(), host.text());
+}
+
 fn mayfly_code(status: std::process::ExitStatus) -> i32 {
     Finished { status, stdout: vec![], stderr: vec![] }.code()
 }

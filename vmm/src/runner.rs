@@ -23,6 +23,7 @@ use thiserror::Error;
 use crate::devices::DeviceFault;
 use crate::kvm::{Exit, KvmError, Surprise};
 use crate::machine::Machine;
+use crate::streams::Streams;
 use crate::waiter::{Ready, Token, Waiter, Watch};
 use crate::{outcome, poll, time};
 
@@ -81,7 +82,9 @@ impl<'a> Runner<'a> {
     }
 
     /// Runs the machine to its end. What the guest has sent is with the host's descriptors by then.
-    pub fn run(mut self) -> (Outcome, Report) {
+    ///
+    /// Taking the machine apart is left to the drop of this: it takes as long as making it.
+    pub fn run(&mut self) -> (Outcome, Report) {
         self.report.guest_entered = time::monotonic_ns();
         let ended = self.run_guest().and_then(|()| {
             self.report.exited = time::monotonic_ns();
@@ -94,6 +97,12 @@ impl<'a> Runner<'a> {
             Err(error) => Outcome::Failed(error.to_string()),
         };
         (outcome, self.report)
+    }
+
+    /// Lets go of the streams' descriptors: whoever reads from the guest sees the end.
+    pub fn close_streams(&mut self) {
+        self.waiter = None;
+        self.machine.devices.streams = Streams::default();
     }
 
     fn run_guest(&mut self) -> Result<(), RunError> {

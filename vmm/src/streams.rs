@@ -30,7 +30,7 @@ use crate::poll;
 use crate::scatter::{self, Piece, Span};
 
 /// The descriptors that a guest may connect to.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Streams(Vec<HostEnd>);
 
 /// One descriptor, and the stream that it serves.

@@ -15,6 +15,7 @@ mod bench;
 mod cargo;
 mod command;
 mod demo;
+mod docs;
 mod failure;
 mod fixtures;
 mod host;
@@ -58,6 +59,9 @@ enum Chore {
     /// After this and `cargo build --release`, a single KVM test runs with plain cargo:
     /// `cargo test -p mayfly-tests --test kvm_api`.
     Fixtures,
+
+    /// Write the documents that are made from data.
+    Docs,
 }
 
 fn main() -> ExitCode {
@@ -66,6 +70,7 @@ fn main() -> ExitCode {
         Chore::Demo(options) => demo::run(&options),
         Chore::Bench(options) => bench::run(&options),
         Chore::Fixtures => fixtures::run(),
+        Chore::Docs => docs::run(),
     };
     match done {
         Ok(code) => code,

@@ -16,14 +16,9 @@ pub struct UserRange {
     writable: bool,
 }
 
-/// Why a range cannot be touched yet.
+/// The range is not the program's, or a page of it is missing or may not be written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum NotMapped {
-    /// This page is missing, or may not be written: a fault could be resolved here.
-    Page(u64),
-    /// The range is not the program's.
-    Outside,
-}
+pub struct NotMapped;
 
 impl UserRange {
     /// Checks every page of `start..start + len` in the active tables.
@@ -33,15 +28,12 @@ impl UserRange {
         len: usize,
         writable: bool,
     ) -> Result<UserRange, NotMapped> {
-        let end = start.checked_add(len as u64).ok_or(NotMapped::Outside)?;
-        if end > USER_END {
-            return Err(NotMapped::Outside);
-        }
+        let end = start.checked_add(len as u64).filter(|end| *end <= USER_END).ok_or(NotMapped)?;
+        let needed = if writable { Flags::PRESENT | Flags::WRITE } else { Flags::PRESENT };
         let mut page = start & !(PAGE_SIZE - 1);
         while page < end {
-            let needed = if writable { Flags::PRESENT | Flags::WRITE } else { Flags::PRESENT };
             if !tables.query(page).is_some_and(|mapping| mapping.flags.contains(needed)) {
-                return Err(NotMapped::Page(page));
+                return Err(NotMapped);
             }
             page += PAGE_SIZE;
         }

@@ -35,6 +35,7 @@ pub fn run(kernel: &Kernel, process: &Rc<Process>, mut thread: Thread) -> ! {
         while let Some(delivery) = next_signal(process, &thread) {
             deliver(kernel, process, &mut thread, delivery, "");
         }
+        thread.restore_mask();
         match enter(&mut thread.context) {
             Trap::SystemCall => system_call(kernel, process, &mut thread),
             Trap::PageFault { address, access } => {

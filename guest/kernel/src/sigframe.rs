@@ -61,6 +61,7 @@ pub fn enter(process: &Process, thread: &mut Thread, info: &Info, action: &Actio
     let fpu_at = top.checked_sub(FXSAVE_BYTES as u64).ok_or(Errno::FAULT)? & !63;
     // RSP + 8 is a multiple of 16 at a function's first instruction.
     let at = (fpu_at.checked_sub(size_of::<Frame>() as u64).ok_or(Errno::FAULT)? & !15) - 8;
+    let mask = thread.saved_mask.take().unwrap_or(thread.blocked);
     let registers = &thread.context;
     let frame = Frame {
         restorer: action.restorer,
@@ -90,11 +91,11 @@ pub fn enter(process: &Process, thread: &mut Thread, info: &Info, action: &Actio
         selectors: SELECTORS,
         error: 0,
         vector: if info.signal == 11 { 14 } else { 0 },
-        old_mask: thread.blocked,
+        old_mask: mask,
         cr2: info.address,
         fpu: fpu_at,
         reserved: [0; 8],
-        mask: thread.blocked,
+        mask,
         info: siginfo(info),
     };
     let put = |at: u64, bytes: &[u8]| -> Result<()> {

@@ -22,6 +22,9 @@ pub struct Thread {
     pub pending: Pending,
     /// Signals it does not want now, bit n − 1 for signal n.
     pub blocked: u64,
+    /// The mask to come back to, where a call has put another in its place while it waits (sigsuspend(2),
+    /// ppoll(2)). A handler's frame takes it; a call that ends otherwise restores it.
+    pub saved_mask: Option<u64>,
     /// Where its signal handlers run (sigaltstack(2)): base, size; size 0 where there is none.
     pub alternate_stack: (u64, u64),
 }
@@ -29,6 +32,20 @@ pub struct Thread {
 impl Thread {
     /// A thread about to run its first instruction.
     pub fn new(tid: u32, context: Context) -> Thread {
-        Thread { tid, context, pending: Pending::default(), blocked: 0, alternate_stack: (0, 0) }
+        Thread {
+            tid,
+            context,
+            pending: Pending::default(),
+            blocked: 0,
+            saved_mask: None,
+            alternate_stack: (0, 0),
+        }
+    }
+
+    /// Ends what a call has done to the mask, unless a handler's frame will.
+    pub fn restore_mask(&mut self) {
+        if let Some(mask) = self.saved_mask.take() {
+            self.blocked = mask;
+        }
     }
 }

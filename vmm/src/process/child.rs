@@ -2,6 +2,7 @@
 //!
 //! Descriptor 0 is the control socket. What the process needs besides comes over it.
 
+use std::convert::Infallible;
 use std::io;
 use std::os::fd::{AsFd, FromRawFd, OwnedFd};
 use std::os::unix::net::UnixStream;
@@ -17,46 +18,44 @@ const TERMINAL_SIGNALS: [libc::c_int; 4] =
 
 /// Serves as a VM's process and ends with it. Its exit status means nothing: the report is what counts.
 pub fn child_main() -> ! {
-    let process_started = time::monotonic_ns();
+    let started_ns = time::monotonic_ns();
     // SAFETY: whoever starts this process gives it the socket as descriptor 0, which nobody else uses.
     let control = UnixStream::from(unsafe { OwnedFd::from_raw_fd(libc::STDIN_FILENO) });
-    let status = match serve(&control) {
-        Ok(Some((outcome, report))) => {
-            let report = Report { process_started, ..report };
-            control::send(&control, &FromVmm::Ended { outcome, report }, &[]).is_err().into()
-        }
-        Ok(None) => 1,
-        Err(error) => {
-            let report = Report { process_started, ..Report::default() };
-            let outcome = Outcome::Failed(error.to_string());
-            control::send(&control, &FromVmm::Ended { outcome, report }, &[]).is_err().into()
-        }
-    };
-    // The kernel takes memory and VM apart faster than their destructors would.
-    // SAFETY: nothing is left to flush.
-    unsafe { libc::_exit(status) }
+    let Err(error) = serve(&control, started_ns);
+    let report = Report { process_started: started_ns, ..Report::default() };
+    tell(&control, Outcome::Failed(error.to_string()), report)
 }
 
-/// Runs one VM; `None` where the starter went away before it had said what to run.
-fn serve(control: &UnixStream) -> Result<Option<(Outcome, Report)>, MachineError> {
+/// Tells the starter how it ended, and ends.
+fn tell(control: &UnixStream, outcome: Outcome, report: Report) -> ! {
+    // A starter that has gone away does not want to know.
+    let _ = control::send(control, &FromVmm::Ended { outcome, report }, &[]);
+    // SAFETY: nothing is left to flush. The kernel takes VM and memory apart.
+    unsafe { libc::_exit(0) }
+}
+
+/// Runs one VM and tells how it ended. Comes back only where that fails.
+fn serve(control: &UnixStream, started_ns: u64) -> Result<Infallible, MachineError> {
     die_with_the_starter()?;
     let prepared = Prepared::new()?;
     prepared.kick().when_ready(control.as_fd())?;
     let (ToVmm::Start(spec), descriptors) = match control::receive(control) {
         Ok(message) => message,
-        Err(FrameError::Closed) => return Ok(None),
         Err(error) => return Err(io::Error::other(error).into()),
     };
     // Had the starter died before its death was to be signalled, nobody would tell.
     if poll::is_ready(control.as_fd(), libc::POLLIN)? {
-        return Ok(None);
+        return Err(io::Error::other(FrameError::Closed).into());
     }
     let machine = {
         let descriptors: Descriptors = descriptors.into_iter().collect();
         Machine::new(prepared, spec, &descriptors)?
     };
-    // The runner ends here and its streams with it: the host's readers see their end before the report.
-    Ok(Some(Runner::new(machine, Some(control.as_fd())).run()))
+    let mut runner = Runner::new(machine, Some(control.as_fd()));
+    let (outcome, report) = runner.run();
+    runner.close_streams();
+    // The report goes before the machine is taken apart: that would take longer than many a guest runs.
+    tell(control, outcome, Report { process_started: started_ns, ..report })
 }
 
 fn die_with_the_starter() -> io::Result<()> {

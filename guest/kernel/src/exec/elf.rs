@@ -52,11 +52,12 @@ impl Program {
     /// Parses the start of a file that is `file_len` bytes long. Every fault is ENOEXEC.
     pub fn parse(start: &[u8], file_len: u64) -> Result<Program> {
         let noexec = |_| Errno::NOEXEC;
+        // Whole, before the parser sees it: it does not expect less.
+        let tail = start.get(16..64).ok_or(Errno::NOEXEC)?;
         let ident = parse_ident::<LittleEndian>(start).map_err(noexec)?;
         if ident.1 != Class::ELF64 {
             return Err(Errno::NOEXEC);
         }
-        let tail = start.get(16..64).ok_or(Errno::NOEXEC)?;
         let header = FileHeader::parse_tail(ident, tail).map_err(noexec)?;
         if header.e_machine != EM_X86_64
             || !matches!(header.e_type, ET_EXEC | ET_DYN)

@@ -27,6 +27,8 @@ use crate::errno::{Errno, Result};
 /// Pages in the first request for a file. The first touch of a frame costs about as much as a small
 /// request, so what may not be needed is not read.
 const FIRST_REQUEST: u64 = 4;
+/// Pages around a mapped page that are read with it: 64 KiB, a request's cost in copying.
+const MAPPED_WINDOW: u64 = 16;
 /// Pages in a request for metadata: the image keeps together what a path walk needs.
 const METADATA_REQUEST: u64 = 4;
 
@@ -181,6 +183,26 @@ impl Node {
         Ok(frame)
     }
 
+    /// As [`Node::load`], for a mapping: programs jump about, so the aligned window around the page is read,
+    /// and the fault that asks maps what it finds in memory.
+    fn load_mapped(&self, file_page: u64, index: u64) -> Result<Frame> {
+        if let Some(frame) = self.shared.cache.get(index) {
+            return Ok(frame);
+        }
+        let window = file_page - file_page % MAPPED_WINDOW;
+        let size = self.inode.size.div_ceil(PAGE);
+        let pages = MAPPED_WINDOW.min(size - window);
+        let before = file_page - window;
+        let first = self.with(|reader, inode| reader.extent(inode, window * PAGE))?;
+        let is_contiguous = matches!(first, Some(Extent::Blocks { offset, .. })
+            if offset / PAGE + before == index);
+        if is_contiguous {
+            self.shared.cache.load(index - before, pages)?;
+        }
+        // Where part of the window was there already, the rest of it.
+        self.shared.cache.load(index, pages - before).map(|(frame, _)| frame)
+    }
+
     /// What of the file is past its end, in its last page, reads as zero: mostly it is on the disk too.
     fn end_page(&self, frame: Frame, len: usize) -> Result<Frame> {
         if frame.bytes()[len..].iter().all(|&byte| byte == 0) {
@@ -313,7 +335,7 @@ impl Inode for Node {
         match self.with(|reader, inode| reader.extent(inode, offset))?.ok_or(Errno::NXIO)? {
             Extent::Hole { .. } => self.zeros(),
             Extent::Blocks { offset, len } => {
-                let frame = self.load(index, offset / PAGE, len.div_ceil(PAGE), 1)?;
+                let frame = self.load_mapped(index, offset / PAGE)?;
                 if len < PAGE { self.end_page(frame, len as usize) } else { Ok(frame) }
             }
             Extent::Inline { len, .. } => self.make_last_page(|page| {
@@ -322,6 +344,14 @@ impl Inode for Node {
                 page.write(0, &bytes[..count]);
                 Ok(())
             }),
+        }
+    }
+
+    fn cached_page(&self, index: u64) -> Option<Frame> {
+        let offset = index.checked_mul(PAGE)?;
+        match self.with(|reader, inode| reader.extent(inode, offset)).ok()?? {
+            Extent::Blocks { offset, len } if len >= PAGE => self.shared.cache.get(offset / PAGE),
+            _ => None,
         }
     }
 }

@@ -4,11 +4,13 @@
 //! touched costs a page-table entry: so a fault maps the neighbourhood too.
 
 use mayfly_abi::layout::PAGE_SIZE;
+#[cfg(feature = "bare-metal")]
+use mayfly_abi::layout::USER_END;
 use mayfly_hal::context::Access;
 use mayfly_hal::paging::Flags;
 use mayfly_hal::phys::Frame;
 #[cfg(feature = "bare-metal")]
-use mayfly_hal::user::{NotMapped, UserRange};
+use mayfly_hal::user::UserRange;
 
 use super::area::{Area, Backing, Protection, page_of};
 use super::space::{AddressSpace, page_flags};
@@ -60,19 +62,22 @@ impl AddressSpace {
     /// Checks a range of the program's memory and makes it ready for the kernel to touch.
     #[cfg(feature = "bare-metal")]
     pub fn user_range(&mut self, start: u64, len: u64, writable: bool) -> Result<UserRange, Errno> {
-        let len = usize::try_from(len).map_err(|_| Errno::FAULT)?;
-        let access = if writable { Access::Write } else { Access::Read };
-        loop {
-            match UserRange::check(&mut self.tables, start, len, writable) {
-                Ok(range) => return Ok(range),
-                Err(NotMapped::Outside) => return Err(Errno::FAULT),
-                Err(NotMapped::Page(page)) => match self.fault(page, access) {
-                    Ok(()) => {}
-                    Err(BadAccess::OutOfMemory) => return Err(Errno::NOMEM),
-                    Err(_) => return Err(Errno::FAULT),
-                },
+        let end = start.checked_add(len).filter(|end| *end <= USER_END).ok_or(Errno::FAULT)?;
+        let (access, needed) = match writable {
+            true => (Access::Write, Flags::PRESENT | Flags::WRITE),
+            false => (Access::Read, Flags::PRESENT),
+        };
+        for page in (page_of(start)..end).step_by(PAGE_SIZE as usize) {
+            let mapping = self.tables.query(page);
+            if mapping.is_some_and(|mapping| mapping.flags.contains(needed)) {
+                continue;
             }
+            self.fault(page, access).map_err(|bad| match bad {
+                BadAccess::OutOfMemory => Errno::NOMEM,
+                _ => Errno::FAULT,
+            })?;
         }
+        UserRange::check(&mut self.tables, start, len as usize, writable).map_err(|_| Errno::FAULT)
     }
 
     /// Zeroes from `address` to the end of its page: what follows a program's initialised data.

@@ -11,6 +11,7 @@ use crate::errno::{Errno, Result};
 use crate::fs::{Dentry, OpenFile};
 use crate::kernel::Kernel;
 use crate::process::Process;
+use crate::signal::blockable;
 use crate::thread::Thread;
 
 /// Longest path, its NUL included (PATH_MAX).
@@ -185,6 +186,18 @@ impl Call<'_> {
     /// The working directory.
     pub fn cwd(&self) -> Rc<Dentry> {
         self.process.paths.borrow().cwd.clone()
+    }
+
+    /// Puts another signal mask in force until the call is over, or a handler has returned.
+    pub fn use_mask(&mut self, mask: u64) {
+        let before = self.thread.blocked;
+        self.thread.saved_mask.get_or_insert(before);
+        self.thread.blocked = blockable(mask);
+    }
+
+    /// Whether a signal is to be handled before the call goes on waiting.
+    pub fn is_interrupted(&self) -> bool {
+        self.process.signals.borrow().pending() & !self.thread.blocked != 0
     }
 
     /// Whether `timeout_ns` has passed since the call began (`None`: never). The first question of a call

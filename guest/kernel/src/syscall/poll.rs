@@ -107,13 +107,13 @@ fn signal_mask(call: &Call<'_>, address: u64, bytes: u64) -> Result<Option<u64>>
 
 /// Nothing is ready: 0 where the time is over, EINTR where a signal is to be handled, else waits.
 fn nothing_yet(call: &mut Call<'_>, patience: &Patience) -> CallResult {
-    let blocked = patience.mask.unwrap_or(call.thread.blocked);
-    if call.process.signals.borrow().pending() & !blocked != 0 {
-        // The handler runs on the way back to the program, while the mask is in force.
-        call.thread.blocked = blocked;
+    if let Some(mask) = patience.mask {
+        call.use_mask(mask);
+    }
+    if call.is_interrupted() {
         return Err(Errno::INTR.into());
     }
-    match call.wait(patience.timeout_ns, Errno::TIMEDOUT.into()) {
+    match call.wait(patience.timeout_ns, Errno::TIMEDOUT) {
         Stop::Wait => Err(Stop::Wait),
         _ => Ok(0),
     }

@@ -67,13 +67,13 @@ pub fn rt_sigpending(call: &mut Call<'_>) -> CallResult {
 /// and the frame restores the old one. EINTR.
 pub fn rt_sigsuspend(call: &mut Call<'_>) -> CallResult {
     let [mask] = call.get_words(call.args[0])?;
-    call.thread.blocked = blockable(mask);
-    Err(Stop::Wait)
+    call.use_mask(mask);
+    pause(call)
 }
 
-/// pause(2). EINTR.
-pub fn pause(_: &mut Call<'_>) -> CallResult {
-    Err(Stop::Wait)
+/// pause(2). EINTR; never made again, whatever SA_RESTART says.
+pub fn pause(call: &mut Call<'_>) -> CallResult {
+    Err(if call.is_interrupted() { Errno::INTR.into() } else { Stop::Wait })
 }
 
 /// rt_sigreturn(2).

@@ -204,7 +204,7 @@ fn stopped(call: &mut Call<'_>, file: &OpenFile, done: u64, errno: Errno) -> Cal
     match errno {
         Errno::AGAIN if !file.flags().contains(OpenFlags::NONBLOCK) => {
             call.thread.pending.progress = done;
-            Err(call.wait(None, errno.into()))
+            Err(call.wait(None, errno))
         }
         _ if done > 0 => Ok(done),
         _ => Err(errno.into()),
