@@ -16,7 +16,8 @@ extern crate std;
 
 #[cfg(feature = "bare-metal")]
 mod clock;
-pub mod command;
+#[cfg(any(feature = "bare-metal", test))]
+mod command;
 #[cfg(feature = "bare-metal")]
 mod console;
 #[cfg(feature = "bare-metal")]
