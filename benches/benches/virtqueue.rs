@@ -1,5 +1,9 @@
 //! One trip through a virtqueue: the driver adds a chain, the device pops it and marks it used, the driver
 //! takes it back. No exit, no data: what the rings themselves cost, beside a block request's bookkeeping.
+#![allow(
+    clippy::unwrap_used,
+    reason = "a benchmark is its own guest and host: a failure is a bug in it"
+)]
 
 #[path = "../../tests/tests/virtio_pair/rig.rs"]
 mod rig;

@@ -1,5 +1,9 @@
 //! A stream's bytes from the guest's `send` to the host's buffer and back to the guest's `recv`: driver,
 //! rings and device, without exits and sockets. Beside it the floor: as many plain copies of the bytes.
+#![allow(
+    clippy::unwrap_used,
+    reason = "a benchmark is its own guest and host: a failure is a bug in it"
+)]
 
 #[path = "../../tests/tests/virtio_pair/rig.rs"]
 mod rig;
