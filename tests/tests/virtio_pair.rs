@@ -1,4 +1,5 @@
 //! The guest's drivers and the host's devices, joined: they must agree about every byte of virtio.
+#![allow(clippy::unwrap_used, reason = "helpers of tests may fail as tests do")]
 
 #[path = "virtio_pair/disk.rs"]
 mod disk;

@@ -308,6 +308,19 @@ fn the_hosts_data_keeps_to_the_guests_credit_and_buffers() {
 }
 
 #[test]
+fn credit_comes_with_data_too() {
+    let mut rig = Rig::connected();
+    rig.device.handle_readable(ID);
+    assert_eq!(rig.poll(), Some(Seen::Receive(ID, 4096)));
+    rig.device.received(&rig.mem, &mut rig.queues, ID, 4096).unwrap();
+    assert_eq!(rig.poll(), None);
+    rig.send(Raw { fwd_cnt: 1000.into(), ..raw(ID, RW, 10) });
+    assert_eq!(rig.poll(), Some(Seen::Send(ID, 10)));
+    rig.took(10);
+    assert_eq!(rig.poll(), Some(Seen::Receive(ID, 1000)));
+}
+
+#[test]
 fn a_guest_without_receive_buffers_meets_a_bound() {
     let mut rig = Rig::new();
     let mut taken = 0;

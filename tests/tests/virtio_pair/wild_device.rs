@@ -1,8 +1,10 @@
 //! The drivers against a device that breaks the rules: a fault, never a panic or an endless loop.
 
 use mayfly_abi::QueueInfo;
+use mayfly_devices::queue::QueueState;
 use mayfly_drivers::block::{Block, Piece};
 use mayfly_drivers::virtqueue::{DeviceFault, Head, QueueFull, Segment, Used, VirtQueue};
+use mayfly_drivers::vsock::{StreamError, StreamId};
 use proptest::prelude::*;
 use vm_memory::{Bytes, GuestAddress};
 
@@ -130,42 +132,120 @@ fn a_disk_read_that_is_done_but_short_is_a_fault() {
     }
 }
 
+/// A host that writes packets into the driver's receive buffers itself.
+struct WildHost {
+    rx: QueueState,
+}
+
+impl WildHost {
+    /// Takes the place of the rig's device, which has seen the driver's buffers.
+    fn of(rig: &VsockRig) -> WildHost {
+        WildHost { rx: rig.device.state().queues[0] }
+    }
+
+    /// Writes a packet from host port 1 into the next buffer, and says that `written` bytes of it count.
+    fn deliver(&mut self, rig: &VsockRig, packet: Packet, written: u32) {
+        let Packet { local_port, len, op, flags, credit } = packet;
+        let mem = &rig.memory.mem;
+        let entry = |ring: u64, bytes: u64| {
+            GuestAddress(ring + 4 + u64::from(self.rx.next_used % self.rx.size) * bytes)
+        };
+        let head: u16 = mem.read_obj(entry(self.rx.available, 2)).unwrap();
+        let descriptor = GuestAddress(self.rx.descriptors + u64::from(head) * 16);
+        let buffer: u64 = mem.read_obj(descriptor).unwrap();
+        let mut header = Vec::new();
+        header.extend(2u64.to_le_bytes());
+        header.extend(3u64.to_le_bytes());
+        header.extend([1, local_port, len].map(u32::to_le_bytes).concat());
+        header.extend([1, op].map(u16::to_le_bytes).concat());
+        header.extend([flags, credit, credit].map(u32::to_le_bytes).concat());
+        mem.write_slice(&header, GuestAddress(buffer)).unwrap();
+        let used = entry(self.rx.used, 8);
+        mem.write_obj(u32::from(head), used).unwrap();
+        mem.write_obj(written, GuestAddress(used.0 + 4)).unwrap();
+        self.rx.next_used = self.rx.next_used.wrapping_add(1);
+        mem.write_obj(self.rx.next_used, GuestAddress(self.rx.used + 2)).unwrap();
+    }
+}
+
+/// What a wild host's packet says.
+#[derive(Clone, Copy)]
+struct Packet {
+    local_port: u32,
+    len: u32,
+    op: u16,
+    flags: u32,
+    credit: u32,
+}
+
+const RW: u16 = 5;
+const HEADER_BYTES: u32 = 44;
+
+/// A rig with a connected stream, and a host that takes over from the device.
+fn taken_over() -> (VsockRig, StreamId, WildHost) {
+    let mut rig = VsockRig::new();
+    let id = rig.driver.connect(1).unwrap();
+    rig.exit();
+    rig.exit();
+    assert!(rig.driver.readiness(id).connected);
+    let host = WildHost::of(&rig);
+    (rig, id, host)
+}
+
+#[test]
+fn a_host_that_sends_more_than_its_credit_is_cut_off() {
+    let (mut rig, id, mut host) = taken_over();
+    let len = 8 << 10;
+    let packet = Packet { local_port: id.local_port, len, op: RW, flags: 0, credit: 0 };
+    for _ in 0..(512 << 10) / len {
+        host.deliver(&rig, packet, HEADER_BYTES + len);
+        rig.driver.poll().unwrap();
+    }
+    assert_eq!(rig.driver.readiness(id).error, None, "that was its credit");
+    host.deliver(&rig, Packet { len: 1, ..packet }, HEADER_BYTES + 1);
+    rig.driver.poll().unwrap();
+    assert_eq!(rig.driver.readiness(id).error, Some(StreamError::Reset));
+    let mut all = vec![0; 1 << 20];
+    assert_eq!(rig.driver.recv(id, &mut all), Ok(512 << 10), "what came in order is read");
+    assert_eq!(rig.driver.recv(id, &mut all), Err(StreamError::Reset));
+}
+
+#[test]
+fn packets_that_do_not_fit_their_buffers_are_faults() {
+    for (len, written, fine) in [
+        (5, HEADER_BYTES + 5, true),
+        (5, HEADER_BYTES + 4, false),
+        (5, HEADER_BYTES + 6, false),
+        (0, HEADER_BYTES, true),
+        (0, HEADER_BYTES - 1, false),
+        (0, 0, false),
+    ] {
+        let (mut rig, id, mut host) = taken_over();
+        let packet = Packet { local_port: id.local_port, len, op: RW, flags: 0, credit: 0 };
+        host.deliver(&rig, packet, written);
+        assert_eq!(rig.driver.poll().is_ok(), fine, "{len} bytes in {written}");
+    }
+}
+
 proptest! {
-    /// Random bytes in the used rings and receive buffers of the socket driver.
+    /// Random packets, and then random bytes in the used rings of the socket driver.
     #[test]
     fn the_socket_driver_survives_nonsense(
-        writes in proptest::collection::vec((0u64..3, 0u64..64, any::<u16>()), 1..60),
-        packets in proptest::collection::vec((0u32..4, 0u32..100, 0u16..9, 0u32..60, any::<u32>()), 0..20),
-        wild_ring in any::<bool>(),
+        packets in proptest::collection::vec(
+            (0u32..4, 0u32..100, 0u16..9, 0u32..4, any::<u32>(), any::<bool>()),
+            0..20,
+        ),
+        writes in proptest::collection::vec((0usize..3, 0u64..64, any::<u16>()), 0..60),
     ) {
         let mut rig = VsockRig::new();
         let ids: Vec<_> = (0..3).map(|_| rig.driver.connect(1).unwrap()).collect();
-        rig.driver.listen(7).unwrap();
         rig.exit();
-        let [rx, tx, events] = <[_; 3]>::try_from(rig.device.state().queues).unwrap();
-        // Well-formed entries with any packet.
-        let mut index = rx.next_used;
-        for (port, len, op, written, credit) in packets {
-            let head: u16 = rig.memory.mem.read_obj(GuestAddress(rx.available + 4 + u64::from(index % rx.size) * 2)).unwrap();
-            let buffer: u64 = rig.memory.mem.read_obj(GuestAddress(rx.descriptors + u64::from(head) * 16)).unwrap();
-            let mut header = Vec::new();
-            header.extend(2u64.to_le_bytes());
-            header.extend(3u64.to_le_bytes());
-            header.extend(1u32.to_le_bytes());
-            header.extend((0x1_0000 + port).to_le_bytes());
-            header.extend(len.to_le_bytes());
-            header.extend(1u16.to_le_bytes());
-            header.extend(op.to_le_bytes());
-            header.extend([port as u8 & 3, 0, 0, 0]);
-            header.extend(credit.to_le_bytes());
-            header.extend(credit.to_le_bytes());
-            rig.memory.mem.write_slice(&header, GuestAddress(buffer)).unwrap();
-            let entry = rx.used + 4 + u64::from(index % rx.size) * 8;
-            let written = if op == 5 && written > 10 { 44 + len } else { 44 + written % 2 };
-            rig.memory.mem.write_obj(u32::from(head), GuestAddress(entry)).unwrap();
-            rig.memory.mem.write_obj(written, GuestAddress(entry + 4)).unwrap();
-            index = index.wrapping_add(1);
-            rig.memory.mem.write_obj(index, GuestAddress(rx.used + 2)).unwrap();
+        let mut host = WildHost::of(&rig);
+        for (port, len, op, flags, credit, whole) in packets {
+            let local_port = ids[0].local_port + port;
+            let data = if op == RW { len } else { 0 };
+            let written = HEADER_BYTES + if whole { data } else { len };
+            host.deliver(&rig, Packet { local_port, len: data, op, flags, credit }, written);
             if rig.driver.poll().is_err() {
                 return Ok(());
             }
@@ -174,12 +254,10 @@ proptest! {
                 let _ = rig.driver.send(id, &[0; 3000]);
             }
         }
-        // Any bytes in any used ring.
+        let queues = rig.device.state().queues;
         for (queue, word, value) in writes {
-            let ring = [&rx, &tx, &events][queue as usize].used;
-            if wild_ring {
-                rig.memory.mem.write_obj(value, GuestAddress(ring + word * 2)).unwrap();
-            }
+            let at = GuestAddress(queues[queue].used + word * 2);
+            rig.memory.mem.write_obj(value, at).unwrap();
             if rig.driver.poll().is_err() {
                 return Ok(());
             }
