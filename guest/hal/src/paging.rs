@@ -202,13 +202,13 @@ fn slot(address: u64, level: usize) -> usize {
 }
 
 fn read_entry(table: u64, slot: usize) -> u64 {
-    debug_assert!(table % PAGE_SIZE == 0 && slot < ENTRIES);
+    debug_assert!(table.is_multiple_of(PAGE_SIZE) && slot < ENTRIES);
     // SAFETY: `table` is the frame of a live table, and `slot` lies inside it.
     unsafe { phys::pointer(table).cast::<u64>().add(slot).read_volatile() }
 }
 
 fn write_entry(table: u64, slot: usize, entry: u64) {
-    debug_assert!(table % PAGE_SIZE == 0 && slot < ENTRIES);
+    debug_assert!(table.is_multiple_of(PAGE_SIZE) && slot < ENTRIES);
     // SAFETY: as in `read_entry`.
     unsafe { phys::pointer(table).cast::<u64>().add(slot).write_volatile(entry) };
 }

@@ -66,7 +66,7 @@ impl Limits {
         let mut text =
             format!("{:<26}{:<21}{:<21}{:<10}\n", "Limit", "Soft Limit", "Hard Limit", "Units");
         let show = |value: u64| match value {
-            INFINITY => format!("unlimited"),
+            INFINITY => "unlimited".into(),
             value => format!("{value}"),
         };
         for ((name, unit, ..), (soft, hard)) in TABLE.iter().zip(&self.0) {

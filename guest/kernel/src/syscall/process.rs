@@ -140,7 +140,7 @@ pub fn sched_yield(_: &mut Call<'_>) -> CallResult {
 
 /// sched_getaffinity(2): the one vCPU. EINVAL for a short buffer.
 pub fn sched_getaffinity(call: &mut Call<'_>) -> CallResult {
-    if call.args[1] < 8 || call.args[1] % 8 != 0 {
+    if call.args[1] < 8 || !call.args[1].is_multiple_of(8) {
         return Err(Errno::INVAL.into());
     }
     call.put_words(call.args[2], &[1])?;

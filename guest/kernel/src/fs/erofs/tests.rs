@@ -156,10 +156,26 @@ fn a_large_read_is_one_request_and_a_random_one_stays_small() {
     let last = |disk: &MemoryDisk| disk.requests().last().map(|(_, len)| *len);
     file.pread(50 * FRAME_SIZE as u64, &mut vec![0; 20 * FRAME_SIZE]).unwrap();
     assert_eq!(last(&disk), Some(20));
-    file.page(120).unwrap();
+    file.pread(120 * FRAME_SIZE as u64, &mut [0; 10]).unwrap();
     assert_eq!(last(&disk), Some(FIRST_REQUEST as usize));
-    file.page(190).unwrap();
-    assert_eq!(last(&disk), Some(FIRST_REQUEST as usize));
+}
+
+#[test]
+fn a_mapped_page_brings_its_window() {
+    let mut image = Image::new();
+    image.file("/f", &pattern(200 * FRAME_SIZE));
+    let (machine, _, disk) = image.boot();
+    let inode = machine.lookup("/f").unwrap().inode().clone();
+    let before = disk.requests().len();
+    let frame = inode.page(MAPPED_WINDOW + 5).unwrap();
+    assert_eq!(disk.requests()[before..].iter().map(|(_, len)| *len).sum::<usize>(), 16);
+    assert_eq!(inode.cached_page(MAPPED_WINDOW + 5), Some(frame));
+    assert!(inode.cached_page(MAPPED_WINDOW).is_some());
+    assert!(inode.cached_page(2 * MAPPED_WINDOW - 1).is_some());
+    assert!(inode.cached_page(2 * MAPPED_WINDOW).is_none());
+    assert!(inode.cached_page(u64::MAX).is_none());
+    let last = inode.page(199).unwrap();
+    assert_eq!(inode.cached_page(199), Some(last));
 }
 
 #[test]
