@@ -15,11 +15,13 @@ use std::process::Command;
 
 /// `mayfly_abi::layout::KERNEL_LOAD`: a build script shares no code with the crate.
 const KERNEL_LOAD: u64 = 0x20_0000;
+/// Bytes of a page: the VMM maps the image.
+const PAGE_SIZE: usize = 4096;
 /// A kernel larger than this has gone wrong.
 const IMAGE_BYTES_MAX: u64 = 16 << 20;
 
 fn main() {
-    let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let workspace = PathBuf::from(variable("CARGO_MANIFEST_DIR")).join("..");
     for watched in ["guest", "abi", "Cargo.lock"] {
         println!("cargo:rerun-if-changed={}", workspace.join(watched).display());
     }
@@ -58,8 +60,8 @@ fn build(workspace: &Path, target: &Path) -> PathBuf {
     target.join(triple).join("release/mayfly-kernel")
 }
 
-/// The loadable segments of an ELF64 file as they lie in memory from [`KERNEL_LOAD`] on. Zeroed data at
-/// the end is left out: guest memory is zero.
+/// The loadable segments of an ELF64 file as they lie in memory from [`KERNEL_LOAD`] on, whole pages. Other
+/// zeroed data at the end is left out: guest memory is zero.
 fn flatten(elf: &[u8]) -> Result<Vec<u8>, String> {
     const PT_LOAD: u64 = 1;
     let headers = number(elf, 32, 8)?;
@@ -81,6 +83,7 @@ fn flatten(elf: &[u8]) -> Result<Vec<u8>, String> {
         let content = elf.get(offset as usize..(offset + len) as usize);
         flat[start..end].copy_from_slice(content.ok_or("a segment lies outside the file")?);
     }
+    flat.resize(flat.len().next_multiple_of(PAGE_SIZE), 0);
     if flat.is_empty() { Err("it has no loadable segment".into()) } else { Ok(flat) }
 }
 

@@ -104,7 +104,7 @@ pub enum Source {
 }
 
 /// One entry of KVM_GET_SUPPORTED_CPUID (`struct kvm_cpuid_entry2`).
-#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[allow(missing_docs)] // the processor manuals' own names
 pub struct CpuidEntry {
     pub function: u32,

@@ -56,16 +56,19 @@ fn boot_plan(criterion: &mut Criterion) {
             bencher.iter(|| plan(black_box(&machine), black_box(&command)));
         });
         let mut memory = vec![0u8; bytes];
-        group.bench_function(format!("floor: copying its {bytes} bytes, {mib} MiB guest"), |bencher| {
-            bencher.iter(|| {
-                let mut at = 0;
-                for write in black_box(&writes) {
-                    memory[at..at + write.bytes.len()].copy_from_slice(&write.bytes);
-                    at += write.bytes.len();
-                }
-                black_box(&mut memory);
-            });
-        });
+        group.bench_function(
+            format!("floor: copying its {bytes} bytes, {mib} MiB guest"),
+            |bencher| {
+                bencher.iter(|| {
+                    let mut at = 0;
+                    for write in black_box(&writes) {
+                        memory[at..at + write.bytes.len()].copy_from_slice(&write.bytes);
+                        at += write.bytes.len();
+                    }
+                    black_box(&mut memory);
+                });
+            },
+        );
     }
     group.finish();
 }

@@ -23,16 +23,30 @@ struct CommandLine {
 pub enum Command {
     /// Run an unmodified Linux program in a microVM
     Run(Run),
+    /// Run a real program in a microVM and show where the time goes
+    Demo,
+    /// Tell what this host can run, and how to fix what it can't
+    Doctor {
+        /// As JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Measure
+    #[command(subcommand)]
+    Bench(BenchCommand),
     /// Build root images
     #[command(subcommand)]
     Image(ImageCommand),
 }
 
+/// A guest's memory where nothing else is said, MiB.
+pub const MEMORY_MIB: u64 = 128;
+
 /// `mayfly run`.
 #[derive(Debug, Args)]
 pub struct Run {
     /// The guest's memory
-    #[arg(long, value_name = "MIB", default_value_t = 128)]
+    #[arg(long, value_name = "MIB", default_value_t = MEMORY_MIB)]
     pub mem: u64,
     /// The guest's files: a directory, or an image of `mayfly image`. Without it the program is all
     /// there is
@@ -58,6 +72,36 @@ pub struct Run {
         value_name = "PROGRAM"
     )]
     pub program: Vec<OsString>,
+}
+
+impl Run {
+    /// A static program of this host and its arguments, and nothing else.
+    pub fn program(words: impl IntoIterator<Item = impl Into<OsString>>) -> Run {
+        Run {
+            mem: MEMORY_MIB,
+            rootfs: None,
+            kernel: None,
+            initrd: None,
+            env: Vec::new(),
+            timing: None,
+            program: words.into_iter().map(Into::into).collect(),
+        }
+    }
+}
+
+/// `mayfly bench`.
+#[derive(Debug, Subcommand)]
+pub enum BenchCommand {
+    /// From the start of a process to the first instruction of a program in a guest, against the fewest
+    /// calls to KVM that run any guest
+    Boot {
+        /// How often
+        #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u16).range(1..=10_000))]
+        runs: u16,
+        /// As JSON
+        #[arg(long)]
+        json: bool,
+    },
 }
 
 /// `mayfly image`.

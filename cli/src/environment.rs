@@ -2,6 +2,7 @@
 
 use std::ffi::{OsStr, OsString};
 use std::io::IsTerminal;
+use std::os::fd::BorrowedFd;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 
 use crate::failure::Failure;
@@ -10,14 +11,9 @@ use crate::failure::Failure;
 const PATH: &str = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 const HOME: &str = "HOME=/root";
 
-/// Bit n: standard stream n of this process is a terminal.
-pub fn terminals() -> u32 {
-    let is_terminal = [
-        std::io::stdin().is_terminal(),
-        std::io::stdout().is_terminal(),
-        std::io::stderr().is_terminal(),
-    ];
-    is_terminal.iter().enumerate().map(|(stream, &is)| u32::from(is) << stream).sum()
+/// Bit n: the n-th of a program's standard streams is a terminal.
+pub fn terminals(standard: &[BorrowedFd<'_>]) -> u32 {
+    standard.iter().enumerate().map(|(n, stream)| u32::from(stream.is_terminal()) << n).sum()
 }
 
 /// What every program gets, and what `--env` adds or replaces.

@@ -1,6 +1,6 @@
 //! Mayfly's own failures: one clear line on stderr, and an exit status that no program is likely to use.
 
-use std::fmt::Display;
+use std::fmt::{self, Display};
 use std::io::Write;
 use std::path::Path;
 use std::process::ExitCode;
@@ -27,6 +27,12 @@ impl Failure {
     pub fn report(self) -> ExitCode {
         say(&self.0);
         ExitCode::from(FAILED)
+    }
+}
+
+impl Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
     }
 }
 

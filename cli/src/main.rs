@@ -1,18 +1,25 @@
 //! The `mayfly` command: argv in, an exit status out.
 
 mod args;
+mod bench;
+mod demo;
+mod doctor;
 mod environment;
 mod failure;
+mod files;
+mod footprint;
+mod guest;
 mod image;
 mod program;
 mod root;
 mod run;
+mod sample;
 mod signals;
 mod timing;
 
 use std::process::ExitCode;
 
-use args::{Command, ImageCommand};
+use args::{BenchCommand, Command, ImageCommand};
 use failure::Failure;
 use timing::TimeZero;
 
@@ -28,6 +35,9 @@ fn main() -> ExitCode {
     };
     let result = match command {
         Command::Run(run) => TimeZero::new(started_ns).and_then(|zero| run::run(run, zero)),
+        Command::Demo => demo::demo(),
+        Command::Doctor { json } => doctor::doctor(json),
+        Command::Bench(BenchCommand::Boot { runs, json }) => bench::boot(runs, json),
         Command::Image(ImageCommand::FromDir { directory, out }) => {
             image::from_dir(&directory, &out)
         }

@@ -8,6 +8,7 @@ use std::os::unix::fs::{FileExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use crate::failure::Failure;
+use crate::files;
 
 /// A static ELF executable, open.
 #[derive(Debug)]
@@ -36,8 +37,11 @@ impl Program {
     /// # Errors
     /// A file that a guest could not run, and why.
     pub fn open(name: &OsStr) -> Result<Program, Failure> {
+        if name.is_empty() {
+            return Err(Failure::new("the program's name is empty"));
+        }
         let path = find(name);
-        let file = File::open(&path).map_err(|error| match error.kind() {
+        let file = files::open(&path).map_err(|error| match error.kind() {
             io::ErrorKind::NotFound => Failure::at(&path, "no such file on this host"),
             io::ErrorKind::PermissionDenied => Failure::at(&path, "permission denied"),
             _ => Failure::at(&path, error),
@@ -52,16 +56,14 @@ impl Program {
         } else {
             None
         };
-        match problem
-            .map(str::to_owned)
-            .or(unfit(&file).map_err(|error| Failure::at(&path, error))?)
-        {
-            Some(problem) => Err(Failure::at(&path, problem)),
-            None => {
-                let name = path.file_name().map_or(&b"program"[..], OsStr::as_bytes).to_vec();
-                Ok(Program { file, len: metadata.len(), name })
-            }
+        if let Some(problem) = problem {
+            return Err(Failure::at(&path, problem));
         }
+        if let Some(problem) = unfit(&file).map_err(|error| Failure::at(&path, error))? {
+            return Err(Failure::at(&path, problem));
+        }
+        let name = path.file_name().map_or(&b"program"[..], OsStr::as_bytes).to_vec();
+        Ok(Program { file, len: metadata.len(), name })
     }
 }
 

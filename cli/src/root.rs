@@ -1,17 +1,21 @@
 //! The guest's root disk: a program alone, a directory, or an image.
 
+use std::fmt::Display;
 use std::fs::File;
-use std::io::BufWriter;
+use std::io::{self, BufWriter};
 use std::os::fd::{AsFd, BorrowedFd};
+use std::os::unix::fs::FileExt;
 use std::path::Path;
 
 use mayfly_abi::control::{Disk, Segment, Source};
+use mayfly_abi::erofs::{SUPER_MAGIC, SUPER_OFFSET};
 use mayfly_image::walk::{self, WalkOptions};
 use mayfly_image::{
     Attributes, ImageLayout, Leaf, Options, SegmentSource, Source as Content, Timestamp, Tree, Uuid,
 };
 
 use crate::failure::Failure;
+use crate::files;
 use crate::program::Program;
 
 /// A root disk, and the file that holds most of it.
@@ -53,13 +57,19 @@ impl Root {
     /// # Errors
     /// What the host says, or a file that an image can't hold.
     pub fn at(path: &Path) -> Result<Root, Failure> {
-        let file = File::open(path).map_err(|error| Failure::at(path, error))?;
+        let file = files::open(path).map_err(|error| Failure::at(path, error))?;
         let metadata = file.metadata().map_err(|error| Failure::at(path, error))?;
         if metadata.is_dir() {
             return Root::of_directory(path);
         }
         if !metadata.is_file() {
             return Err(Failure::at(path, "a root must be a directory or an image"));
+        }
+        if !is_image(&file).map_err(|error| Failure::at(path, error))? {
+            return Err(Failure::at(
+                path,
+                "it is not an EROFS image: build one with `mayfly image`",
+            ));
         }
         Ok(Root { disk: whole(metadata.len()), file })
     }
@@ -68,11 +78,13 @@ impl Root {
     fn of_directory(path: &Path) -> Result<Root, Failure> {
         let walked = walk::walk(path, &WalkOptions { all_root: true, mtime: None })?;
         let layout = ImageLayout::build(walked.tree, &Options::default())?;
-        let file =
-            tempfile::tempfile().map_err(|error| Failure::at(&std::env::temp_dir(), error))?;
+        let place = std::env::temp_dir();
+        let failed = |error: &dyn Display| Failure::at(&place, error);
+        let file = tempfile::tempfile().map_err(|error| failed(&error))?;
         let mut to = BufWriter::new(&file);
-        layout.write_to(&mut to, |id| walk::open(&walked.files, id))?;
-        to.into_inner().map_err(|error| Failure::at(&std::env::temp_dir(), error.error()))?;
+        let written = layout.write_to(&mut to, |id| walk::open(&walked.files, id));
+        written.map_err(|error| failed(&error))?;
+        to.into_inner().map_err(|error| failed(error.error()))?;
         Ok(Root { disk: whole(layout.size()), file })
     }
 
@@ -91,6 +103,13 @@ impl Root {
     pub fn descriptor(&self) -> BorrowedFd<'_> {
         self.file.as_fd()
     }
+}
+
+/// Whether the file begins as an image does; what follows is the guest's to check.
+fn is_image(file: &File) -> io::Result<bool> {
+    let mut magic = [0; size_of::<u32>()];
+    let len = file.read_at(&mut magic, SUPER_OFFSET as u64)?;
+    Ok(len == magic.len() && u32::from_le_bytes(magic) == SUPER_MAGIC)
 }
 
 /// A disk that is a file of `len` bytes, filled up to a whole block.

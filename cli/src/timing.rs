@@ -8,13 +8,14 @@ use mayfly_abi::control::Report;
 use serde_json::{Value, json};
 
 use crate::failure::Failure;
+use crate::files;
 
 /// CLOCK_MONOTONIC of the moment from which everything is counted, ns.
 #[derive(Clone, Copy, Debug)]
 pub struct TimeZero(u64);
 
 /// Names a time zero that lies before this process: CLOCK_MONOTONIC, ns.
-const VARIABLE: &str = "MAYFLY_T0_NS";
+pub const T0_VARIABLE: &str = "MAYFLY_T0_NS";
 
 impl TimeZero {
     /// What the environment says, else when this process began.
@@ -22,12 +23,12 @@ impl TimeZero {
     /// # Errors
     /// A variable that is no number.
     pub fn new(started_ns: u64) -> Result<TimeZero, Failure> {
-        match std::env::var_os(VARIABLE) {
+        match std::env::var_os(T0_VARIABLE) {
             None => Ok(TimeZero(started_ns)),
             Some(text) => match text.to_string_lossy().trim().parse() {
                 Ok(zero) => Ok(TimeZero(zero)),
                 Err(_) => Err(Failure::new(format!(
-                    "{VARIABLE}={}: not a number of nanoseconds",
+                    "{T0_VARIABLE}={}: not a number of nanoseconds",
                     text.to_string_lossy()
                 ))),
             },
@@ -53,7 +54,7 @@ impl TimingFile {
     /// # Errors
     /// What the host says.
     pub fn create(path: &Path) -> Result<TimingFile, Failure> {
-        let file = File::create(path).map_err(|error| Failure::at(path, error))?;
+        let file = files::create(path).map_err(|error| Failure::at(path, error))?;
         Ok(TimingFile { path: path.to_owned(), file })
     }
 

@@ -88,7 +88,7 @@ fn numbers_and_digests_agree_with_the_host() {
 
 #[test]
 fn blocks_are_copied_whole() {
-    let bytes: Vec<u8> = (0..300_000u32).map(|n| (n * 7919 >> 8) as u8).collect();
+    let bytes: Vec<u8> = (0..300_000u32).map(|n| ((n * 7919) >> 8) as u8).collect();
     let done = guest(&["dd", "bs=4096"], &bytes);
     assert_eq!(done.code(), 0, "{}", done.complaint());
     assert!(done.stdout == bytes);

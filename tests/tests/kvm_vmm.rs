@@ -1,4 +1,5 @@
 //! The VMM on the host's real KVM, with guests of a few instructions.
+#![allow(clippy::unwrap_used)]
 
 #[path = "kvm_vmm/tiny_kernel.rs"]
 mod tiny_kernel;

@@ -200,3 +200,6 @@ impl Segment {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -8,11 +8,12 @@ use std::os::unix::fs::FileExt;
 
 use linux_loader::loader::{Elf, KernelLoader};
 use mayfly_abi::KernelHeader;
-use mayfly_abi::layout::{DIRECT_MAP, KERNEL_LOAD, PAGE_SIZE};
+use mayfly_abi::layout::{DIRECT_MAP, KERNEL_LOAD};
 use mayfly_boot::{KernelError, check_elf, check_header};
 use thiserror::Error;
 use vm_memory::GuestAddress;
 
+use crate::embedded;
 use crate::memory::Memory;
 
 /// A kernel in guest memory.
@@ -57,16 +58,18 @@ pub fn load(memory: &Memory, file: Option<&File>) -> Result<Loaded, LoadError> {
     Ok(Loaded { header, end })
 }
 
-/// The kernel that the build put into this program, flat: its first byte belongs at [`KERNEL_LOAD`].
-#[repr(C, align(4096))]
-struct Aligned<T: ?Sized>(T);
-static EMBEDDED: &Aligned<[u8]> =
-    &Aligned(*include_bytes!(concat!(env!("OUT_DIR"), "/kernel.flat")));
-const _: () = assert!(align_of::<Aligned<[u8; 0]>>() == PAGE_SIZE as usize);
-
+/// Maps the embedded kernel from this program's own file: pages that the guest only reads are the host's
+/// page cache, one copy for all VMs. Where that can't be, it is copied.
 fn load_embedded(memory: &Memory) -> Result<u64, LoadError> {
-    memory.write_at(KERNEL_LOAD, &EMBEDDED.0).map_err(|_| LoadError::NoRoom)?;
-    Ok(KERNEL_LOAD + EMBEDDED.0.len() as u64)
+    let image = embedded::image();
+    let is_mapped = embedded::file_offset().is_some_and(|offset| {
+        let program = File::open(embedded::PROGRAM);
+        program.is_ok_and(|file| memory.map(KERNEL_LOAD, &file, offset, image.len()).is_ok())
+    });
+    if !is_mapped {
+        memory.write_at(KERNEL_LOAD, image).map_err(|_| LoadError::NoRoom)?;
+    }
+    Ok(KERNEL_LOAD + image.len() as u64)
 }
 
 /// Bytes that tell an ELF file's kind.

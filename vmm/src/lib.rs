@@ -15,6 +15,7 @@
 pub mod descriptors;
 mod devices;
 mod disk;
+mod embedded;
 mod kernel_image;
 pub mod kvm;
 mod machine;

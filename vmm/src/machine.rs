@@ -119,10 +119,10 @@ impl Machine {
             return Err(BootError::Memory(spec.memory_mib).into());
         }
         let memory = Memory::new(spec.memory_mib << 20)?;
+        let kernel = load_kernel(&spec, descriptors, &memory)?;
         // SAFETY: `Machine` drops the VM before the memory; where an error returns before there is one,
         // no vCPU has run, and KVM touches no memory by itself.
         unsafe { vm.set_memory(&memory)? };
-        let kernel = load_kernel(&spec, descriptors, &memory)?;
         let mut cpu = match &spec.cpuid[..] {
             [] => Cpu::new(&hypervisor.supported_cpuid()?)?,
             known => Cpu::new(known)?,

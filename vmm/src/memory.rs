@@ -1,5 +1,9 @@
 //! Guest memory: anonymous, private, and untouched until somebody writes to it.
 
+use std::fs::File;
+use std::io;
+use std::os::fd::AsRawFd;
+
 use mayfly_abi::channel::Channel;
 use mayfly_abi::layout::{CHANNEL, ram_ranges};
 use mayfly_boot::Write;
@@ -76,6 +80,25 @@ impl Memory {
     /// Where they do not fit the guest's memory.
     pub fn write_at(&self, gpa: u64, bytes: &[u8]) -> Result<(), GuestMemoryError> {
         self.guest.write_slice(bytes, GuestAddress(gpa))
+    }
+
+    /// Puts `len` bytes of `file`, from `offset` on, at `gpa`, without a copy: the guest gets its own copy of
+    /// a page when it writes to it. All three are multiples of a page.
+    ///
+    /// # Errors
+    /// What the host says, or a place that is not RAM.
+    pub fn map(&self, gpa: u64, file: &File, offset: u64, len: usize) -> io::Result<()> {
+        let place = self.guest.get_slice(GuestAddress(gpa), len).map_err(io::Error::other)?;
+        let protection = libc::PROT_READ | libc::PROT_WRITE;
+        let flags = libc::MAP_PRIVATE | libc::MAP_FIXED | libc::MAP_NORESERVE;
+        let offset = libc::off_t::try_from(offset).map_err(io::Error::other)?;
+        let address = place.ptr_guard_mut().as_ptr().cast();
+        // SAFETY: the range is part of a mapping that `self` owns, is replaced by one of the same kind, and
+        // goes with it. Nothing holds a Rust reference into guest memory.
+        match unsafe { libc::mmap(address, len, protection, flags, file.as_raw_fd(), offset) } {
+            libc::MAP_FAILED => Err(io::Error::last_os_error()),
+            _ => Ok(()),
+        }
     }
 
     /// Copies what lies at `gpa`; `None` where that is not all RAM.

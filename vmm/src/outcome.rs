@@ -97,7 +97,7 @@ mod tests {
         (channel.marks.kernel_ready, channel.marks.user_entered) = (2600, 2100);
         fill(&mut report, &channel, &clock);
         assert_eq!((report.kernel_ready, report.user_entered), (3500, 3500), "never backwards");
-        (channel.marks.kernel_ready, channel.marks.user_entered) = (1, u64::MAX);
+        (channel.marks.kernel_ready, channel.marks.user_entered) = (1, u64::MAX / 2);
         fill(&mut report, &channel, &clock);
         assert_eq!((report.kernel_ready, report.user_entered), (2000, 5000));
         (channel.marks.kernel_ready, channel.marks.user_entered) = (0, 0);

@@ -23,7 +23,7 @@ use thiserror::Error;
 use crate::devices::DeviceFault;
 use crate::kvm::{Exit, KvmError, Surprise};
 use crate::machine::Machine;
-use crate::streams::Streams;
+use crate::streams::{Lost, Streams};
 use crate::waiter::{Ready, Token, Waiter, Watch};
 use crate::{outcome, poll, time};
 
@@ -44,6 +44,9 @@ pub enum RunError {
         /// Where, as far as KVM tells.
         rip: Option<u64>,
     },
+    /// The host did not take what the guest has sent.
+    #[error(transparent)]
+    Lost(#[from] Lost),
     /// KVM failed.
     #[error(transparent)]
     Kvm(#[from] KvmError),
@@ -88,7 +91,8 @@ impl<'a> Runner<'a> {
         self.report.guest_entered = time::monotonic_ns();
         let ended = self.run_guest().and_then(|()| {
             self.report.exited = time::monotonic_ns();
-            self.drain()
+            self.drain()?;
+            self.machine.devices.streams.lost().map_or(Ok(()), |lost| Err(lost.into()))
         });
         let channel = self.machine.memory.channel();
         outcome::fill(&mut self.report, &channel, &self.machine.clock);

@@ -30,6 +30,8 @@ impl Piece for &[u8] {
     }
 }
 
+/// The offset that means the file's own position (preadv2(2)).
+const OWN_POSITION: libc::off_t = -1;
 /// Most pieces that one system call takes (Linux's UIO_MAXIOV).
 const PIECES_MAX: usize = 1024;
 
@@ -143,10 +145,12 @@ pub fn write_some(file: &impl AsFd, from: &[impl Piece], bytes_max: usize) -> io
 /// # Errors
 /// What the host says; EOPNOTSUPP where the descriptor can't.
 pub fn read_now(file: &impl AsFd, into: &[Span<'_>]) -> io::Result<usize> {
-    let (fd, flags) = (file.as_fd().as_raw_fd(), libc::RWF_NOWAIT);
-    // SAFETY: as in `read_at`. An offset of −1 means the file's own position.
+    let fd = file.as_fd().as_raw_fd();
     retry(|| {
-        with_iovecs(into, |iovecs, count| unsafe { libc::preadv2(fd, iovecs, count, -1, flags) })
+        // SAFETY: as in `read_at`.
+        with_iovecs(into, |iovecs, count| unsafe {
+            libc::preadv2(fd, iovecs, count, OWN_POSITION, libc::RWF_NOWAIT)
+        })
     })
 }
 
@@ -155,10 +159,12 @@ pub fn read_now(file: &impl AsFd, into: &[Span<'_>]) -> io::Result<usize> {
 /// # Errors
 /// What the host says; EOPNOTSUPP where the descriptor can't.
 pub fn write_now(file: &impl AsFd, from: &[impl Piece]) -> io::Result<usize> {
-    let (fd, flags) = (file.as_fd().as_raw_fd(), libc::RWF_NOWAIT);
-    // SAFETY: as in `read_now`.
+    let fd = file.as_fd().as_raw_fd();
     retry(|| {
-        with_iovecs(from, |iovecs, count| unsafe { libc::pwritev2(fd, iovecs, count, -1, flags) })
+        // SAFETY: as in `write`.
+        with_iovecs(from, |iovecs, count| unsafe {
+            libc::pwritev2(fd, iovecs, count, OWN_POSITION, libc::RWF_NOWAIT)
+        })
     })
 }
 

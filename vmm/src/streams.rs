@@ -21,6 +21,7 @@ use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::rc::Rc;
 
 use mayfly_abi::control::{self, Direction};
+use mayfly_abi::ports::STDERR;
 use mayfly_devices::Vsock;
 use mayfly_devices::vsock::StreamId;
 use thiserror::Error;
@@ -43,6 +44,8 @@ pub struct HostEnd {
     stream: Option<StreamId>,
     /// A socket that has served its stream.
     is_spent: bool,
+    /// Why something that the guest has sent got no further.
+    lost: Option<io::Error>,
 }
 
 /// How a descriptor behaves.
@@ -99,6 +102,11 @@ pub enum StreamError {
     },
 }
 
+/// Output of a guest that the host could not take. To the guest it was written.
+#[derive(Debug, Error)]
+#[error("the program's output is lost: {0}")]
+pub struct Lost(#[source] io::Error);
+
 /// The major number of the memory devices, /dev/null among them (null(4)).
 const MEMORY_DEVICES: u64 = 1;
 
@@ -115,7 +123,7 @@ impl Streams {
             let file =
                 descriptors.get(descriptor).ok_or(StreamError::Descriptor { port, descriptor })?;
             let kind = Kind::of(&file).map_err(|error| StreamError::Host { port, error })?;
-            Ok(HostEnd { port, file, kind, direction, stream: None, is_spent: false })
+            Ok(HostEnd { port, file, kind, direction, stream: None, is_spent: false, lost: None })
         };
         spec.iter().map(end).collect::<Result<_, _>>().map(Streams)
     }
@@ -148,6 +156,13 @@ impl Streams {
             end.shut_down(libc::SHUT_RDWR);
             end.is_spent = true;
         }
+    }
+
+    /// The first failure to write a guest's output, if any. A reader that has gone away is none, nor are lost
+    /// complaints: a program does not fail for want of a place to complain.
+    pub fn lost(&mut self) -> Option<Lost> {
+        let outputs = self.0.iter_mut().filter(|end| end.port != STDERR);
+        outputs.filter_map(|end| end.lost.take()).next().map(Lost)
     }
 
     /// What each stream waits for, as the device sees it, beside its descriptor's index here.
@@ -188,7 +203,7 @@ impl HostEnd {
         if self.direction == Direction::ToGuest {
             return Moved::Failed;
         }
-        moved(match self.kind {
+        let result = match self.kind {
             Kind::Socket => scatter::send(&self.file, from),
             Kind::File => scatter::write(&*self.file, from),
             Kind::Pipe => match scatter::write_now(&*self.file, from) {
@@ -196,7 +211,14 @@ impl HostEnd {
                 result => result,
             },
             Kind::Polled => self.write_polled(from),
-        })
+        };
+        match result {
+            Err(error) if is_loss(&error) => {
+                self.lost = Some(error);
+                Moved::Failed
+            }
+            result => moved(result),
+        }
     }
 
     /// The guest will send no more. Only a socket can say so.
@@ -274,6 +296,12 @@ fn moved(result: io::Result<usize>) -> Moved {
         Err(error) if error.kind() == ErrorKind::WouldBlock => Moved::WouldBlock,
         Err(_) => Moved::Failed,
     }
+}
+
+/// Whether an error to write means that something is lost which somebody would have read.
+fn is_loss(error: &io::Error) -> bool {
+    use ErrorKind::{BrokenPipe, ConnectionReset, WouldBlock};
+    !matches!(error.kind(), WouldBlock | BrokenPipe | ConnectionReset)
 }
 
 /// RWF_NOWAIT is refused by descriptors that can't promise it.

@@ -102,13 +102,14 @@ pub fn executables(messages: &[u8], wanted: impl Fn(&str) -> bool) -> Vec<(Strin
         .collect()
 }
 
-/// Builds the package in `dir`, which is no member of the workspace, and returns its binaries.
+/// Builds the package in `dir`, with `args` on top, and returns its binaries.
 ///
 /// `rustflags` replaces what the environment says, so that the result is the same everywhere.
 pub fn build_package(
     dir: &Path,
     target_dir: &Path,
     rustflags: &str,
+    args: &[&str],
 ) -> Result<Vec<(String, PathBuf)>> {
     let messages = command::capture_stdout(
         cargo()
@@ -116,6 +117,7 @@ pub fn build_package(
             .env("RUSTFLAGS", rustflags)
             .env_remove("CARGO_ENCODED_RUSTFLAGS")
             .args(["build", "--quiet", "--release", "--target", TARGET, JSON])
+            .args(args)
             .arg("--target-dir")
             .arg(target_dir),
     )?;

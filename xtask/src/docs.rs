@@ -35,7 +35,8 @@ fn compatibility_path() -> PathBuf {
 }
 
 fn compatibility() -> String {
-    let count = |wanted: fn(&Support) -> bool| TABLE.iter().filter(|row| wanted(&row.support)).count();
+    let count =
+        |wanted: fn(&Support) -> bool| TABLE.iter().filter(|row| wanted(&row.support)).count();
     let mut text = HEAD.to_owned();
     let _ = writeln!(
         text,
@@ -66,6 +67,9 @@ mod tests {
     #[test]
     fn the_compatibility_document_is_the_table() {
         let written = fs::read_to_string(compatibility_path()).unwrap_or_default();
-        assert!(written == compatibility(), "docs/compatibility.md is stale: run `cargo xtask docs`");
+        assert!(
+            written == compatibility(),
+            "docs/compatibility.md is stale: run `cargo xtask docs`"
+        );
     }
 }

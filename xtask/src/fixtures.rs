@@ -5,7 +5,8 @@
 //!   tests/fixtures/NAME.glibc.c    gcc -static ──────────┤    target/fixtures/NAME,
 //!   tests/fixtures/DIR/Cargo.toml  static Rust with std ─┼──▶                 NAME.glibc,
 //!   Debian's busybox               copied ───────────────┘                    each binary, busybox
-//!   tests/guests/DIR/Cargo.toml    guest kernels ───────────▶ target/fixtures/guests/each binary
+//!   tests/guests/DIR/Cargo.toml    guest kernels ──────┐
+//!   guest/kernel                   our own, as a file ─┴──▶ target/fixtures/guests/each binary
 //! ```
 //!
 //! The directories are the list: a new source needs no other entry. What is newer than its source is
@@ -24,6 +25,9 @@ use crate::{command, host};
 /// Static, with the standard library, as programs for guests without a dynamic linker are.
 const STATIC_RUST: &str = "-Ctarget-feature=+crt-static";
 
+/// Flags of a guest kernel, the same as those of the one that the release binary carries (vmm/build.rs).
+const GUEST_KERNEL: &str = "-Crelocation-model=pic -Cpanic=abort -Cforce-frame-pointers=no";
+
 /// `cargo xtask fixtures`.
 pub fn run() -> Result<ExitCode> {
     pieces::ensure(&[Piece::Busybox, Piece::Musl])?;
@@ -40,17 +44,19 @@ pub fn build(workspace: &Workspace) -> Result<()> {
     for source in list(&sources)? {
         match source.file_name().and_then(|name| name.to_str()).and_then(|n| n.strip_suffix(".c")) {
             Some(name) => c_program(&source, &out.join(name))?,
-            None => rust_programs(workspace, &source, &out, STATIC_RUST)?,
+            None => rust_programs(workspace, &source, &out, STATIC_RUST, &[])?,
         }
     }
     let busybox = host::which("busybox").ok_or(Failure::Missing("no busybox".into()))?;
     copy(&busybox, &out.join("busybox"))?;
 
     // Guest kernels say in their own build scripts how they are linked.
+    let guests = out.join("guests");
     for source in list(&workspace.root.join("tests/guests"))? {
-        rust_programs(workspace, &source, &out.join("guests"), "")?;
+        rust_programs(workspace, &source, &guests, GUEST_KERNEL, &[])?;
     }
-    Ok(())
+    let own = workspace.root.join("guest/kernel");
+    rust_programs(workspace, &own, &guests, GUEST_KERNEL, &["--features", "bare-metal"])
 }
 
 fn c_program(source: &Path, program: &Path) -> Result<()> {
@@ -67,14 +73,21 @@ fn c_program(source: &Path, program: &Path) -> Result<()> {
     )
 }
 
-fn rust_programs(workspace: &Workspace, dir: &Path, out: &Path, flags: &str) -> Result<()> {
+fn rust_programs(
+    workspace: &Workspace,
+    dir: &Path,
+    out: &Path,
+    flags: &str,
+    args: &[&str],
+) -> Result<()> {
     if !dir.join("Cargo.toml").is_file() {
         return Ok(());
     }
     fs::create_dir_all(out).map_err(Failure::file("creating", out))?;
     // A target directory for each set of flags: else they would evict one another.
-    let target = if flags.is_empty() { "fixtures-bare" } else { "fixtures-static" };
-    for (name, program) in cargo::build_package(dir, &workspace.target.join(target), flags)? {
+    let target = if flags == GUEST_KERNEL { "fixtures-bare" } else { "fixtures-static" };
+    let target = workspace.target.join(target);
+    for (name, program) in cargo::build_package(dir, &target, flags, args)? {
         copy(&program, &out.join(name))?;
     }
     Ok(())

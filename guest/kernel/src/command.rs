@@ -74,6 +74,7 @@ impl Command {
 }
 
 /// Strings in a row, each ended by NUL.
+#[cfg(feature = "bare-metal")]
 pub fn joined(strings: &[Vec<u8>]) -> Vec<u8> {
     strings.iter().flat_map(|string| string.iter().copied().chain([0])).collect()
 }

@@ -1,6 +1,6 @@
 //! The processor as a guest sees it: KVM's CPUID table, and what the kernel is told of it.
 
-use core::arch::x86_64::__cpuid;
+use core::arch::x86_64::{__cpuid, CpuidResult};
 
 use kvm_bindings::{CpuId, kvm_cpuid_entry2};
 use mayfly_abi::CpuInfo;
@@ -32,8 +32,7 @@ const RDRAND: u32 = 1 << 30;
 const XSAVEOPT: u32 = 1;
 /// AT_HWCAP2: FSGSBASE may be used (Linux arch/x86/include/uapi/asm/hwcap2.h).
 const HWCAP2_FSGSBASE: u32 = 1 << 1;
-/// The leaf that names the highest extended one, and the last of those that spell the brand.
-const EXTENDED_LEAVES: u32 = 0x8000_0000;
+/// The leaves that spell the brand.
 const BRAND_LEAVES: [u32; 3] = [0x8000_0002, 0x8000_0003, 0x8000_0004];
 
 impl Cpu {
@@ -59,7 +58,7 @@ impl Cpu {
             features: has(leaf(1, 0).ecx & RDRAND != 0, CpuInfo::RDRAND)
                 | has(leaf(0xd, 1).eax & XSAVEOPT != 0, CpuInfo::XSAVEOPT),
             tsc_khz: 0,
-            brand: brand(),
+            brand: BRAND_LEAVES.map(|function| brand_part(leaf(function, 0))),
         };
         if info.xcr0 == 0 {
             return Err(CpuError::NoXsave);
@@ -70,20 +69,23 @@ impl Cpu {
     }
 }
 
-/// The host's own brand, which KVM would pass on: a software KVM leaves it out.
-fn brand() -> [[u8; 16]; 3] {
-    if __cpuid(EXTENDED_LEAVES).eax < BRAND_LEAVES[2] {
-        return Default::default();
+fn brand_part(leaf: CpuidEntry) -> [u8; 16] {
+    let mut part = [0; 16];
+    for (bytes, word) in part.chunks_exact_mut(4).zip([leaf.eax, leaf.ebx, leaf.ecx, leaf.edx]) {
+        bytes.copy_from_slice(&word.to_le_bytes());
     }
-    BRAND_LEAVES.map(|function| {
-        let leaf = __cpuid(function);
-        let mut part = [0; 16];
-        for (bytes, word) in part.chunks_exact_mut(4).zip([leaf.eax, leaf.ebx, leaf.ecx, leaf.edx])
-        {
-            bytes.copy_from_slice(&word.to_le_bytes());
+    part
+}
+
+/// Spells the host's own brand in `table` where it has none: a software KVM leaves it out.
+pub(super) fn fill_in_brand(table: &mut [CpuidEntry]) {
+    let is_blank = |entry: &CpuidEntry| [entry.eax, entry.ebx, entry.ecx, entry.edx] == [0; 4];
+    for entry in table.iter_mut().filter(|entry| BRAND_LEAVES.contains(&entry.function)) {
+        if is_blank(entry) {
+            let CpuidResult { eax, ebx, ecx, edx } = __cpuid(entry.function);
+            *entry = CpuidEntry { eax, ebx, ecx, edx, ..*entry };
         }
-        part
-    })
+    }
 }
 
 pub(super) fn entry_from_kvm(entry: &kvm_cpuid_entry2) -> CpuidEntry {
@@ -105,6 +107,7 @@ mod tests {
         vec![
             CpuidEntry { ecx: RDRAND, edx: 0x178b_fbff, ..entry(1, 0) },
             CpuidEntry { eax: 7, edx: 1, ecx: 832, ..entry(0xd, 0) },
+            CpuidEntry { eax: u32::from_le_bytes(*b"Zen "), ..entry(BRAND_LEAVES[0], 0) },
         ]
     }
 
@@ -113,12 +116,23 @@ mod tests {
         let info = Cpu::new(&table()).unwrap().info;
         assert_eq!((info.xcr0, info.xsave_bytes, info.hwcap), (0x1_0000_0007, 832, 0x178b_fbff));
         assert_eq!(info.features, CpuInfo::RDRAND, "no leaf says XSAVEOPT");
+        assert_eq!(&info.brand.concat()[..5], b"Zen \0");
+    }
+
+    #[test]
+    fn only_a_blank_brand_is_filled_in() {
+        let mut known = table();
+        fill_in_brand(&mut known);
+        assert_eq!(known, table());
+        let mut blank = [CpuidEntry { function: BRAND_LEAVES[0], ..CpuidEntry::default() }];
+        fill_in_brand(&mut blank);
+        assert_ne!(blank[0].eax, 0, "every processor with long mode has a brand");
     }
 
     #[test]
     fn a_table_that_will_not_do_is_refused() {
         assert_eq!(Cpu::new(&table()[..1]).unwrap_err(), CpuError::NoXsave);
         let long = [table(), vec![table()[1]; 300]].concat();
-        assert_eq!(Cpu::new(&long).unwrap_err(), CpuError::TooMany(302));
+        assert_eq!(Cpu::new(&long).unwrap_err(), CpuError::TooMany(303));
     }
 }

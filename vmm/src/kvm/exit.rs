@@ -1,8 +1,8 @@
 //! Why the guest stopped: KVM's exit record, parsed once.
 
 use kvm_bindings::{
-    KVM_EXIT_FAIL_ENTRY, KVM_EXIT_INTERNAL_ERROR, KVM_EXIT_IO, KVM_EXIT_IO_OUT, KVM_EXIT_MMIO,
-    KVM_EXIT_SHUTDOWN, kvm_run,
+    KVM_EXIT_FAIL_ENTRY, KVM_EXIT_HLT, KVM_EXIT_INTERNAL_ERROR, KVM_EXIT_IO, KVM_EXIT_IO_OUT,
+    KVM_EXIT_MMIO, KVM_EXIT_SHUTDOWN, kvm_run,
 };
 use mayfly_abi::channel::{PORT_END, PORT_KICK, PORT_WAIT};
 use thiserror::Error;
@@ -32,6 +32,9 @@ pub enum Surprise {
     /// An exception that no handler could take (AMD APM vol 2 §8.2.9).
     #[error("the guest's processor shut down (triple fault)")]
     Shutdown,
+    /// `hlt` at CPL 0, which only an interrupt ends: there are none.
+    #[error("the guest's processor halted, and nothing can wake it")]
+    Halted,
     /// KVM could not emulate an instruction, or met a bug of its own.
     #[error("KVM gave up on the guest (internal error {suberror})")]
     InternalError {
@@ -77,6 +80,7 @@ pub(super) fn parse(run: &mut kvm_run) -> Exit<'_> {
             }
         }
         KVM_EXIT_SHUTDOWN => Exit::Surprise(Surprise::Shutdown),
+        KVM_EXIT_HLT => Exit::Surprise(Surprise::Halted),
         KVM_EXIT_INTERNAL_ERROR => {
             // SAFETY: as above.
             let suberror = unsafe { run.__bindgen_anon_1.internal.suberror };
@@ -98,7 +102,7 @@ fn is_out(direction: u8) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use kvm_bindings::{KVM_EXIT_HLT, KVM_EXIT_IO_IN};
+    use kvm_bindings::{KVM_EXIT_DEBUG, KVM_EXIT_IO_IN};
 
     fn port(port: u16, direction: u32) -> kvm_run {
         let mut run = kvm_run { exit_reason: KVM_EXIT_IO, ..kvm_run::default() };
@@ -138,6 +142,8 @@ mod tests {
         run.__bindgen_anon_1.internal.suberror = 1;
         assert_eq!(parse(&mut run), Exit::Surprise(Surprise::InternalError { suberror: 1 }));
         run.exit_reason = KVM_EXIT_HLT;
-        assert_eq!(parse(&mut run), Exit::Surprise(Surprise::Unexpected(KVM_EXIT_HLT)));
+        assert_eq!(parse(&mut run), Exit::Surprise(Surprise::Halted));
+        run.exit_reason = KVM_EXIT_DEBUG;
+        assert_eq!(parse(&mut run), Exit::Surprise(Surprise::Unexpected(KVM_EXIT_DEBUG)));
     }
 }

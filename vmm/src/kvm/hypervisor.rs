@@ -74,6 +74,8 @@ impl Hypervisor {
             .kvm
             .get_supported_cpuid(KVM_MAX_CPUID_ENTRIES)
             .map_err(failed("KVM_GET_SUPPORTED_CPUID"))?;
-        Ok(table.as_slice().iter().map(cpuid::entry_from_kvm).collect())
+        let mut entries = table.as_slice().iter().map(cpuid::entry_from_kvm).collect::<Vec<_>>();
+        cpuid::fill_in_brand(&mut entries);
+        Ok(entries)
     }
 }

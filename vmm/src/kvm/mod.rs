@@ -10,6 +10,7 @@
 mod clock;
 mod cpuid;
 mod exit;
+mod floor;
 mod hypervisor;
 mod kick;
 mod vcpu;
@@ -18,6 +19,7 @@ mod vm;
 pub use clock::read as read_clock;
 pub use cpuid::{Cpu, CpuError};
 pub use exit::{Exit, Surprise};
+pub use floor::{FloorError, floor};
 pub use hypervisor::{Hypervisor, HypervisorError};
 pub use kick::Kick;
 pub use vcpu::Vcpu;

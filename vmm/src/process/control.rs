@@ -32,6 +32,9 @@ pub enum FrameError {
     /// See [`DESCRIPTORS_MAX`].
     #[error("a message with {0} descriptors; at most {DESCRIPTORS_MAX} go over the control socket")]
     TooMany(usize),
+    /// Not all descriptors of a message have arrived.
+    #[error("this process may have no more open files, and needs some for the VM (see ulimit -n)")]
+    OpenFiles,
     /// Not a value of the type that is due.
     #[error("a message on the control socket makes no sense: {0}")]
     Encoding(#[from] postcard::Error),
@@ -105,6 +108,8 @@ fn receive_start(
         match unsafe { socket.recv_with_fds(&mut piece, &mut raw) } {
             Ok(received) => break received,
             Err(error) if error.errno() == libc::EINTR => continue,
+            // How the wrapper reports MSG_CTRUNC: descriptors were dropped.
+            Err(error) if error.errno() == libc::ENOBUFS => return Err(FrameError::OpenFiles),
             Err(error) => return Err(io::Error::from_raw_os_error(error.errno()).into()),
         }
     };
@@ -133,7 +138,7 @@ mod tests {
     #[test]
     fn values_and_descriptors_arrive_in_order() {
         let (here, there) = pair();
-        let (mut read_end, write_end) = std::io::pipe().unwrap();
+        let (mut read_end, write_end) = io::pipe().unwrap();
         send(&here, &("one", 1), &[]).unwrap();
         send(&here, &("two", 2), &[write_end.as_fd(), here.as_fd()]).unwrap();
         drop(write_end);

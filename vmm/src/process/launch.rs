@@ -9,22 +9,22 @@
 //!      drop: killed if need be, and reaped
 //! ```
 
-use std::ffi::OsString;
+use std::fs::OpenOptions;
 use std::io;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::ExitStatusExt;
-use std::path::Path;
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::process::{Command, ExitStatus, Stdio};
 
-use mayfly_abi::control::{FromVmm, Outcome, Report, ToVmm, VmSpec};
+use mayfly_abi::control::{FRAME_MAX, FromVmm, Outcome, Report, ToVmm, VmSpec};
 use thiserror::Error;
 
+use super::child_main;
 use super::control::{self, FrameError};
+use super::pid::Process;
+use crate::embedded;
 
-/// This very program, also where its file has been replaced meanwhile.
-const OWN_PROGRAM: &str = "/proc/self/exe";
-/// The argument that makes it a VM's process.
+/// The argument that makes this program a VM's process.
 const ARGUMENT: &str = "vmm";
 
 /// A VM's process that does not know yet what to be.
@@ -34,7 +34,7 @@ pub struct Starting(Vm);
 /// A VM in a process of its own. Dropping it kills the process and reaps it.
 #[derive(Debug)]
 pub struct Vm {
-    process: Child,
+    process: Process,
     control: UnixStream,
 }
 
@@ -44,13 +44,20 @@ pub enum LaunchError {
     /// The process did not start.
     #[error("the VM's process does not start: {0}")]
     Spawn(#[source] io::Error),
+    /// What it is to be does not fit a message: the strings are most of it.
+    #[error(
+        "the arguments and environment are too long: with all else that describes the VM they take {0} \
+         bytes, and at most {FRAME_MAX} fit"
+    )]
+    TooLong(usize),
     /// It could not be told what to be.
     #[error("the VM's process can't be told what to run: {0}")]
     Send(#[from] FrameError),
 }
 
 impl Starting {
-    /// Starts the VM's process: this program again.
+    /// Starts the VM's process: a copy of this one where it has a single thread, as a command has that runs
+    /// one VM; else this program anew, in an address space of its own.
     ///
     /// The process dies with the *thread* that calls this (Linux's parent-death signal goes by threads):
     /// call from one that lives as long as the VM.
@@ -58,22 +65,25 @@ impl Starting {
     /// # Errors
     /// [`LaunchError::Spawn`].
     pub fn spawn() -> Result<Starting, LaunchError> {
-        Self::spawn_program(Path::new(OWN_PROGRAM), &[])
+        let (control, theirs) = UnixStream::pair().map_err(LaunchError::Spawn)?;
+        match Process::fork() {
+            Ok(Some(process)) => Ok(Starting(Vm { process, control })),
+            Ok(None) if take_place(&theirs).is_ok() => child_main(),
+            Ok(None) => std::process::abort(),
+            Err(error) if error.kind() == io::ErrorKind::Unsupported => Self::spawn_program(),
+            Err(error) => Err(LaunchError::Spawn(error)),
+        }
     }
 
-    /// As [`Self::spawn`], with another program's file and more arguments behind `vmm`.
+    /// As [`Self::spawn`], this program anew in any case.
     ///
     /// # Errors
     /// [`LaunchError::Spawn`].
-    pub fn spawn_program(program: &Path, arguments: &[OsString]) -> Result<Starting, LaunchError> {
+    pub fn spawn_program() -> Result<Starting, LaunchError> {
         let (control, theirs) = UnixStream::pair().map_err(LaunchError::Spawn)?;
-        let process = Command::new(program)
-            .arg(ARGUMENT)
-            .args(arguments)
-            .stdin(OwnedFd::from(theirs))
-            .stdout(Stdio::null())
-            .spawn()
-            .map_err(LaunchError::Spawn)?;
+        let mut command = Command::new(embedded::PROGRAM);
+        command.arg(ARGUMENT).stdin(OwnedFd::from(theirs)).stdout(Stdio::null());
+        let process = Process::spawn(&mut command).map_err(LaunchError::Spawn)?;
         Ok(Starting(Vm { process, control }))
     }
 
@@ -81,11 +91,12 @@ impl Starting {
     /// gets copies.
     ///
     /// # Errors
-    /// [`LaunchError::Send`]: a specification that is too long. A process that has failed already is no
+    /// [`LaunchError::TooLong`]: a specification that is too long. A process that has failed already is no
     /// error here: [`Vm::wait`] tells why.
     pub fn start(self, spec: VmSpec, descriptors: &[BorrowedFd<'_>]) -> Result<Vm, LaunchError> {
         match control::send(&self.0.control, &ToVmm::Start(spec), descriptors) {
             Err(FrameError::Io(error)) if is_gone(&error) => Ok(self.0),
+            Err(FrameError::TooLong(bytes)) => Err(LaunchError::TooLong(bytes)),
             result => result.map(|()| self.0).map_err(LaunchError::Send),
         }
     }
@@ -112,8 +123,8 @@ impl Vm {
 
     /// Kills the process and reaps it.
     pub fn kill(&mut self) {
-        // An error says that it has ended already; the wait then returns at once.
-        let _ = self.process.kill();
+        self.process.kill();
+        // Where the wait fails there is nothing to reap.
         let _ = self.process.wait();
     }
 
@@ -140,6 +151,26 @@ fn describe(status: ExitStatus) -> String {
         (Some(code), _) => format!("status {code}"),
         (None, Some(signal)) => format!("signal {signal}"),
         (None, None) => "no status".into(),
+    }
+}
+
+/// In a copy of the starter: takes the descriptors that [`child_main`] expects, and lets go of the
+/// starter's own.
+fn take_place(control: &UnixStream) -> io::Result<()> {
+    let null = OpenOptions::new().write(true).open("/dev/null")?;
+    for (from, to) in
+        [(control.as_raw_fd(), libc::STDIN_FILENO), (null.as_raw_fd(), libc::STDOUT_FILENO)]
+    {
+        // SAFETY: both numbers are descriptors; nobody in this process uses the standard streams any more.
+        if unsafe { libc::dup2(from, to) } < 0 {
+            return Err(io::Error::last_os_error());
+        }
+    }
+    // SAFETY: whatever lies above the standard streams belongs to the starter's half of the program, which
+    // does not run here.
+    match unsafe { libc::close_range(libc::STDERR_FILENO as u32 + 1, u32::MAX, 0) } {
+        0 => Ok(()),
+        _ => Err(io::Error::last_os_error()),
     }
 }
 

@@ -3,6 +3,7 @@
 mod child;
 mod control;
 mod launch;
+mod pid;
 
 pub use child::child_main;
 pub use control::FrameError;
