@@ -14,7 +14,7 @@
 use core::arch::global_asm;
 use core::mem::offset_of;
 
-use mayfly_abi::layout::DIRECT_MAP_SLOT;
+use mayfly_abi::layout::{DIRECT_MAP_SLOT, USER_END};
 use mayfly_abi::vcpu_page::{
     CELL_R11, CELL_RAX, CELL_RCX, EXCEPTION_FRAME, ExceptionFrame, RFLAGS, USER_CODE, USER_DATA,
     address,
@@ -36,6 +36,10 @@ unsafe extern "C" {
 /// does, it ends in a [`Trap`], since the kernel's own state is out of its way by convention only: the
 /// wall around both is the virtual machine.
 pub fn run(context: &mut Context) -> Trap {
+    // The way into the program would fault on such an address itself, were it not canonical.
+    if context.rip >= USER_END {
+        return Trap::PageFault { address: context.rip, access: Access::Execute };
+    }
     // SAFETY: the pointer is to a live context that nobody else uses until the call returns; the entry
     // code keeps the System V ABI towards its caller.
     if unsafe { mayfly_enter(context) } == 0 {
@@ -59,6 +63,8 @@ pub(crate) unsafe fn load_cr3(root: u64) {
 }
 
 const PAGE_FAULT: u64 = 14;
+/// RFLAGS.TF.
+const TRAP_FLAG: u64 = 1 << 8;
 
 /// An exception inside the kernel: a bug of ours. The registers of the moment are gone but for these.
 extern "C" fn kernel_exception(vector: u64, error: u64, rip: u64, address: u64) -> ! {
@@ -236,6 +242,8 @@ global_asm!(
 
     "mayfly_leave:",
     "or qword ptr [rcx + {rflags}], {rflags_value}",
+    // A trap flag would strike on the way back into the program, in the kernel.
+    "and qword ptr [rcx + {rflags}], ~{trap_flag}",
     "mov [rcx + {rbx}], rbx",
     "mov [rcx + {rdx}], rdx",
     "mov [rcx + {rsi}], rsi",
@@ -305,6 +313,7 @@ global_asm!(
     frame_rflags = const offset_of!(ExceptionFrame, rflags),
     frame_rsp = const offset_of!(ExceptionFrame, rsp),
     page_fault = const PAGE_FAULT,
+    trap_flag = const TRAP_FLAG,
     kernel_slot = const DIRECT_MAP_SLOT,
     kernel_exception = sym kernel_exception,
     rflags_value = const RFLAGS,

@@ -42,7 +42,8 @@ errnos! {
     ADDRNOTAVAIL = EADDRNOTAVAIL; NETUNREACH = ENETUNREACH; CONNRESET = ECONNRESET;
     ISCONN = EISCONN; NOTCONN = ENOTCONN; TIMEDOUT = ETIMEDOUT; CONNREFUSED = ECONNREFUSED;
     ALREADY = EALREADY; INPROGRESS = EINPROGRESS; STALE = ESTALE; UCLEAN = EUCLEAN;
-    CANCELED = ECANCELED;
+    CANCELED = ECANCELED; NOBUFS = ENOBUFS; TOOMANYREFS = ETOOMANYREFS;
+    SOCKTNOSUPPORT = ESOCKTNOSUPPORT;
 }
 
 impl Errno {
@@ -65,6 +66,8 @@ impl Errno {
             Errno::TOOBIG => "the arguments are too long",
             Errno::IO => "an I/O error of the disk",
             Errno::NAMETOOLONG => "the name is too long",
+            Errno::UCLEAN => "the file system is damaged",
+            Errno::PERM => "it asks for what no program may have",
             _ => "it failed",
         }
     }

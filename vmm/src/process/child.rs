@@ -36,6 +36,7 @@ fn tell(control: &UnixStream, outcome: Outcome, report: Report) -> ! {
 
 /// Runs one VM and tells how it ended. Comes back only where that fails.
 fn serve(control: &UnixStream, started_ns: u64) -> Result<Infallible, MachineError> {
+    name_the_process();
     die_with_the_starter()?;
     let prepared = Prepared::new()?;
     prepared.kick().when_ready(control.as_fd())?;
@@ -56,6 +57,12 @@ fn serve(control: &UnixStream, started_ns: u64) -> Result<Infallible, MachineErr
     runner.close_streams();
     // The report goes before the machine is taken apart: that would take longer than many a guest runs.
     tell(control, outcome, Report { process_started: started_ns, ..report })
+}
+
+/// A forked process bears its starter's name: ps(1) is to tell them apart.
+fn name_the_process() {
+    // SAFETY: the name is a string of less than 16 bytes. It cannot fail, and nothing depends on it.
+    unsafe { libc::prctl(libc::PR_SET_NAME, c"mayfly vmm".as_ptr()) };
 }
 
 fn die_with_the_starter() -> io::Result<()> {

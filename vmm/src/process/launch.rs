@@ -157,21 +157,23 @@ fn describe(status: ExitStatus) -> String {
 /// In a copy of the starter: takes the descriptors that [`child_main`] expects, and lets go of the
 /// starter's own.
 fn take_place(control: &UnixStream) -> io::Result<()> {
-    let null = OpenOptions::new().write(true).open("/dev/null")?;
-    for (from, to) in
-        [(control.as_raw_fd(), libc::STDIN_FILENO), (null.as_raw_fd(), libc::STDOUT_FILENO)]
-    {
-        // SAFETY: both numbers are descriptors; nobody in this process uses the standard streams any more.
-        if unsafe { libc::dup2(from, to) } < 0 {
-            return Err(io::Error::last_os_error());
-        }
-    }
+    put(control.as_fd(), libc::STDIN_FILENO)?;
     // SAFETY: whatever lies above the standard streams belongs to the starter's half of the program, which
     // does not run here.
-    match unsafe { libc::close_range(libc::STDERR_FILENO as u32 + 1, u32::MAX, 0) } {
-        0 => Ok(()),
-        _ => Err(io::Error::last_os_error()),
+    if unsafe { libc::close_range(libc::STDERR_FILENO as u32 + 1, u32::MAX, 0) } != 0 {
+        return Err(io::Error::last_os_error());
     }
+    // Only now is there room for a descriptor, however few this process may have.
+    put(OpenOptions::new().write(true).open("/dev/null")?.as_fd(), libc::STDOUT_FILENO)
+}
+
+/// Makes the standard stream `to` a copy of `from`.
+fn put(from: BorrowedFd<'_>, to: libc::c_int) -> io::Result<()> {
+    // SAFETY: both are descriptors; nobody in this process uses the standard streams any more.
+    if unsafe { libc::dup2(from.as_raw_fd(), to) } < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    Ok(())
 }
 
 impl AsFd for Vm {
