@@ -327,6 +327,11 @@ impl Vsock {
         stream.map_or(Readiness::unknown(), |stream| stream.readiness(room))
     }
 
+    /// Bytes that have come for a stream so far, modulo 2³²; 0 for a stream that does not exist.
+    pub fn received_bytes(&self, id: StreamId) -> u32 {
+        self.streams.get(&id).map_or(0, |stream| stream.recv.received())
+    }
+
     /// Streams that exist, those in closing among them.
     pub fn streams(&self) -> usize {
         self.streams.len()

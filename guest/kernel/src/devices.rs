@@ -14,6 +14,7 @@ use mayfly_hal::boot::Boot;
 use mayfly_hal::channel;
 use mayfly_hal::phys::{self, FRAME_SIZE, Frame};
 
+use crate::clock;
 use crate::errno::{Errno, Result};
 use crate::fs::Disk;
 
@@ -24,12 +25,17 @@ const KIND_VSOCK: u64 = 19;
 const BLOCK_READ_ONLY: u64 = 1 << 5;
 /// Buffers for each direction of vsock: 512 KiB to receive, which cost nothing until they are used.
 const BUFFERS: usize = 32;
+/// How old news may be that a program asks for again and again without ever waiting: the host comes to
+/// speak at exits alone.
+const GLANCE_NS: u64 = 100_000;
 
 /// The devices.
 pub struct Devices {
     block: RefCell<Block>,
     vsock: RefCell<Vsock>,
     block_requests: Cell<u64>,
+    /// CLOCK_MONOTONIC of the last exit for news, ns.
+    looked_ns: Cell<u64>,
 }
 
 impl Devices {
@@ -45,6 +51,7 @@ impl Devices {
             block: RefCell::new(attach_block(boot, block)),
             vsock: RefCell::new(attach_vsock(boot, vsock)),
             block_requests: Cell::new(0),
+            looked_ns: Cell::new(0),
         }
     }
 
@@ -69,6 +76,21 @@ impl Devices {
         }
         drop(block);
         trusted(vsock.poll());
+    }
+
+    /// Lets the host speak, unless it has within the last [`GLANCE_NS`], and takes in what it says: for
+    /// programs that look for news and do not wait. Whether something came: what was not ready may be now.
+    pub fn glance(&self) -> bool {
+        let now = clock::monotonic_ns();
+        if now.saturating_sub(self.looked_ns.get()) < GLANCE_NS {
+            return false;
+        }
+        self.looked_ns.set(now);
+        let mut vsock = self.vsock.borrow_mut();
+        vsock.about_to_kick();
+        self.block.borrow_mut().about_to_kick();
+        channel::kick();
+        trusted(vsock.poll())
     }
 
     /// Waits until a device has something or CLOCK_MONOTONIC reaches the deadline, and takes it in.

@@ -4,6 +4,7 @@ use alloc::rc::Rc;
 use alloc::vec::Vec;
 use core::cell::{Cell, RefCell};
 
+use linux_raw_sys::general as linux;
 use mayfly_abi::channel::Counters;
 use mayfly_hal::boot::Boot;
 use mayfly_hal::context::Context;
@@ -11,6 +12,7 @@ use mayfly_hal::{channel, cpu, phys};
 
 use crate::devices::{Devices, RootDisk};
 use crate::errno::{Errno, Result};
+use crate::event::Timers;
 use crate::exec::{Environment, Executable};
 use crate::fs::devfs::devfs;
 use crate::fs::erofs::ErofsFs;
@@ -19,9 +21,10 @@ use crate::fs::ramfs::{Limits, RamFs};
 use crate::fs::{Dentry, FdTable, Follow, MountFlags, System, Vfs};
 use crate::limits;
 use crate::machine::Machine;
+use crate::net::{Net, host};
 use crate::process::{Paths, Process, Started};
 use crate::random::Random;
-use crate::signal::Signals;
+use crate::signal::{Info, Signals};
 use crate::thread::Thread;
 use crate::{clock, command, console, end, process, scheduler};
 
@@ -52,6 +55,12 @@ pub struct Kernel {
     pub devices: Rc<Devices>,
     /// Random numbers.
     pub random: Rc<Random>,
+    /// Sockets.
+    pub net: Rc<Net>,
+    /// What ends a sleep besides devices.
+    pub timers: Timers,
+    /// Where memfd_create(2) makes files.
+    pub memory_files: Rc<RamFs>,
     machine: Rc<Machine>,
     system_calls: Cell<u64>,
     unknown_calls: Cell<u64>,
@@ -63,8 +72,8 @@ pub fn start(boot: Boot) -> ! {
     let random = Rc::new(Random::new(&boot.info.seed, &boot.info.cpu));
     let machine = Rc::new(Machine::new(&boot.info.cpu, random.clone()));
     let devices = Rc::new(Devices::new(&boot));
-    let vfs = match mount(&boot, &machine, &devices) {
-        Ok(vfs) => Rc::new(vfs),
+    let (vfs, memory_files) = match mount(&boot, &machine, &devices) {
+        Ok((vfs, memory_files)) => (Rc::new(vfs), memory_files),
         Err(error) => end::not_started(
             error.number(),
             format_args!("cannot mount the root image: {} ({error:?})", error.text()),
@@ -74,6 +83,9 @@ pub fn start(boot: Boot) -> ! {
     let kernel = Kernel {
         boot,
         vfs,
+        net: Net::new(host::gateway(devices.clone())),
+        timers: Timers::default(),
+        memory_files,
         devices,
         random,
         machine,
@@ -86,7 +98,8 @@ pub fn start(boot: Boot) -> ! {
     scheduler::run(&kernel, &process, thread)
 }
 
-fn mount(boot: &Boot, machine: &Rc<Machine>, devices: &Rc<Devices>) -> Result<Vfs> {
+/// The tree of files, and the file system in memory that is at /tmp.
+fn mount(boot: &Boot, machine: &Rc<Machine>, devices: &Rc<Devices>) -> Result<(Vfs, Rc<RamFs>)> {
     let system: Rc<dyn System> = machine.clone();
     let disk = Rc::new(RootDisk(devices.clone()));
     let root = Rc::new(ErofsFs::mount(disk, DEV_ROOT)?);
@@ -94,16 +107,31 @@ fn mount(boot: &Boot, machine: &Rc<Machine>, devices: &Rc<Devices>) -> Result<Vf
     let bytes = boot.info.tmp_bytes_max;
     let tmp = Limits { bytes, entries: (bytes / TMP_BYTES_FOR_NAME).max(1024) };
     let tmp = Rc::new(RamFs::new(system.clone(), DEV_TMP, tmp, 0o1777));
-    vfs.mount(b"/tmp", tmp, b"tmpfs", MountFlags::empty())?;
+    vfs.mount(b"/tmp", tmp.clone(), b"tmpfs", MountFlags::empty())?;
     vfs.mount(b"/dev", Rc::new(devfs(system.clone(), DEV_DEV)), b"dev", MountFlags::empty())?;
     vfs.mount(b"/proc", Rc::new(procfs(system, DEV_PROC)), b"proc", MountFlags::empty())?;
-    Ok(vfs)
+    Ok((vfs, tmp))
 }
 
 impl Kernel {
     /// CLOCK_BOOTTIME, ns.
     pub fn uptime_ns(&self) -> u64 {
         self.machine.uptime_ns()
+    }
+
+    /// Counts what timers have expired; where the alarm has, its signal comes.
+    pub fn expire_timers(&self, process: &Process) {
+        if self.timers.expire(clock::now) {
+            let signal = linux::SIGALRM as u8;
+            let info = Info { signal, code: linux::SI_KERNEL as i32, address: 0 };
+            process.signals.borrow_mut().raise(info);
+        }
+    }
+
+    /// Waits until a device has something, a timer expires, or CLOCK_MONOTONIC reaches the deadline.
+    pub fn wait(&self, deadline_ns: Option<u64>) {
+        let timer_ns = self.timers.deadline_ns(clock::now);
+        self.devices.wait(deadline_ns.into_iter().chain(timer_ns).min());
     }
 
     /// Counts a system call.

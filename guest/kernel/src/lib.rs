@@ -3,7 +3,7 @@
 //! ```text
 //!   hal::boot ─▶ kernel::start: random numbers, devices, mounts, first program
 //!                   └─▶ scheduler::run ⟲ enter the program ─▶ syscall/ │ mm/ (faults) │ signal
-//!                                        exec/ starts programs, fs/ is what they see as files
+//!                                        exec/ starts programs; fs/, net/ and event/ are what they see as files
 //! ```
 //!
 //! Without the feature `bare-metal` only what needs no machine is compiled: that is what `cargo test` runs.
@@ -25,6 +25,7 @@ mod devices;
 #[cfg(feature = "bare-metal")]
 pub mod end;
 pub mod errno;
+pub mod event;
 pub mod exec;
 pub mod fs;
 #[cfg(feature = "bare-metal")]
@@ -33,6 +34,7 @@ pub mod limits;
 #[cfg(feature = "bare-metal")]
 mod machine;
 pub mod mm;
+pub mod net;
 #[cfg(feature = "bare-metal")]
 mod process;
 #[cfg(feature = "bare-metal")]

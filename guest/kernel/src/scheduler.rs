@@ -54,6 +54,7 @@ fn system_call(kernel: &Kernel, process: &Rc<Process>, thread: &mut Thread) {
     kernel.count_call();
     thread.pending = Pending::default();
     loop {
+        kernel.expire_timers(process);
         match dispatch(kernel, process, thread) {
             Ok(value) => thread.context.rax = value,
             Err(Stop::Errno(errno)) => thread.context.rax = errno_value(errno),
@@ -65,7 +66,7 @@ fn system_call(kernel: &Kernel, process: &Rc<Process>, thread: &mut Thread) {
                     deliver(kernel, process, thread, delivery, "");
                     return;
                 }
-                kernel.devices.wait(thread.pending.deadline_ns);
+                kernel.wait(thread.pending.deadline_ns);
                 continue;
             }
         }

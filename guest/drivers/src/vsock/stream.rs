@@ -127,6 +127,10 @@ impl RecvCredit {
         within
     }
 
+    pub(super) fn received(&self) -> u32 {
+        self.received
+    }
+
     pub(super) fn forward(&mut self, count: u32) {
         self.forwarded = self.forwarded.wrapping_add(count);
     }

@@ -8,6 +8,8 @@ use linux_raw_sys::general as linux;
 use mayfly_hal::phys::Frame;
 
 use crate::errno::{Errno, Result};
+use crate::event::{Epoll, Timer};
+use crate::net::Socket;
 
 bitflags! {
     /// Readiness (poll(2), epoll_ctl(2)).
@@ -31,6 +33,23 @@ bitflags! {
 impl Poll {
     /// What a file that never waits always is.
     pub const READY: Poll = Poll::IN.union(Poll::OUT);
+
+    /// The bits of poll(2) and epoll_ctl(2): there are no bands, so "normal" data is all there is.
+    pub fn events(self) -> u32 {
+        let input = if self.contains(Poll::IN) { linux::POLLRDNORM } else { 0 };
+        let output = if self.contains(Poll::OUT) { linux::POLLWRNORM } else { 0 };
+        self.bits() | input | output
+    }
+}
+
+/// What has become possible since a file was made, as counts: an edge-triggered epoll tells of a file
+/// again when these have moved. An end or an error moves both.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Pulse {
+    /// Moves when there is more to read.
+    pub input: u64,
+    /// Moves when there is room again for one who was short of it.
+    pub output: u64,
 }
 
 /// The third argument of ioctl(2): a number, or a pointer that the caller follows.
@@ -73,6 +92,26 @@ pub trait File {
     /// What would not wait now.
     fn poll(&self) -> Poll {
         Poll::READY
+    }
+
+    /// What has become possible so far. `None` for a file that never waits: epoll refuses it.
+    fn pulse(&self) -> Option<Pulse> {
+        None
+    }
+
+    /// The socket that this is.
+    fn socket(&self) -> Option<&dyn Socket> {
+        None
+    }
+
+    /// The epoll that this is.
+    fn epoll(&self) -> Option<&Epoll> {
+        None
+    }
+
+    /// The timer that this is the descriptor of.
+    fn timer(&self) -> Option<&Timer> {
+        None
     }
 
     /// Whatever `request` means to this file. ENOTTY where it means nothing.

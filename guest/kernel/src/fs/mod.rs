@@ -42,16 +42,17 @@ pub mod pipe;
 pub mod procfs;
 pub mod ramfs;
 mod recent;
+pub mod ring;
 pub mod stat;
 pub mod system;
 #[cfg(test)]
-mod testing;
+pub(crate) mod testing;
 pub mod tree;
 
 pub use cache::{Disk, PageCache};
 pub use dentry::Dentry;
 pub use fdtable::{Fd, FdTable};
-pub use file::{File, IoctlArgument, Poll};
+pub use file::{File, IoctlArgument, Poll, Pulse};
 pub use inode::{DirEntry, FallocateMode, FileSystem, Inode, NewNode, RenameFlags, SetAttributes};
 pub use mount::{Mount, MountFlags};
 pub use open::OpenFlags;

@@ -13,7 +13,7 @@ use core::ops::ControlFlow;
 use mayfly_hal::phys::Frame;
 
 use super::dentry::Dentry;
-use super::file::{File, IoctlArgument, Poll};
+use super::file::{File, IoctlArgument, Poll, Pulse};
 use super::inode::{DirEntry, DirSink, FallocateMode};
 use super::open::OpenFlags;
 use super::stat::{FileType, Stat};
@@ -142,6 +142,11 @@ impl OpenFile {
     /// poll(2).
     pub fn poll(&self) -> Poll {
         self.file.as_ref().map_or(Poll::READY, |file| file.poll())
+    }
+
+    /// What has become possible so far; `None` for a file that never waits.
+    pub fn pulse(&self) -> Option<Pulse> {
+        self.file.as_ref()?.pulse()
     }
 
     /// ioctl(2).

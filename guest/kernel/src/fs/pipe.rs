@@ -1,9 +1,7 @@
 //! Pipes and FIFOs (pipe(7)).
 //!
 //! ```text
-//!   bytes ever read ──┐             ┌── bytes ever written
-//!   ─────────────────[▓▓▓▓▓▓▓▓▓▓▓▓▓▓]──────────────►      at most 64 KiB apart
-//!                     frame   frame                       held only while there are bytes in them
+//!   End (writes) ──► Ring, 64 KiB ──► End (reads)
 //! ```
 //!
 //! Nothing waits here: what would, is EAGAIN. Opening a FIFO does not wait for the other side either;
@@ -14,11 +12,12 @@ use core::cell::{Cell, RefCell};
 
 use linux_raw_sys::general as linux;
 use linux_raw_sys::ioctl::FIONREAD;
-use mayfly_hal::phys::{FRAME_SIZE, Frame};
+use mayfly_hal::phys::FRAME_SIZE;
 
-use super::file::{File, IoctlArgument, Poll};
+use super::file::{File, IoctlArgument, Poll, Pulse};
 use super::inode::Inode;
 use super::open::OpenFlags;
+use super::ring::Ring;
 use super::stat::{FileType, Stat};
 use crate::errno::{Errno, Result};
 
@@ -29,80 +28,10 @@ pub const PIPE_BUF: usize = linux::PIPE_BUF as usize;
 
 const SLOTS: usize = PIPE_CAPACITY / FRAME_SIZE;
 
-/// The bytes between two ends.
-#[derive(Default)]
-struct Ring {
-    /// Byte n of the stream is in slot n / FRAME_SIZE % SLOTS.
-    slots: [Option<Frame>; SLOTS],
-    read: u64,
-    written: u64,
-}
-
-impl Ring {
-    fn len(&self) -> usize {
-        (self.written - self.read) as usize
-    }
-
-    fn room(&self) -> usize {
-        PIPE_CAPACITY - self.len()
-    }
-
-    /// The slot and the offset in it of byte `position`, and how many bytes follow in the slot.
-    fn place(position: u64) -> (usize, usize, usize) {
-        let offset = position as usize % FRAME_SIZE;
-        (position as usize / FRAME_SIZE % SLOTS, offset, FRAME_SIZE - offset)
-    }
-
-    /// Appends all of `from`, for which there is room. ENOMEM, and nothing is taken.
-    fn push(&mut self, from: &[u8]) -> Result<()> {
-        let end = self.written + from.len() as u64;
-        for page in self.written / FRAME_SIZE as u64..end.div_ceil(FRAME_SIZE as u64) {
-            let slot = &mut self.slots[page as usize % SLOTS];
-            if slot.is_none() {
-                *slot = Some(Frame::scratch().ok_or(Errno::NOMEM)?);
-            }
-        }
-        let mut from = from;
-        while !from.is_empty() {
-            let (slot, offset, room) = Ring::place(self.written);
-            let (now, later) = from.split_at(from.len().min(room));
-            if let Some(frame) = &self.slots[slot] {
-                frame.write(offset, now);
-            }
-            self.written += now.len() as u64;
-            from = later;
-        }
-        Ok(())
-    }
-
-    /// Takes bytes from the front: how many there were.
-    fn pop(&mut self, to: &mut [u8]) -> usize {
-        let count = to.len().min(self.len());
-        let mut done = 0;
-        while done < count {
-            let (slot, offset, there) = Ring::place(self.read);
-            let now = there.min(count - done);
-            if let Some(frame) = &self.slots[slot] {
-                frame.read(offset, &mut to[done..done + now]);
-            }
-            done += now;
-            self.read += now as u64;
-            // The slot is done with, unless the writer has come round to it again.
-            if now == there && self.len() <= PIPE_CAPACITY - FRAME_SIZE {
-                self.slots[slot] = None;
-            }
-        }
-        if self.len() == 0 {
-            self.slots = Default::default();
-        }
-        count
-    }
-}
-
 /// What the two ends share.
 #[derive(Default)]
 pub struct Pipe {
-    ring: RefCell<Ring>,
+    ring: RefCell<Ring<SLOTS>>,
     readers: Cell<u32>,
     writers: Cell<u32>,
     had_reader: Cell<bool>,
@@ -187,7 +116,7 @@ impl File for End {
         let ring = pipe.ring.borrow();
         let mut poll = Poll::empty();
         if self.reads {
-            poll.set(Poll::IN, ring.len() > 0);
+            poll.set(Poll::IN, !ring.is_empty());
             poll.set(Poll::HUP, pipe.writers.get() == 0 && pipe.had_writer.get());
         }
         if self.writes {
@@ -195,6 +124,15 @@ impl File for End {
             poll.set(Poll::ERR, pipe.readers.get() == 0 && pipe.had_reader.get());
         }
         poll
+    }
+
+    fn pulse(&self) -> Option<Pulse> {
+        let pipe = &self.pipe;
+        let ring = pipe.ring.borrow();
+        // An end that is gone is news for both.
+        let gone =
+            u64::from(pipe.writers.get() == 0) << 63 | u64::from(pipe.readers.get() == 0) << 62;
+        Some(Pulse { input: ring.written() ^ gone, output: ring.read() ^ gone })
     }
 
     fn ioctl(&self, request: u32, argument: &dyn IoctlArgument) -> Result<u32> {
@@ -232,7 +170,7 @@ mod tests {
     use std::vec;
     use std::vec::Vec;
 
-    use mayfly_hal::phys::usage;
+    use mayfly_hal::phys::{Frame, usage};
 
     use super::*;
 

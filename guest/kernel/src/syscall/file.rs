@@ -9,10 +9,12 @@ use super::target::{PathArgument, check_flags};
 use super::{Call, CallResult};
 use crate::errno::{Errno, Result};
 use crate::fs::stat::PERMISSIONS;
-use crate::fs::{Fd, OpenFile, OpenFlags};
+use crate::fs::{Dentry, Fd, OpenFile, OpenFlags};
 
 /// Mark the descriptors instead of closing them (close_range(2), <linux/close_range.h>).
 const CLOSE_RANGE_CLOEXEC: u32 = 4;
+/// Longest name of a file in memory (memfd_create(2)).
+const MEMFD_NAME_MAX: usize = 249;
 
 /// open(2). See openat.
 pub fn open(call: &mut Call<'_>) -> CallResult {
@@ -114,4 +116,23 @@ fn make_pipe(call: &Call<'_>, flags: OpenFlags) -> CallResult {
         return Err(errno.into());
     }
     Ok(0)
+}
+
+/// memfd_create(2): a file of /tmp's memory without a name. EFAULT, EINVAL, EMFILE, ENOSPC.
+pub fn memfd_create(call: &mut Call<'_>) -> CallResult {
+    let name = call.string(call.args[0], MEMFD_NAME_MAX, Errno::INVAL)?;
+    let flags = call.uint(1);
+    let executable = flags & linux::MFD_NOEXEC_SEAL == 0;
+    check_flags(
+        flags,
+        linux::MFD_CLOEXEC | linux::MFD_ALLOW_SEALING | linux::MFD_NOEXEC_SEAL | linux::MFD_EXEC,
+    )?;
+    let inode = call.kernel.memory_files.unnamed(if executable { 0o777 } else { 0o666 })?;
+    let name = [b"/memfd:", &name[..], b" (deleted)"].concat();
+    let flags = match flags & linux::MFD_CLOEXEC {
+        0 => OpenFlags::RDWR,
+        _ => OpenFlags::RDWR | OpenFlags::CLOEXEC,
+    };
+    let file = OpenFile::new(Dentry::anonymous(inode, &name), None, flags);
+    Ok(add(call, file, flags)?.into())
 }

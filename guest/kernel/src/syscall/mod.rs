@@ -17,11 +17,17 @@ mod control;
 #[cfg(feature = "bare-metal")]
 mod directory;
 #[cfg(feature = "bare-metal")]
+mod epoll;
+#[cfg(feature = "bare-metal")]
+mod event;
+#[cfg(feature = "bare-metal")]
 mod file;
 #[cfg(feature = "bare-metal")]
 mod identity;
 #[cfg(feature = "bare-metal")]
 mod memory;
+#[cfg(feature = "bare-metal")]
+mod message;
 #[cfg(feature = "bare-metal")]
 mod metadata;
 #[cfg(feature = "bare-metal")]
@@ -30,6 +36,10 @@ mod poll;
 mod process;
 #[cfg(feature = "bare-metal")]
 mod signals;
+#[cfg(feature = "bare-metal")]
+mod socket;
+#[cfg(feature = "bare-metal")]
+mod sockopt;
 #[cfg(feature = "bare-metal")]
 mod stat;
 #[cfg(feature = "bare-metal")]

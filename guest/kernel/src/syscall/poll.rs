@@ -31,11 +31,11 @@ const SECOND_US: u64 = 1_000_000;
 const SET_WORDS: usize = (linux::__FD_SETSIZE / u64::BITS) as usize;
 
 /// How long a call waits, and for which signals.
-struct Patience {
+pub(super) struct Patience {
     /// From the call's beginning; `None`: for ever.
-    timeout_ns: Option<u64>,
+    pub timeout_ns: Option<u64>,
     /// The signals that are blocked meanwhile, where these are others than the thread's.
-    mask: Option<u64>,
+    pub mask: Option<u64>,
 }
 
 /// poll(2). EFAULT; EINTR; EINVAL for more descriptors than RLIMIT_NOFILE.
@@ -84,7 +84,7 @@ pub fn pselect6(call: &mut Call<'_>) -> CallResult {
 }
 
 /// A struct timeval of the program, ns. EINVAL where it is negative.
-fn timeval(call: &Call<'_>, address: u64) -> Result<u64> {
+pub(super) fn timeval(call: &Call<'_>, address: u64) -> Result<u64> {
     let [seconds, us] = call.get_words(address)?;
     if (seconds as i64) < 0 || (us as i64) < 0 {
         return Err(Errno::INVAL);
@@ -94,7 +94,7 @@ fn timeval(call: &Call<'_>, address: u64) -> Result<u64> {
 }
 
 /// The mask at `address`; `None` where there is none. EFAULT, EINVAL.
-fn signal_mask(call: &Call<'_>, address: u64, bytes: u64) -> Result<Option<u64>> {
+pub(super) fn signal_mask(call: &Call<'_>, address: u64, bytes: u64) -> Result<Option<u64>> {
     if address == 0 {
         return Ok(None);
     }
@@ -106,7 +106,10 @@ fn signal_mask(call: &Call<'_>, address: u64, bytes: u64) -> Result<Option<u64>>
 }
 
 /// Nothing is ready: 0 where the time is over, EINTR where a signal is to be handled, else waits.
-fn nothing_yet(call: &mut Call<'_>, patience: &Patience) -> CallResult {
+pub(super) fn nothing_yet(call: &mut Call<'_>, patience: &Patience) -> CallResult {
+    if patience.timeout_ns == Some(0) {
+        call.kernel.devices.glance();
+    }
     if let Some(mask) = patience.mask {
         call.use_mask(mask);
     }
@@ -162,16 +165,9 @@ fn wait_for_list(call: &mut Call<'_>, patience: &Patience) -> CallResult {
 fn poll_events(call: &Call<'_>, fd: Fd, wanted: u32) -> u32 {
     const UNASKED: u32 = linux::POLLERR | linux::POLLHUP;
     match readiness(call, fd) {
-        Ok(poll) => events_of(poll) & (wanted | UNASKED),
+        Ok(poll) => poll.events() & (wanted | UNASKED),
         Err(_) => linux::POLLNVAL,
     }
-}
-
-/// Readiness in POLL… bits; there are no bands, so "normal" data is all there is.
-fn events_of(poll: Poll) -> u32 {
-    let input = if poll.contains(Poll::IN) { linux::POLLRDNORM } else { 0 };
-    let output = if poll.contains(Poll::OUT) { linux::POLLWRNORM } else { 0 };
-    poll.bits() | input | output
 }
 
 fn readiness(call: &Call<'_>, fd: Fd) -> Result<Poll> {

@@ -58,12 +58,14 @@ macro_rules! calls {
 
 #[cfg(feature = "bare-metal")]
 use super::{
-    control, directory, file, identity, memory, metadata, poll, process, signals, stat, storage,
-    system, time, transfer,
+    control, directory, epoll, event, file, identity, memory, message, metadata, poll, process,
+    signals, socket, sockopt, stat, storage, system, time, transfer,
 };
 
 const NO_NEW_PROCESS: &str = "a microVM runs one process so far";
-const NO_NETWORK: &str = "there are no sockets so far";
+const NO_SIGNALFD: &str = "programs then use handlers or sigwait";
+const ALARM_AT_ENTRIES: &str =
+    "ITIMER_REAL; while the program computes, SIGALRM comes at its next system call";
 
 calls! {
     // Bytes in and out.
@@ -93,6 +95,7 @@ calls! {
     __NR_ioctl "ioctl" => Partial("TCGETS, TIOCGWINSZ, FIONREAD, FIONBIO"), control::ioctl;
     __NR_pipe "pipe" => Supported, file::pipe;
     __NR_pipe2 "pipe2" => Supported, file::pipe2;
+    __NR_memfd_create "memfd_create" => Partial("without seals and huge pages; it counts against /tmp"), file::memfd_create;
     __NR_fsync "fsync" => Supported, storage::fsync;
     __NR_fdatasync "fdatasync" => Supported, storage::fsync;
     __NR_sync "sync" => Supported, storage::sync;
@@ -106,6 +109,19 @@ calls! {
     __NR_ppoll "ppoll" => Supported, poll::ppoll;
     __NR_select "select" => Partial("descriptors below 1024"), poll::select;
     __NR_pselect6 "pselect6" => Partial("descriptors below 1024"), poll::pselect6;
+    __NR_epoll_create "epoll_create" => Supported, epoll::epoll_create;
+    __NR_epoll_create1 "epoll_create1" => Supported, epoll::epoll_create1;
+    __NR_epoll_ctl "epoll_ctl" => Partial("an epoll in an epoll is ELOOP; EPOLLEXCLUSIVE is ignored"), epoll::epoll_ctl;
+    __NR_epoll_wait "epoll_wait" => Supported, epoll::epoll_wait;
+    __NR_epoll_pwait "epoll_pwait" => Supported, epoll::epoll_pwait;
+    __NR_epoll_pwait2 "epoll_pwait2" => Supported, epoll::epoll_pwait2;
+    __NR_eventfd "eventfd" => Supported, event::eventfd;
+    __NR_eventfd2 "eventfd2" => Supported, event::eventfd2;
+    __NR_timerfd_create "timerfd_create" => Supported, event::timerfd_create;
+    __NR_timerfd_settime "timerfd_settime" => Partial("TFD_TIMER_CANCEL_ON_SET is ignored"), event::timerfd_settime;
+    __NR_timerfd_gettime "timerfd_gettime" => Supported, event::timerfd_gettime;
+    __NR_signalfd "signalfd" => Error(Errno::NOSYS, NO_SIGNALFD);
+    __NR_signalfd4 "signalfd4" => Error(Errno::NOSYS, NO_SIGNALFD);
     // Directories and names.
     __NR_getdents64 "getdents64" => Supported, directory::getdents64;
     __NR_getcwd "getcwd" => Supported, directory::getcwd;
@@ -238,11 +254,30 @@ calls! {
     __NR_clock_getres "clock_getres" => Supported, time::clock_getres;
     __NR_clock_nanosleep "clock_nanosleep" => Supported, time::clock_nanosleep;
     __NR_nanosleep "nanosleep" => Supported, time::nanosleep;
+    __NR_setitimer "setitimer" => Partial(ALARM_AT_ENTRIES), event::setitimer;
+    __NR_getitimer "getitimer" => Partial("ITIMER_REAL"), event::getitimer;
+    __NR_alarm "alarm" => Partial(ALARM_AT_ENTRIES), event::alarm;
     __NR_clock_settime "clock_settime" => Error(Errno::PERM, "the clock is the host's");
     __NR_settimeofday "settimeofday" => Error(Errno::PERM, "the clock is the host's");
     // The network.
-    __NR_socket "socket" => Error(Errno::AFNOSUPPORT, NO_NETWORK);
-    __NR_socketpair "socketpair" => Error(Errno::AFNOSUPPORT, NO_NETWORK);
+    __NR_socket "socket" => Partial("AF_UNIX; TCP and UDP on loopback"), socket::socket;
+    __NR_socketpair "socketpair" => Supported, socket::socketpair;
+    __NR_bind "bind" => Partial("loopback addresses and \"any\""), socket::bind;
+    __NR_listen "listen" => Supported, socket::listen;
+    __NR_accept "accept" => Supported, socket::accept;
+    __NR_accept4 "accept4" => Supported, socket::accept4;
+    __NR_connect "connect" => Partial("loopback, and the host's services there; ENETUNREACH beyond; EAGAIN at once where a backlog is full"), socket::connect;
+    __NR_shutdown "shutdown" => Supported, socket::shutdown;
+    __NR_getsockname "getsockname" => Supported, socket::getsockname;
+    __NR_getpeername "getpeername" => Supported, socket::getpeername;
+    __NR_getsockopt "getsockopt" => Partial("options that are numbers, and SO_LINGER, SO_RCVTIMEO, SO_SNDTIMEO, SO_PEERCRED"), sockopt::getsockopt;
+    __NR_setsockopt "setsockopt" => Partial("remembered; effective: SO_REUSEADDR, SO_REUSEPORT, SO_LINGER of 0, SO_RCVTIMEO, SO_SNDTIMEO, IPV6_V6ONLY"), sockopt::setsockopt;
+    __NR_sendto "sendto" => Partial("without MSG_OOB; messages up to 128 KiB"), message::sendto;
+    __NR_recvfrom "recvfrom" => Partial("without MSG_OOB"), message::recvfrom;
+    __NR_sendmsg "sendmsg" => Partial("SCM_RIGHTS over AF_UNIX; other control messages are ignored"), message::sendmsg;
+    __NR_recvmsg "recvmsg" => Partial("SCM_RIGHTS over AF_UNIX is the only control message"), message::recvmsg;
+    __NR_sendmmsg "sendmmsg" => Supported, message::sendmmsg;
+    __NR_recvmmsg "recvmmsg" => Error(Errno::NOSYS, "programs then use recvmsg");
 }
 
 /// The error that a known call always gives.

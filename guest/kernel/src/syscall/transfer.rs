@@ -16,8 +16,9 @@ use linux_raw_sys::general as linux;
 use mayfly_abi::layout::PAGE_SIZE;
 use mayfly_hal::user::UserRange;
 
+use super::socket::socket_of;
 use super::target::check_offset;
-use super::{Call, CallResult};
+use super::{Call, CallResult, message};
 use crate::errno::{Errno, Result};
 use crate::fs::{OpenFile, OpenFlags, Whence};
 use crate::process::PID;
@@ -34,9 +35,11 @@ const IOVEC_BYTES: u64 = 16;
 
 /// A part of the program's memory, not looked at yet; its end does not overflow.
 #[derive(Clone, Copy)]
-struct Buffer {
-    address: u64,
-    len: u64,
+pub(super) struct Buffer {
+    /// Its first byte.
+    pub address: u64,
+    /// Its bytes.
+    pub len: u64,
 }
 
 /// read(2). EAGAIN, EBADF, EFAULT, EINVAL, EISDIR.
@@ -144,6 +147,9 @@ fn pump(source: &OpenFile, target: &OpenFile, offset: &mut u64, len: u64) -> Res
 /// Fills the buffers from the file of argument 0, at `offset` or at the file's own.
 fn input(call: &mut Call<'_>, buffers: &[Buffer], offset: Option<u64>) -> CallResult {
     let file = call.file(0)?;
+    if offset.is_none() && socket_of(&file).is_ok() {
+        return message::read(call, &file, buffers);
+    }
     let mut done = 0;
     loop {
         let window = window(buffers, done);
@@ -169,8 +175,11 @@ fn input(call: &mut Call<'_>, buffers: &[Buffer], offset: Option<u64>) -> CallRe
 /// Writes the buffers to the file of argument 0, at `offset` or at the file's own.
 fn output(call: &mut Call<'_>, buffers: &[Buffer], offset: Option<u64>) -> CallResult {
     let file = call.file(0)?;
+    if offset.is_none() && socket_of(&file).is_ok() {
+        return message::write(call, &file, buffers);
+    }
     let mut done = call.thread.pending.progress;
-    // Pipes, terminals and sockets are to see the buffers of writev(2) as one piece.
+    // Pipes and terminals are to see the buffers of writev(2) as one piece.
     let gathers = buffers.len() > 1 && file.file().is_some();
     let write = |done: u64, bytes: &[u8]| match offset {
         None => file.write(bytes),
@@ -197,9 +206,7 @@ fn output(call: &mut Call<'_>, buffers: &[Buffer], offset: Option<u64>) -> CallR
 /// What a transfer comes to that met an error after `done` bytes: it waits, is short, or fails.
 fn stopped(call: &mut Call<'_>, file: &OpenFile, done: u64, errno: Errno) -> CallResult {
     if errno == Errno::PIPE {
-        let signal = linux::SIGPIPE as u8;
-        let info = Info { signal, code: linux::SI_USER as i32, address: PID.into() };
-        call.process.signals.borrow_mut().raise(info);
+        raise_broken_pipe(call);
     }
     match errno {
         Errno::AGAIN if !file.flags().contains(OpenFlags::NONBLOCK) => {
@@ -209,6 +216,13 @@ fn stopped(call: &mut Call<'_>, file: &OpenFile, done: u64, errno: Errno) -> Cal
         _ if done > 0 => Ok(done),
         _ => Err(errno.into()),
     }
+}
+
+/// SIGPIPE: nobody is left to read what was written.
+pub(super) fn raise_broken_pipe(call: &Call<'_>) {
+    let signal = linux::SIGPIPE as u8;
+    let info = Info { signal, code: linux::SI_USER as i32, address: PID.into() };
+    call.process.signals.borrow_mut().raise(info);
 }
 
 /// The buffer that arguments 1 and 2 describe. EFAULT.
@@ -221,6 +235,11 @@ fn argument(call: &Call<'_>) -> Result<Buffer> {
 /// left out. EFAULT; EINVAL for more than UIO_MAXIOV, or for more bytes than an `off_t` counts.
 fn vector(call: &Call<'_>) -> Result<Vec<Buffer>> {
     let [_, address, count, ..] = call.args;
+    vector_at(call, address, count)
+}
+
+/// The buffers of a struct iovec array. As `vector`.
+pub(super) fn vector_at(call: &Call<'_>, address: u64, count: u64) -> Result<Vec<Buffer>> {
     if count > u64::from(linux::UIO_MAXIOV) {
         return Err(Errno::INVAL);
     }
@@ -239,13 +258,14 @@ fn vector(call: &Call<'_>) -> Result<Vec<Buffer>> {
     Ok(buffers)
 }
 
-fn buffer(address: u64, len: u64) -> Result<Buffer> {
+/// EFAULT.
+pub(super) fn buffer(address: u64, len: u64) -> Result<Buffer> {
     address.checked_add(len).ok_or(Errno::FAULT)?;
     Ok(Buffer { address, len })
 }
 
 /// What follows `done` bytes of the buffers, within one buffer and WINDOW; empty at the end.
-fn window(buffers: &[Buffer], done: u64) -> Buffer {
+pub(super) fn window(buffers: &[Buffer], done: u64) -> Buffer {
     let mut skip = done;
     for buffer in buffers {
         if skip < buffer.len {
@@ -258,7 +278,7 @@ fn window(buffers: &[Buffer], done: u64) -> Buffer {
 }
 
 /// A window's bytes; where some of its pages cannot be had, those of the first. EFAULT.
-fn reach(call: &Call<'_>, window: Buffer, writable: bool) -> Result<UserRange> {
+pub(super) fn reach(call: &Call<'_>, window: Buffer, writable: bool) -> Result<UserRange> {
     let Buffer { address, len } = window;
     let range =
         |len| if writable { call.bytes_mut(address, len) } else { call.bytes(address, len) };
@@ -271,7 +291,7 @@ fn reach(call: &Call<'_>, window: Buffer, writable: bool) -> Result<UserRange> {
 
 /// A copy of what follows `done` bytes of the buffers, WINDOW at most. EFAULT where nothing of it can be
 /// read.
-fn gather(call: &Call<'_>, buffers: &[Buffer], done: u64) -> Result<Vec<u8>> {
+pub(super) fn gather(call: &Call<'_>, buffers: &[Buffer], done: u64) -> Result<Vec<u8>> {
     let mut gathered = Vec::new();
     loop {
         let count = gathered.len() as u64;
@@ -292,7 +312,7 @@ fn gather(call: &Call<'_>, buffers: &[Buffer], done: u64) -> Result<Vec<u8>> {
 }
 
 /// A buffer of the kernel's own. ENOMEM.
-fn zeros(len: u64) -> Result<Vec<u8>> {
+pub(super) fn zeros(len: u64) -> Result<Vec<u8>> {
     let len = len as usize;
     let mut buffer = Vec::new();
     buffer.try_reserve_exact(len).map_err(|_| Errno::NOMEM)?;

@@ -1,0 +1,121 @@
+use std::vec::Vec;
+
+use super::*;
+use crate::event::EventFd;
+use crate::fs::testing::{Machine, machine};
+use crate::fs::{FileType, OpenFlags};
+
+const IN: u32 = linux::EPOLLIN;
+const OUT: u32 = linux::EPOLLOUT;
+const EDGE: u32 = linux::EPOLLET;
+
+fn counter(machine: &Machine, count: u32) -> Rc<OpenFile> {
+    let file = Rc::new(EventFd::new(count, false));
+    machine.vfs.anonymous(file, FileType::Regular, "anon_inode:[eventfd]", OpenFlags::RDWR)
+}
+
+fn on(events: u32, data: u64) -> Event {
+    Event { events, data }
+}
+
+fn told(epoll: &Epoll, most: usize) -> Vec<(u32, u64)> {
+    let mut told = Vec::new();
+    let count = epoll.collect(most, |event| told.push((event.events, event.data)));
+    assert_eq!(count, told.len());
+    told
+}
+
+fn add_one(file: &OpenFile) {
+    file.write(&1_u64.to_ne_bytes()).unwrap();
+}
+
+#[test]
+fn level_tells_while_it_lasts() {
+    let machine = machine();
+    let (epoll, file) = (Epoll::default(), counter(&machine, 1));
+    epoll.add(3, &file, on(IN, 7)).unwrap();
+    assert_eq!(epoll.poll(), Poll::IN);
+    assert_eq!(told(&epoll, 9), [(IN, 7)]);
+    assert_eq!(told(&epoll, 9), [(IN, 7)]);
+    file.read(&mut [0; 8]).unwrap();
+    assert_eq!((told(&epoll, 9), epoll.poll()), (Vec::new(), Poll::empty()));
+}
+
+#[test]
+fn an_edge_is_told_once_for_each_arrival() {
+    let machine = machine();
+    let (epoll, file) = (Epoll::default(), counter(&machine, 1));
+    epoll.add(3, &file, on(IN | EDGE, 7)).unwrap();
+    assert_eq!(told(&epoll, 9), [(IN, 7)]);
+    assert!(told(&epoll, 9).is_empty(), "no news");
+    add_one(&file);
+    assert_eq!(told(&epoll, 9), [(IN, 7)], "more of the same is news");
+    file.read(&mut [0; 8]).unwrap();
+    assert!(told(&epoll, 9).is_empty(), "a read is no arrival");
+    add_one(&file);
+    file.read(&mut [0; 8]).unwrap();
+    add_one(&file);
+    assert_eq!(told(&epoll, 9), [(IN, 7)], "emptied and filled between two looks");
+    epoll.modify(3, &file, on(IN | OUT | EDGE, 8)).unwrap();
+    assert_eq!(told(&epoll, 9), [(IN | OUT, 8)], "a new interest begins anew");
+}
+
+#[test]
+fn one_shot_is_spent_until_modified() {
+    let machine = machine();
+    let (epoll, file) = (Epoll::default(), counter(&machine, 1));
+    epoll.add(3, &file, on(IN | linux::EPOLLONESHOT, 7)).unwrap();
+    assert_eq!(told(&epoll, 9), [(IN, 7)]);
+    add_one(&file);
+    assert!(told(&epoll, 9).is_empty());
+    epoll.modify(3, &file, on(IN | linux::EPOLLONESHOT, 9)).unwrap();
+    assert_eq!(told(&epoll, 9), [(IN, 9)]);
+}
+
+#[test]
+fn small_buffers_are_fair() {
+    let machine = machine();
+    let epoll = Epoll::default();
+    let files: Vec<_> = (0..5).map(|_| counter(&machine, 1)).collect();
+    for (fd, file) in files.iter().enumerate() {
+        epoll.add(fd as Fd, file, on(IN, fd as u64)).unwrap();
+    }
+    let seen: Vec<u64> = (0..4).flat_map(|_| told(&epoll, 2)).map(|(_, data)| data).collect();
+    // fd 0 is what the first look begins behind, if at all.
+    for fd in 0..5 {
+        assert!(seen.contains(&fd), "{fd} is starved: {seen:?}");
+    }
+}
+
+#[test]
+fn what_is_closed_vanishes_with_its_last_descriptor() {
+    let machine = machine();
+    let (epoll, file) = (Epoll::default(), counter(&machine, 1));
+    epoll.add(3, &file, on(IN, 7)).unwrap();
+    let duplicate = file.clone();
+    drop(file);
+    assert_eq!(told(&epoll, 9), [(IN, 7)], "dup(2) keeps the item");
+    drop(duplicate);
+    assert!(told(&epoll, 9).is_empty());
+    let other = counter(&machine, 1);
+    epoll.add(3, &other, on(IN, 8)).unwrap();
+    assert_eq!(told(&epoll, 9), [(IN, 8)]);
+}
+
+#[test]
+fn what_cannot_be_watched_is_refused() {
+    let machine = machine();
+    let (epoll, file) = (Epoll::default(), counter(&machine, 1));
+    let null = machine.open("/dev/null", OpenFlags::RDWR).unwrap();
+    assert_eq!(epoll.add(4, &null, on(IN, 0)), Err(Errno::PERM));
+    epoll.add(3, &file, on(IN, 0)).unwrap();
+    assert_eq!(epoll.add(3, &file, on(IN, 0)), Err(Errno::EXIST));
+    assert_eq!(epoll.add(5, &file, on(IN, 0)), Ok(()), "a duplicate's number is another item");
+    assert_eq!(epoll.remove(4, &file), Err(Errno::NOENT));
+    assert_eq!(epoll.remove(3, &file), Ok(()));
+    assert_eq!(epoll.modify(3, &file, on(IN, 0)), Err(Errno::NOENT));
+    let inner: Rc<dyn File> = Rc::new(Epoll::default());
+    let inner =
+        machine.vfs.anonymous(inner, FileType::Regular, "anon_inode:[epoll]", OpenFlags::RDWR);
+    assert_eq!(epoll.add(6, &inner, on(IN, 0)), Err(Errno::LOOP));
+}

@@ -1,0 +1,80 @@
+//! A socket that listens: connections that wait for accept(2).
+
+use alloc::collections::VecDeque;
+use core::cell::{Cell, RefCell};
+
+use super::Address;
+use super::connection::Side;
+use crate::errno::{Errno, Result};
+
+/// Most connections that wait, whatever the program asks for (net.core.somaxconn).
+pub const BACKLOG_MAX: usize = 4096;
+
+/// A connection that waits.
+pub struct Arrival {
+    /// The listener's side of it.
+    pub side: Side,
+    /// The address that was connected to.
+    pub local: Address,
+    /// The address that it came from.
+    pub peer: Address,
+    /// Its place among the sockets.
+    pub(super) seat: super::Seat,
+}
+
+/// A backlog.
+pub struct Listener {
+    waiting: RefCell<VecDeque<Arrival>>,
+    limit: Cell<usize>,
+    arrivals: Cell<u64>,
+}
+
+impl Listener {
+    /// An empty backlog for `limit` connections and one more, as Linux counts.
+    pub fn new(limit: u32) -> Listener {
+        let listener =
+            Listener { waiting: RefCell::default(), limit: Cell::new(0), arrivals: Cell::new(0) };
+        listener.set_limit(limit);
+        listener
+    }
+
+    /// Changes the limit.
+    pub fn set_limit(&self, limit: u32) {
+        self.limit.set(usize::try_from(limit).unwrap_or(usize::MAX).min(BACKLOG_MAX));
+    }
+
+    /// EAGAIN where the backlog is full.
+    pub fn check_room(&self) -> Result<()> {
+        if self.waiting.borrow().len() > self.limit.get() { Err(Errno::AGAIN) } else { Ok(()) }
+    }
+
+    /// Adds a connection, for which there is room.
+    pub fn offer(&self, arrival: Arrival) {
+        self.waiting.borrow_mut().push_back(arrival);
+        self.arrivals.update(|arrivals| arrivals + 1);
+    }
+
+    /// The connection that has waited longest. EAGAIN.
+    pub fn accept(&self) -> Result<Arrival> {
+        self.waiting.borrow_mut().pop_front().ok_or(Errno::AGAIN)
+    }
+
+    /// Whether one waits.
+    pub fn is_ready(&self) -> bool {
+        !self.waiting.borrow().is_empty()
+    }
+
+    /// How many have come.
+    pub fn arrivals(&self) -> u64 {
+        self.arrivals.get()
+    }
+}
+
+impl Drop for Listener {
+    /// Who was not accepted is reset.
+    fn drop(&mut self) {
+        for arrival in self.waiting.take() {
+            arrival.side.set_resets();
+        }
+    }
+}

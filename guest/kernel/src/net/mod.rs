@@ -1,0 +1,127 @@
+//! Sockets: connections within the guest, and those few that lead to the host.
+//!
+//! ```text
+//!   socket calls ─► dyn Socket ─┬─ StreamSocket ─┬─ Listener ─ backlog ─ accept
+//!                               │                ├─ Side ⇄ Side              loopback, AF_UNIX
+//!                               │                └─ Remote ⇄ vsock ⇄ host    the host's services
+//!                               └─ DatagramSocket ─► Mailbox                 UDP on loopback, AF_UNIX
+//!   bind, connect ─► Names: addresses, ports, paths ─► Listener or Mailbox
+//! ```
+//!
+//! There is no network card and no packet: two sockets of one guest share a queue, and what is sent is
+//! there. So nothing is lost, reordered or timed out, and a peer's end is known at once; what programs
+//! see of it (errors, poll(2)) is what Linux shows of loopback. Nothing waits here: what would, is
+//! EAGAIN, or EINPROGRESS for a connection.
+
+use alloc::rc::Rc;
+use core::cell::Cell;
+use core::net::SocketAddr;
+
+use crate::errno::{Errno, Result};
+
+pub mod address;
+pub mod connection;
+pub mod datagram;
+#[cfg(feature = "bare-metal")]
+pub mod host;
+pub mod inbox;
+pub mod listener;
+pub mod names;
+pub mod options;
+pub mod remote;
+pub mod rights;
+pub mod socket;
+pub mod stream;
+#[cfg(test)]
+mod tests;
+
+pub use address::{Address, UnixName};
+pub use datagram::DatagramSocket;
+pub use options::Options;
+pub use remote::Remote;
+pub use rights::{InFlight, Rights};
+pub use socket::{Domain, Kind, Outgoing, Received, Shutdown, Socket};
+pub use stream::StreamSocket;
+
+use datagram::Mailbox;
+use listener::Listener;
+use names::Names;
+
+/// Most sockets at a time, those that wait in backlogs among them.
+pub const SOCKETS_MAX: usize = 4096;
+
+/// Finds out whether an address is a service of the host, and begins a connection to it.
+pub type Gateway = dyn Fn(SocketAddr) -> Option<Result<Rc<dyn Remote>>>;
+
+/// What the sockets of a guest share.
+pub struct Net {
+    streams: Rc<Names<Listener>>,
+    packets: Rc<Names<Listener>>,
+    datagrams: Rc<Names<Mailbox>>,
+    in_flight: Rc<InFlight>,
+    gateway: alloc::boxed::Box<Gateway>,
+    sockets: Cell<usize>,
+}
+
+impl Net {
+    /// No sockets yet. `gateway` is asked about addresses at which nobody in the guest listens.
+    pub fn new(gateway: alloc::boxed::Box<Gateway>) -> Rc<Net> {
+        Rc::new(Net {
+            streams: Rc::default(),
+            packets: Rc::default(),
+            datagrams: Rc::default(),
+            in_flight: Rc::default(),
+            gateway,
+            sockets: Cell::new(0),
+        })
+    }
+
+    /// Descriptors on their way over AF_UNIX.
+    pub fn in_flight(&self) -> &Rc<InFlight> {
+        &self.in_flight
+    }
+
+    /// socket(2). ENFILE beyond [`SOCKETS_MAX`]; ESOCKTNOSUPPORT does not happen: see [`Kind`].
+    pub fn socket(self: &Rc<Net>, domain: Domain, kind: Kind) -> Result<Rc<dyn Socket>> {
+        match kind {
+            Kind::Stream | Kind::SeqPacket => Ok(StreamSocket::new(self, domain, kind)?),
+            Kind::Datagram => Ok(DatagramSocket::new(self, domain)?),
+        }
+    }
+
+    /// socketpair(2): two AF_UNIX sockets that are each other's peer. ENFILE.
+    pub fn pair(self: &Rc<Net>, kind: Kind) -> Result<(Rc<dyn Socket>, Rc<dyn Socket>)> {
+        match kind {
+            Kind::Stream | Kind::SeqPacket => {
+                let (one, other) = StreamSocket::pair(self, kind)?;
+                Ok((one, other))
+            }
+            Kind::Datagram => {
+                let (one, other) = DatagramSocket::pair(self)?;
+                Ok((one, other))
+            }
+        }
+    }
+
+    /// The names of connection-oriented sockets.
+    fn names(&self, kind: Kind) -> &Rc<Names<Listener>> {
+        if kind == Kind::SeqPacket { &self.packets } else { &self.streams }
+    }
+
+    fn seat(self: &Rc<Net>) -> Result<Seat> {
+        if self.sockets.get() >= SOCKETS_MAX {
+            return Err(Errno::NFILE);
+        }
+        self.sockets.update(|sockets| sockets + 1);
+        Ok(Seat(self.clone()))
+    }
+}
+
+/// A socket's place among [`SOCKETS_MAX`].
+struct Seat(Rc<Net>);
+
+impl Drop for Seat {
+    fn drop(&mut self) {
+        self.0.sockets.update(|sockets| sockets - 1);
+    }
+}
