@@ -1,2 +1,25 @@
-//! Which microVM runs which call.
+//! Which microVM runs which call: a self-hosted Lambda over execution environments that somebody else
+//! makes.
+//!
+//! ```text
+//!   client ─▶ api ─▶ service ─▶ core (decides)
+//!              │        │ ▲
+//!            store      ▼ │
+//!                   launcher ─▶ microVM ─▶ runtime_api ─▶ service
+//! ```
 #![forbid(unsafe_code)]
+
+mod api;
+pub mod bundle;
+mod clock;
+pub mod core;
+pub mod function;
+pub mod launcher;
+mod logs;
+pub mod runtime_api;
+mod serve;
+mod service;
+pub mod store;
+
+pub use serve::{Config, ServeError, Server, serve};
+pub use service::Identity;

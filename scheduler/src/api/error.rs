@@ -1,0 +1,117 @@
+//! Errors as Lambda's clients know them: a type, in a header and in the body, and a message.
+
+use axum::Json;
+use axum::http::{HeaderName, HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use serde_json::json;
+
+use super::name::FunctionName;
+use crate::service::Identity;
+use crate::store::{CodeError, StoreError};
+
+/// What a client is told instead of a result.
+#[derive(Debug)]
+pub(super) struct ApiError {
+    status: StatusCode,
+    kind: &'static str,
+    message: String,
+    reason: Option<&'static str>,
+}
+
+impl ApiError {
+    fn new(status: StatusCode, kind: &'static str, message: impl Into<String>) -> ApiError {
+        ApiError { status, kind, message: message.into(), reason: None }
+    }
+
+    pub(super) fn invalid(message: impl Into<String>) -> ApiError {
+        Self::new(StatusCode::BAD_REQUEST, "InvalidParameterValueException", message)
+    }
+
+    pub(super) fn invalid_content(message: impl Into<String>) -> ApiError {
+        Self::new(StatusCode::BAD_REQUEST, "InvalidRequestContentException", message)
+    }
+
+    /// A value outside of what the model allows, in the words that Lambda's front has for it.
+    pub(super) fn constraint(value: &str, member: &str, must: &str) -> ApiError {
+        Self::invalid(format!(
+            "1 validation error detected: Value '{value}' at '{member}' failed to satisfy constraint: \
+             Member must {must}"
+        ))
+    }
+
+    pub(super) fn not_found(identity: &Identity, name: &FunctionName) -> ApiError {
+        let mut arn = identity.function_arn(&name.name);
+        if let Some(qualifier) = &name.qualifier {
+            arn = format!("{arn}:{qualifier}");
+        }
+        let message = format!("Function not found: {arn}");
+        Self::new(StatusCode::NOT_FOUND, "ResourceNotFoundException", message)
+    }
+
+    pub(super) fn exists(name: &str) -> ApiError {
+        let message = format!("Function already exist: {name}");
+        Self::new(StatusCode::CONFLICT, "ResourceConflictException", message)
+    }
+
+    pub(super) fn too_large(limit: usize) -> ApiError {
+        let message =
+            format!("Request must be smaller than {limit} bytes for the InvokeFunction operation");
+        Self::new(StatusCode::PAYLOAD_TOO_LARGE, "RequestTooLargeException", message)
+    }
+
+    pub(super) fn throttled() -> ApiError {
+        let mut error =
+            Self::new(StatusCode::TOO_MANY_REQUESTS, "TooManyRequestsException", "Rate Exceeded.");
+        error.reason = Some("ConcurrentInvocationLimitExceeded");
+        error
+    }
+
+    pub(super) fn service(message: impl Into<String>) -> ApiError {
+        Self::new(StatusCode::INTERNAL_SERVER_ERROR, "ServiceException", message)
+    }
+
+    pub(super) fn unknown_operation() -> ApiError {
+        let message = "This operation is not one of Mayfly's";
+        Self::new(StatusCode::NOT_FOUND, "UnknownOperationException", message)
+    }
+}
+
+impl From<StoreError> for ApiError {
+    fn from(error: StoreError) -> ApiError {
+        ApiError::service(error.to_string())
+    }
+}
+
+impl From<CodeError> for ApiError {
+    fn from(error: CodeError) -> ApiError {
+        match error {
+            CodeError::Bundle(crate::bundle::BundleError::Io(_)) | CodeError::Io(_) => {
+                ApiError::service(error.to_string())
+            }
+            CodeError::Bundle(error) => ApiError::invalid(error.to_string()),
+        }
+    }
+}
+
+impl IntoResponse for ApiError {
+    fn into_response(self) -> Response {
+        let fault = if self.status.is_server_error() { "Service" } else { "User" };
+        // The model spells the member differently, error by error.
+        let message = match self.kind {
+            "ResourceNotFoundException" | "ServiceException" => "Message",
+            _ => "message",
+        };
+        let mut body = json!({ "Type": fault, message: self.message });
+        if let Some(reason) = self.reason {
+            body["Reason"] = reason.into();
+        }
+        let mut response = (self.status, Json(body)).into_response();
+        let headers = response.headers_mut();
+        let name = HeaderName::from_static("x-amzn-errortype");
+        headers.insert(name, HeaderValue::from_static(self.kind));
+        if self.status == StatusCode::TOO_MANY_REQUESTS {
+            headers.insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+        }
+        response
+    }
+}

@@ -1,0 +1,110 @@
+//! Invoke: RequestResponse and DryRun. Event needs a durable queue and is refused until there is one.
+
+use std::sync::Arc;
+
+use axum::Extension;
+use axum::body::Bytes;
+use axum::extract::rejection::BytesRejection;
+use axum::extract::{Path, Query, State};
+use axum::http::header::{CONTENT_TYPE, HeaderName};
+use axum::http::{HeaderMap, HeaderValue, StatusCode};
+use axum::response::{IntoResponse, Response};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use serde_json::value::RawValue;
+
+use super::error::ApiError;
+use super::functions::{Qualified, find};
+use super::{Id, Platform};
+use crate::function::LATEST;
+use crate::service::{Invocation, Reply};
+
+/// Largest payload: 6 MB (Lambda quotas, synchronous invocation).
+pub(super) const PAYLOAD_BYTES_MAX: usize = 6 * 1024 * 1024;
+/// Largest client context, in base64 (Invoke's documentation).
+const CONTEXT_CHARS_MAX: usize = 3583;
+
+const INVOCATION_TYPE: &str = "x-amz-invocation-type";
+const LOG_TYPE: &str = "x-amz-log-type";
+const CLIENT_CONTEXT: &str = "x-amz-client-context";
+const EXECUTED_VERSION: HeaderName = HeaderName::from_static("x-amz-executed-version");
+const FUNCTION_ERROR: HeaderName = HeaderName::from_static("x-amz-function-error");
+const LOG_RESULT: HeaderName = HeaderName::from_static("x-amz-log-result");
+
+pub(super) async fn invoke(
+    State(platform): State<Arc<Platform>>,
+    Extension(id): Id,
+    Path(name): Path<String>,
+    Query(query): Query<Qualified>,
+    headers: HeaderMap,
+    payload: Result<Bytes, BytesRejection>,
+) -> Result<Response, ApiError> {
+    let payload = payload.map_err(|_| ApiError::too_large(PAYLOAD_BYTES_MAX))?;
+    let function = find(&platform, &name, query.qualifier)?;
+    let is_tail_wanted = is_tail_wanted(&headers)?;
+    match text(&headers, INVOCATION_TYPE)?.unwrap_or("RequestResponse") {
+        "RequestResponse" => {}
+        "DryRun" => return Ok(StatusCode::NO_CONTENT.into_response()),
+        "Event" => return Err(ApiError::invalid("InvocationType Event is not supported yet.")),
+        other => {
+            let must = "satisfy enum value set: [Event, RequestResponse, DryRun]";
+            return Err(ApiError::constraint(other, "invocationType", must));
+        }
+    }
+    let payload = if payload.is_empty() { Bytes::from_static(b"{}") } else { payload };
+    serde_json::from_slice::<&RawValue>(&payload).map_err(|error| {
+        ApiError::invalid_content(format!("Could not parse request body into json: {error}"))
+    })?;
+    let client_context = client_context(&headers)?;
+    let request_id = id.0;
+    let invocation = Invocation { request_id, function, payload, client_context };
+    answer(platform.service.invoke(invocation).await, is_tail_wanted)
+}
+
+fn answer(reply: Reply, is_tail_wanted: bool) -> Result<Response, ApiError> {
+    let (payload, is_error, tail) = match reply {
+        Reply::Done { payload, is_error, tail } => (payload, is_error, tail),
+        Reply::Throttled => return Err(ApiError::throttled()),
+        Reply::Stopping => return Err(ApiError::service("The service is going down.")),
+        Reply::HostFailed(detail) => return Err(ApiError::service(detail)),
+    };
+    let mut response = payload.into_response();
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    headers.insert(EXECUTED_VERSION, HeaderValue::from_static(LATEST));
+    if is_error {
+        headers.insert(FUNCTION_ERROR, HeaderValue::from_static("Unhandled"));
+    }
+    if is_tail_wanted && let Ok(tail) = HeaderValue::from_str(&STANDARD.encode(tail)) {
+        headers.insert(LOG_RESULT, tail);
+    }
+    Ok(response)
+}
+
+fn is_tail_wanted(headers: &HeaderMap) -> Result<bool, ApiError> {
+    match text(headers, LOG_TYPE)? {
+        None | Some("None") => Ok(false),
+        Some("Tail") => Ok(true),
+        Some(other) => {
+            Err(ApiError::constraint(other, "logType", "satisfy enum value set: [None, Tail]"))
+        }
+    }
+}
+
+/// The client's context: JSON in base64.
+fn client_context(headers: &HeaderMap) -> Result<Option<String>, ApiError> {
+    let Some(text) = text(headers, CLIENT_CONTEXT)? else { return Ok(None) };
+    let invalid =
+        || ApiError::invalid_content("Client context must be a valid Base64-encoded JSON object.");
+    if text.len() > CONTEXT_CHARS_MAX {
+        return Err(invalid());
+    }
+    let json = STANDARD.decode(text).map_err(|_| invalid())?;
+    serde_json::from_slice::<&RawValue>(&json).map_err(|_| invalid())?;
+    String::from_utf8(json).map(Some).map_err(|_| invalid())
+}
+
+fn text<'a>(headers: &'a HeaderMap, name: &str) -> Result<Option<&'a str>, ApiError> {
+    let value = headers.get(name).map(|value| value.to_str());
+    value.transpose().map_err(|_| ApiError::invalid(format!("{name} is not text")))
+}

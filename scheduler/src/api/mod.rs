@@ -1,0 +1,88 @@
+//! Lambda's REST API (rest-json, version 2015-03-31; shapes, limits and errors as in botocore's model of
+//! the service).
+//!
+//! | | | |
+//! | --- | --- | --- |
+//! | POST | /2015-03-31/functions | CreateFunction |
+//! | GET | /2015-03-31/functions | ListFunctions |
+//! | GET | /2015-03-31/functions/F | GetFunction |
+//! | GET | /2015-03-31/functions/F/configuration | GetFunctionConfiguration |
+//! | DELETE | /2015-03-31/functions/F | DeleteFunction |
+//! | POST | /2015-03-31/functions/F/invocations | Invoke |
+//! | GET | /code/SHA256 | the upload, where GetFunction's Code.Location points |
+//!
+//! Signatures are taken unchecked, which is why the service listens on loopback only.
+
+mod error;
+mod functions;
+mod invoke;
+mod name;
+mod shapes;
+mod validate;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use axum::extract::{DefaultBodyLimit, Request};
+use axum::http::{HeaderName, HeaderValue};
+use axum::middleware::{Next, from_fn};
+use axum::response::Response;
+use axum::routing::{get, post};
+use axum::{Extension, Router};
+use uuid::Uuid;
+
+use crate::service::Service;
+use crate::store::{CodeStore, FunctionStore};
+use error::ApiError;
+
+/// Largest request body: a zip of 50 MB in base64, and its configuration.
+const BODY_BYTES_MAX: usize = 70 << 20;
+
+/// What the handlers share.
+pub(crate) struct Platform {
+    pub(crate) functions: FunctionStore,
+    pub(crate) code: Arc<CodeStore>,
+    pub(crate) service: Arc<Service>,
+    /// Where it listens: part of the locations that it tells.
+    pub(crate) address: SocketAddr,
+}
+
+/// The id of a request, which its answer and its logs carry.
+#[derive(Clone)]
+struct RequestId(String);
+
+/// The whole API.
+pub(crate) fn router(platform: Arc<Platform>) -> Router {
+    let functions = get(functions::list).post(functions::create);
+    let function = get(functions::get).delete(functions::delete);
+    let invocations = post(invoke::invoke).layer(DefaultBodyLimit::max(invoke::PAYLOAD_BYTES_MAX));
+    Router::new()
+        .route("/2015-03-31/functions", functions.clone())
+        .route("/2015-03-31/functions/", functions)
+        .route("/2015-03-31/functions/{name}", function)
+        .route("/2015-03-31/functions/{name}/configuration", get(functions::get_configuration))
+        .route("/2015-03-31/functions/{name}/invocations", invocations)
+        .route("/code/{sha256}", get(functions::download))
+        .fallback(|| async { ApiError::unknown_operation() })
+        .method_not_allowed_fallback(|| async { ApiError::unknown_operation() })
+        .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
+        .layer(from_fn(number))
+        .with_state(platform)
+}
+
+/// Gives each request its id.
+async fn number(mut request: Request, next: Next) -> Response {
+    let id = Uuid::new_v4().to_string();
+    let value = HeaderValue::from_str(&id);
+    request.extensions_mut().insert(RequestId(id));
+    let mut response = next.run(request).await;
+    if let Ok(value) = value {
+        response.headers_mut().insert(HeaderName::from_static("x-amzn-requestid"), value);
+    }
+    response
+}
+
+type Id = Extension<RequestId>;
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,90 @@
+//! The JSON that goes over the wire. Members that are not known here are passed over, as AWS does.
+
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use crate::clock;
+use crate::function::{Function, LATEST};
+use crate::service::Identity;
+
+/// CreateFunctionRequest.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub(super) struct CreateFunction {
+    pub(super) function_name: String,
+    pub(super) runtime: Option<String>,
+    pub(super) role: String,
+    pub(super) handler: Option<String>,
+    pub(super) code: FunctionCode,
+    pub(super) description: Option<String>,
+    pub(super) timeout: Option<i64>,
+    pub(super) memory_size: Option<i64>,
+    pub(super) package_type: Option<String>,
+    pub(super) environment: Option<Environment>,
+    pub(super) architectures: Option<Vec<String>>,
+    pub(super) ephemeral_storage: Option<EphemeralStorage>,
+    pub(super) layers: Option<Vec<String>>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub(super) struct FunctionCode {
+    /// Base64.
+    pub(super) zip_file: Option<String>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub(super) struct Environment {
+    pub(super) variables: Option<BTreeMap<String, String>>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub(super) struct EphemeralStorage {
+    pub(super) size: i64,
+}
+
+/// FunctionConfiguration. A list tells no state, as on AWS: waiters ask for one function at a time.
+pub(super) fn configuration(identity: &Identity, function: &Function) -> Value {
+    let configuration = &function.configuration;
+    let name = &configuration.name;
+    let mut value = json!({
+        "FunctionName": name,
+        "FunctionArn": identity.function_arn(name),
+        "Runtime": configuration.runtime,
+        "Role": configuration.role,
+        "Handler": configuration.handler,
+        "CodeSize": function.code_size,
+        "Description": configuration.description,
+        "Timeout": configuration.timeout_s,
+        "MemorySize": configuration.memory_mib,
+        "LastModified": clock::lambda_time(function.modified_ms),
+        "CodeSha256": base64_of_hex(&function.code_sha256),
+        "Version": LATEST,
+        "TracingConfig": { "Mode": "PassThrough" },
+        "RevisionId": function.revision_id,
+        "State": "Active",
+        "LastUpdateStatus": "Successful",
+        "PackageType": "Zip",
+        "Architectures": ["x86_64"],
+        "EphemeralStorage": { "Size": configuration.tmp_mib },
+        "SnapStart": { "ApplyOn": "None", "OptimizationStatus": "Off" },
+        "LoggingConfig": { "LogFormat": "Text", "LogGroup": format!("/aws/lambda/{name}") },
+    });
+    if !configuration.variables.is_empty() {
+        value["Environment"] = json!({ "Variables": configuration.variables });
+    }
+    value
+}
+
+/// A digest in the encoding that clients compare.
+fn base64_of_hex(hex: &str) -> String {
+    use base64::Engine;
+    let digit = |byte: u8| char::from(byte).to_digit(16).unwrap_or(0) as u8;
+    let pairs = hex.as_bytes().chunks_exact(2);
+    let bytes: Vec<u8> = pairs.map(|pair| digit(pair[0]) << 4 | digit(pair[1])).collect();
+    base64::engine::general_purpose::STANDARD.encode(bytes)
+}

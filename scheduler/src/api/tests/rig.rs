@@ -1,0 +1,266 @@
+//! A whole platform on a loopback socket. Everything is real but the virtual machine: in its place a task
+//! speaks the Runtime API over the stream that the guest would have, as its bootstrap's one word says.
+
+use std::fs::File;
+use std::io::{self, Read, Seek, Write};
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpStream, UnixStream};
+use tokio::sync::{Notify, mpsc, oneshot};
+use tokio::task::JoinHandle;
+
+use crate::bundle::zip_of;
+use crate::core::{Ending, Limits};
+use crate::launcher::{EnvironmentSpec, ImageBuilder, LaunchEvent, Launched, Launcher, RootImage};
+use crate::{Config, Identity, ServeError, Server};
+
+pub(super) fn config(data: &Path, memory_mib: u64, listen: &str) -> Config {
+    Config {
+        listen: listen.parse().unwrap(),
+        data: data.to_owned(),
+        limits: Limits { memory_mib, ..Limits::default() },
+        identity: Identity::default(),
+        launcher: Arc::new(TaskLauncher),
+        images: Arc::new(BootstrapImages),
+    }
+}
+
+pub(super) struct Rig {
+    pub(super) address: std::net::SocketAddr,
+    stop: Option<oneshot::Sender<()>>,
+    served: JoinHandle<Result<(), ServeError>>,
+}
+
+impl Rig {
+    pub(super) async fn start(data: &Path) -> Rig {
+        Self::with_memory(data, 4096).await
+    }
+
+    pub(super) async fn with_memory(data: &Path, memory_mib: u64) -> Rig {
+        let server = Server::bind(config(data, memory_mib, "127.0.0.1:0")).await.unwrap();
+        let address = server.address();
+        let (stop, stopped) = oneshot::channel();
+        let served = tokio::spawn(server.run(async {
+            let _ = stopped.await;
+        }));
+        Rig { address, stop: Some(stop), served }
+    }
+
+    pub(super) async fn stop(mut self) {
+        self.stop.take().unwrap().send(()).unwrap();
+        self.served.await.unwrap().unwrap();
+    }
+
+    pub(super) async fn send(
+        &self,
+        method: &str,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: &[u8],
+    ) -> Answer {
+        let mut stream = TcpStream::connect(self.address).await.unwrap();
+        let mut head = format!("{method} {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n");
+        for (name, value) in headers {
+            head += &format!("{name}: {value}\r\n");
+        }
+        head += &format!("content-length: {}\r\n\r\n", body.len());
+        stream.write_all(head.as_bytes()).await.unwrap();
+        // A body that is refused may not be read to its end.
+        let _ = stream.write_all(body).await;
+        let mut answer = Vec::new();
+        let _ = stream.read_to_end(&mut answer).await;
+        let end = answer.windows(4).position(|four| four == b"\r\n\r\n").expect("an answer") + 4;
+        let head = String::from_utf8(answer[..end].to_vec()).unwrap();
+        Answer { status: head[9..12].parse().unwrap(), head, body: answer[end..].to_vec() }
+    }
+
+    pub(super) async fn get(&self, path: &str) -> Answer {
+        self.send("GET", path, &[], b"").await
+    }
+
+    /// Creates a function whose bootstrap does this.
+    pub(super) async fn create(&self, name: &str, word: &str) -> Answer {
+        self.create_with(name, word, json!({})).await
+    }
+
+    pub(super) async fn create_with(&self, name: &str, word: &str, more: Value) -> Answer {
+        self.create_from(name, &zip_of(&[("bootstrap", 0o755, word.as_bytes())]), more).await
+    }
+
+    pub(super) async fn create_from(&self, name: &str, zip: &[u8], more: Value) -> Answer {
+        let mut request = json!({
+            "FunctionName": name,
+            "Runtime": "provided.al2023",
+            "Role": "arn:aws:iam::000000000000:role/r",
+            "Handler": "h",
+            "Code": { "ZipFile": STANDARD.encode(zip) },
+        });
+        request.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        let body = request.to_string();
+        self.send("POST", "/2015-03-31/functions", &[], body.as_bytes()).await
+    }
+
+    pub(super) async fn invoke(&self, name: &str, payload: &str) -> Answer {
+        let path = format!("/2015-03-31/functions/{name}/invocations");
+        self.send("POST", &path, &[("x-amz-log-type", "Tail")], payload.as_bytes()).await
+    }
+}
+
+pub(super) struct Answer {
+    pub(super) status: u16,
+    head: String,
+    pub(super) body: Vec<u8>,
+}
+
+impl Answer {
+    pub(super) fn header(&self, name: &str) -> Option<&str> {
+        let lines = self.head.lines().filter_map(|line| line.split_once(": "));
+        lines
+            .into_iter()
+            .find(|(found, _)| found.eq_ignore_ascii_case(name))
+            .map(|(_, value)| value)
+    }
+
+    pub(super) fn json(&self) -> Value {
+        serde_json::from_slice(&self.body).unwrap()
+    }
+
+    pub(super) fn text(&self) -> String {
+        String::from_utf8(self.body.clone()).unwrap()
+    }
+
+    pub(super) fn log(&self) -> String {
+        let log = STANDARD.decode(self.header("x-amz-log-result").expect("a log")).unwrap();
+        String::from_utf8(log).unwrap()
+    }
+
+    /// Insists on an error of this type, as clients find it.
+    pub(super) fn assert_error(&self, status: u16, kind: &str) {
+        let found = (self.status, self.header("x-amzn-errortype"));
+        assert_eq!(found, (status, Some(kind)), "{}", self.text());
+        assert!(self.header("x-amzn-requestid").is_some());
+    }
+
+    /// Insists on a function's error of this type.
+    pub(super) fn assert_function_error(&self, kind: &str) {
+        let found = (self.status, self.header("x-amz-function-error"));
+        assert_eq!(found, (200, Some("Unhandled")), "{}", self.text());
+        assert_eq!(self.json()["errorType"], kind);
+    }
+}
+
+/// An image that is the bootstrap alone.
+struct BootstrapImages;
+
+impl ImageBuilder for BootstrapImages {
+    fn build(&self, task: &Path) -> io::Result<RootImage> {
+        let files = vec![File::open(task.join("bootstrap"))?];
+        Ok(RootImage { disk: mayfly_abi::control::Disk::default(), files })
+    }
+}
+
+struct TaskLauncher;
+
+impl Launcher for TaskLauncher {
+    fn launch(&self, spec: EnvironmentSpec) -> Launched {
+        let (sender, events) = mpsc::channel(4);
+        let killed = Arc::new(Notify::new());
+        let kill = Arc::clone(&killed);
+        tokio::spawn(async move {
+            let (guest, host) = UnixStream::pair().unwrap();
+            sender.send(LaunchEvent::Connected(host)).await.unwrap();
+            let ending = tokio::select! {
+                ending = bootstrap(guest, spec) => ending,
+                () = killed.notified() => Ending::Killed,
+            };
+            let _ = sender.send(LaunchEvent::Ended(ending, None)).await;
+        });
+        Launched { events, kill: Box::new(move || kill.notify_one()) }
+    }
+}
+
+/// The program in the environment.
+async fn bootstrap(stream: UnixStream, spec: EnvironmentSpec) -> Ending {
+    let mut word = String::new();
+    let mut file = &spec.image.files[0];
+    file.rewind().unwrap();
+    file.read_to_string(&mut word).unwrap();
+    let mut output = File::from(spec.output);
+    let mut api = Api(stream);
+    if word == "init-error" {
+        api.send("POST", "init/error", br#"{"errorType":"Init","errorMessage":"no"}"#).await;
+        return Ending::Exited(1);
+    }
+    if word == "exit-early" {
+        return Ending::Exited(7);
+    }
+    let mut count = 0;
+    loop {
+        let (id, payload) = api.send("GET", "invocation/next", b"").await;
+        count += 1;
+        let answer = format!("invocation/{id}/response");
+        match word.as_str() {
+            "echo" => api.send("POST", &answer, &payload).await,
+            "count" => api.send("POST", &answer, count.to_string().as_bytes()).await,
+            "variables" => {
+                let variables = serde_json::to_vec(&spec.variables).unwrap();
+                api.send("POST", &answer, &variables).await
+            }
+            "print" => {
+                output.write_all(b"hello from the function\n").unwrap();
+                api.send("POST", &answer, b"null").await
+            }
+            "error" => {
+                let path = format!("invocation/{id}/error");
+                api.send("POST", &path, br#"{"errorType":"Mine","errorMessage":"m"}"#).await
+            }
+            "big" => api.send("POST", &answer, &vec![b' '; 6 * 1024 * 1024 + 101]).await,
+            "exit" if payload == b"1" => return Ending::Exited(1),
+            "crash" => return Ending::Signaled(11),
+            "hang" => std::future::pending().await,
+            "slow" => {
+                tokio::time::sleep(Duration::from_millis(300)).await;
+                api.send("POST", &answer, &payload).await
+            }
+            _ => api.send("POST", &answer, &payload).await,
+        };
+    }
+}
+
+/// A runtime's side of the Runtime API.
+struct Api(UnixStream);
+
+impl Api {
+    /// The request id of the answer, where it has one, and its body.
+    async fn send(&mut self, method: &str, path: &str, body: &[u8]) -> (String, Vec<u8>) {
+        let length = body.len();
+        let head = format!(
+            "{method} /2018-06-01/runtime/{path} HTTP/1.1\r\nhost: x\r\ncontent-length: {length}\r\n\r\n"
+        );
+        // At the environment's end nobody answers; then it is killed, here.
+        if self.0.write_all(&[head.as_bytes(), body].concat()).await.is_err() {
+            std::future::pending().await
+        }
+        let mut head = Vec::new();
+        while !head.ends_with(b"\r\n\r\n") {
+            match self.0.read_u8().await {
+                Ok(byte) => head.push(byte),
+                Err(_) => std::future::pending().await,
+            }
+        }
+        let head = String::from_utf8(head).unwrap();
+        let header = |name: &str| {
+            let lines = head.lines().filter_map(|line| line.split_once(": "));
+            lines.into_iter().find(|(found, _)| *found == name).map(|(_, value)| value.to_owned())
+        };
+        let mut body = vec![0; header("content-length").unwrap().parse().unwrap()];
+        self.0.read_exact(&mut body).await.unwrap();
+        (header("lambda-runtime-aws-request-id").unwrap_or_default(), body)
+    }
+}

@@ -1,0 +1,36 @@
+//! Wall-clock time, for what people and runtimes read. Deadlines go by the monotonic clock instead.
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use jiff::Timestamp;
+
+/// Milliseconds since 1970.
+pub(crate) fn unix_ms() -> i64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
+}
+
+/// `ms` since 1970 as Lambda writes time: `2025-01-31T12:34:56.789+0000`.
+pub(crate) fn lambda_time(ms: i64) -> String {
+    let time = Timestamp::from_millisecond(ms).unwrap_or(Timestamp::UNIX_EPOCH);
+    time.strftime("%Y-%m-%dT%H:%M:%S.%3f+0000").to_string()
+}
+
+/// The day of `ms` since 1970 as log streams are named: `2025/01/31`.
+pub(crate) fn day(ms: i64) -> String {
+    Timestamp::from_millisecond(ms)
+        .unwrap_or(Timestamp::UNIX_EPOCH)
+        .strftime("%Y/%m/%d")
+        .to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn time_is_written_as_lambda_does() {
+        assert_eq!(lambda_time(1_738_326_896_007), "2025-01-31T12:34:56.007+0000");
+        assert_eq!(day(1_738_326_896_007), "2025/01/31");
+    }
+}

@@ -1,0 +1,94 @@
+//! One execution environment, as a state machine.
+//!
+//! ```text
+//!   Planned ─ memory is free ─▶ Starting ─ Ready ─▶ Idle ◀──── Ready ──────┐
+//!      │                           │                 │ ▲                   │
+//!      │                           │        Dispatch │ │ (next call)       │
+//!      │                           │                 ▼ │                   │
+//!      │                           │               Busy ── Responded ─▶ Finishing
+//!      │                           │                 │                     │
+//!      ▼ not needed any more       ▼ init error,     ▼ time-out            ▼ time-out
+//!     gone ◀──────── Ended ───── Dying ◀─────────────┴─────────────────────┘
+//! ```
+//!
+//! `Ended` leads to gone from every state in which a process exists: an environment may die at any step.
+
+use std::time::Duration;
+
+use super::ids::{Deployment, InvocationId};
+
+/// An environment's place in its life. Times are in the pool's own clock.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum State {
+    /// Its memory is promised, but still held by environments that are dying.
+    Planned,
+    /// Its microVM boots and its runtime initialises.
+    Starting {
+        /// When that has taken too long.
+        deadline: Duration,
+    },
+    /// Its runtime waits for an invocation.
+    Idle {
+        /// Since when.
+        since: Duration,
+    },
+    /// It runs this invocation.
+    Busy {
+        /// Which.
+        invocation: InvocationId,
+        /// When that has taken too long.
+        deadline: Duration,
+    },
+    /// It has answered, and is expected to ask for more.
+    Finishing {
+        /// Until when new invocations wait for it rather than for a new environment.
+        expected: Duration,
+        /// When it has taken too long: the answered invocation's own deadline.
+        deadline: Duration,
+    },
+    /// It is being killed.
+    Dying,
+}
+
+/// An environment and what it is made for.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Environment {
+    pub(super) deployment: Deployment,
+    pub(super) state: State,
+    /// Whether no invocation has been dispatched to it yet.
+    pub(super) is_new: bool,
+}
+
+impl Environment {
+    /// Whether a process exists, so that memory is taken.
+    pub(super) fn holds_memory(&self) -> bool {
+        !matches!(self.state, State::Planned)
+    }
+
+    /// Whether it counts against the budget for good: not dying.
+    pub(super) fn stays(&self) -> bool {
+        !matches!(self.state, State::Dying)
+    }
+
+    /// Whether an invocation may wait for it.
+    pub(super) fn is_coming(&self, now: Duration) -> bool {
+        match self.state {
+            State::Planned | State::Starting { .. } => true,
+            State::Finishing { expected, .. } => now < expected,
+            State::Idle { .. } | State::Busy { .. } | State::Dying => false,
+        }
+    }
+
+    /// When time alone changes something here, given how long it may idle.
+    pub(super) fn deadline(&self, now: Duration, idle_max: Duration) -> Option<Duration> {
+        match self.state {
+            State::Planned | State::Dying => None,
+            State::Starting { deadline } | State::Busy { deadline, .. } => Some(deadline),
+            State::Idle { since } => Some(since + idle_max),
+            State::Finishing { expected, deadline } if now < expected => {
+                Some(expected.min(deadline))
+            }
+            State::Finishing { deadline, .. } => Some(deadline),
+        }
+    }
+}

@@ -1,0 +1,34 @@
+//! The part of the scheduler that decides: which execution environment runs which invocation.
+//!
+//! Sans-I/O: it holds no descriptor, clock, thread or logger. The shell around it says what happened and
+//! when, then takes out what is to be done until there is nothing more.
+//!
+//! ```text
+//!                    handle(Event, now)                 poll() ─▶ Action
+//!   API ── Invoke ─────────┐                                ┌──────▶ Start, Kill        launcher
+//!   Runtime API ── Ready, ─┤        ┌────────────┐          ├──────▶ Dispatch           Runtime API
+//!      Responded, …        ├──────▶ │    Pool    │ ─────────┤
+//!   launcher ── Ended ─────┤        └────────────┘          └──────▶ Complete           API
+//!   clock ── Tick ─────────┘          ▲    │ next_deadline(): when a Tick is due
+//!                                     └────┘
+//! ```
+//!
+//! `now` is the time since an arbitrary origin and never runs backwards.
+
+mod action;
+mod capacity;
+mod check;
+mod environment;
+mod event;
+mod ids;
+mod lane;
+mod limits;
+mod pool;
+#[cfg(test)]
+mod tests;
+
+pub use action::{Action, Ending, Outcome};
+pub use event::Event;
+pub use ids::{Deployment, DeploymentId, EnvironmentId, InvocationId};
+pub use limits::Limits;
+pub use pool::Pool;

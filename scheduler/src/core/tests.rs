@@ -1,0 +1,236 @@
+//! Each rule of the pool, alone. Their interplay is `simulation`'s matter.
+
+mod simulation;
+
+use std::time::Duration;
+
+use super::*;
+
+const SECOND: Duration = Duration::from_secs(1);
+
+fn ms(count: u64) -> Duration {
+    Duration::from_millis(count)
+}
+
+fn deployment(id: u64) -> Deployment {
+    Deployment { id: DeploymentId(id), memory_mib: 128, timeout: 3 * SECOND }
+}
+
+/// A pool under a clock that the test moves.
+struct Bench {
+    pool: Pool,
+    now: Duration,
+}
+
+impl Bench {
+    fn with_room_for(environments: u64) -> Bench {
+        let limits = Limits { memory_mib: 128 * environments, ..Limits::default() };
+        Bench { pool: Pool::new(limits), now: Duration::ZERO }
+    }
+
+    fn event(&mut self, event: Event) -> Vec<Action> {
+        self.pool.handle(event, self.now);
+        std::iter::from_fn(|| self.pool.poll()).collect()
+    }
+
+    fn invoke(&mut self, invocation: u64, of: u64) -> Vec<Action> {
+        let invocation = InvocationId(invocation);
+        self.event(Event::Invoke { invocation, deployment: deployment(of) })
+    }
+
+    fn ready(&mut self, environment: u64) -> Vec<Action> {
+        self.event(Event::Ready { environment: EnvironmentId(environment) })
+    }
+
+    fn responded(&mut self, environment: u64, invocation: u64) -> Vec<Action> {
+        let (environment, invocation) = (EnvironmentId(environment), InvocationId(invocation));
+        self.event(Event::Responded { environment, invocation })
+    }
+
+    fn ended(&mut self, environment: u64, ending: Ending) -> Vec<Action> {
+        self.event(Event::Ended { environment: EnvironmentId(environment), ending })
+    }
+
+    fn after(&mut self, time: Duration) -> Vec<Action> {
+        self.now += time;
+        self.event(Event::Tick)
+    }
+
+    /// Runs one invocation from its start to an idle environment.
+    fn run(&mut self, invocation: u64, of: u64, environment: u64) {
+        self.invoke(invocation, of);
+        self.ready(environment);
+        self.responded(environment, invocation);
+        self.ready(environment);
+    }
+}
+
+fn start(environment: u64, of: u64) -> Action {
+    Action::Start { environment: EnvironmentId(environment), deployment: deployment(of) }
+}
+
+fn dispatch(environment: u64, invocation: u64, is_cold: bool) -> Action {
+    let (environment, invocation) = (EnvironmentId(environment), InvocationId(invocation));
+    Action::Dispatch { environment, invocation, is_cold }
+}
+
+fn kill(environment: u64) -> Action {
+    Action::Kill { environment: EnvironmentId(environment) }
+}
+
+fn complete(invocation: u64, environment: impl Into<Option<u64>>, outcome: Outcome) -> Action {
+    let environment = environment.into().map(EnvironmentId);
+    Action::Complete { invocation: InvocationId(invocation), environment, outcome }
+}
+
+#[test]
+fn the_first_call_is_cold_and_the_second_is_not() {
+    let mut bench = Bench::with_room_for(2);
+    assert_eq!(bench.invoke(1, 7), [start(1, 7)]);
+    assert_eq!(bench.ready(1), [dispatch(1, 1, true)]);
+    assert_eq!(bench.responded(1, 1), [complete(1, 1, Outcome::Answered)]);
+    assert_eq!(bench.ready(1), []);
+    assert_eq!(bench.invoke(2, 7), [dispatch(1, 2, false)]);
+}
+
+#[test]
+fn another_deployment_never_gets_an_idle_environment() {
+    let mut bench = Bench::with_room_for(2);
+    bench.run(1, 7, 1);
+    assert_eq!(bench.invoke(2, 8), [start(2, 8)]);
+}
+
+#[test]
+fn the_environment_used_last_is_used_first() {
+    let mut bench = Bench::with_room_for(2);
+    bench.invoke(1, 7);
+    bench.invoke(2, 7);
+    bench.ready(1);
+    bench.ready(2);
+    bench.responded(2, 2);
+    bench.ready(2);
+    bench.responded(1, 1);
+    bench.ready(1);
+    assert_eq!(bench.invoke(3, 7), [dispatch(1, 3, false)]);
+}
+
+#[test]
+fn a_call_waits_for_an_environment_that_is_about_to_ask() {
+    let mut bench = Bench::with_room_for(2);
+    bench.invoke(1, 7);
+    bench.ready(1);
+    bench.responded(1, 1);
+    assert_eq!(bench.invoke(2, 7), []);
+    assert_eq!(bench.ready(1), [dispatch(1, 2, false)]);
+}
+
+#[test]
+fn it_does_not_wait_for_long() {
+    let mut bench = Bench::with_room_for(2);
+    bench.invoke(1, 7);
+    bench.ready(1);
+    bench.responded(1, 1);
+    bench.invoke(2, 7);
+    assert_eq!(bench.pool.next_deadline(), Some(ms(20)));
+    assert_eq!(bench.after(ms(20)), [start(2, 7)]);
+}
+
+#[test]
+fn memory_is_taken_from_the_least_recently_used_idle_environment() {
+    let mut bench = Bench::with_room_for(2);
+    bench.run(1, 7, 1);
+    bench.now += SECOND;
+    bench.run(2, 8, 2);
+    assert_eq!(bench.invoke(3, 9), [kill(1)]);
+    assert_eq!(bench.ended(1, Ending::Killed), [start(3, 9)]);
+}
+
+#[test]
+fn without_memory_a_call_is_throttled() {
+    let mut bench = Bench::with_room_for(1);
+    bench.invoke(1, 7);
+    assert_eq!(bench.invoke(2, 7), [complete(2, None, Outcome::Throttled)]);
+    assert_eq!(bench.invoke(3, 8), [complete(3, None, Outcome::Throttled)]);
+    assert_eq!(bench.ready(1), [dispatch(1, 1, true)]);
+}
+
+#[test]
+fn a_time_out_kills_and_the_next_call_starts_anew() {
+    let mut bench = Bench::with_room_for(1);
+    bench.invoke(1, 7);
+    bench.ready(1);
+    assert_eq!(bench.after(ms(2999)), []);
+    assert_eq!(bench.after(ms(1)), [kill(1), complete(1, 1, Outcome::TimedOut)]);
+    assert_eq!(bench.responded(1, 1), [], "too late");
+    assert_eq!(bench.invoke(2, 7), [], "its memory is still held");
+    assert_eq!(bench.ended(1, Ending::Killed), [start(2, 7)]);
+}
+
+#[test]
+fn a_death_at_work_is_told() {
+    let mut bench = Bench::with_room_for(1);
+    bench.invoke(1, 7);
+    bench.ready(1);
+    let died = Outcome::Died(Ending::Signaled(11));
+    assert_eq!(bench.ended(1, Ending::Signaled(11)), [complete(1, 1, died)]);
+    assert_eq!(bench.invoke(2, 7), [start(2, 7)]);
+}
+
+#[test]
+fn whoever_never_becomes_ready_fails_one_call() {
+    let mut bench = Bench::with_room_for(3);
+    bench.invoke(1, 7);
+    bench.invoke(2, 7);
+    bench.invoke(3, 7);
+    let died = Outcome::Died(Ending::Exited(1));
+    assert_eq!(bench.ended(2, Ending::Exited(1)), [complete(1, 2, died)]);
+    let failed = bench.event(Event::InitFailed { environment: EnvironmentId(1) });
+    assert_eq!(failed, [kill(1), complete(2, 1, Outcome::InitFailed)]);
+    assert_eq!(bench.after(10 * SECOND), [kill(3), complete(3, 3, Outcome::InitTimedOut)]);
+}
+
+#[test]
+fn idle_environments_grow_old() {
+    let mut bench = Bench::with_room_for(1);
+    bench.run(1, 7, 1);
+    assert_eq!(bench.pool.next_deadline(), Some(300 * SECOND));
+    assert_eq!(bench.after(300 * SECOND), [kill(1)]);
+    assert_eq!(bench.ended(1, Ending::Killed), []);
+    assert_eq!(bench.pool.environment_count(), 0);
+}
+
+#[test]
+fn a_retired_deployment_finishes_and_keeps_nothing_warm() {
+    let mut bench = Bench::with_room_for(2);
+    bench.run(1, 7, 1);
+    bench.invoke(2, 7);
+    bench.run(3, 7, 2);
+    let retire = Event::Retire { deployment: DeploymentId(7) };
+    assert_eq!(bench.event(retire), [kill(2)]);
+    assert_eq!(bench.responded(1, 2), [complete(2, 1, Outcome::Answered)]);
+    assert_eq!(bench.ready(1), [kill(1)]);
+}
+
+#[test]
+fn a_shutdown_lets_work_end_and_then_cuts_it_off() {
+    let mut bench = Bench::with_room_for(3);
+    bench.run(1, 7, 1);
+    bench.invoke(2, 7);
+    bench.invoke(3, 8);
+    let shutdown = Event::Shutdown { deadline: SECOND };
+    assert_eq!(bench.event(shutdown), [complete(3, None, Outcome::Stopping), kill(2)]);
+    assert_eq!(bench.invoke(4, 7), [complete(4, None, Outcome::Stopping)]);
+    assert_eq!(bench.ended(2, Ending::Killed), []);
+    assert_eq!(bench.after(SECOND), [complete(2, 1, Outcome::Stopping), kill(1)]);
+    assert_eq!(bench.ended(1, Ending::Killed), [Action::Stopped]);
+}
+
+#[test]
+fn a_clock_that_runs_backwards_changes_nothing() {
+    let mut bench = Bench::with_room_for(1);
+    bench.now = 10 * SECOND;
+    bench.invoke(1, 7);
+    bench.now = Duration::ZERO;
+    assert_eq!(bench.ready(1), [dispatch(1, 1, true)]);
+    assert_eq!(bench.pool.next_deadline(), Some(13 * SECOND));
+}

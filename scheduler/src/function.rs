@@ -1,0 +1,51 @@
+//! What a function is: its configuration as clients set it, and what the platform adds.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+/// The only version until versions can be published.
+pub const LATEST: &str = "$LATEST";
+
+/// What a client decides about a function, defaults filled in and limits checked.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Configuration {
+    /// 1–64 of `[a-zA-Z0-9-_]`.
+    pub name: String,
+    /// One of [`RUNTIMES`].
+    pub runtime: String,
+    /// ARN of the execution role.
+    pub role: String,
+    /// Passed to the runtime as `_HANDLER`.
+    pub handler: String,
+    /// At most 256 characters.
+    pub description: String,
+    /// 1–900.
+    pub timeout_s: u32,
+    /// 128–10,240.
+    pub memory_mib: u32,
+    /// Size of /tmp, 512–10,240.
+    pub tmp_mib: u32,
+    /// Environment variables, 4 KB together.
+    pub variables: BTreeMap<String, String>,
+}
+
+/// Runtimes whose code brings its own `bootstrap`.
+pub const RUNTIMES: [&str; 2] = ["provided.al2023", "provided.al2"];
+
+/// A function as the store keeps it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Function {
+    /// Names this function, configuration and code together: any change makes another.
+    pub deployment: u64,
+    /// What the client decided.
+    pub configuration: Configuration,
+    /// SHA-256 of the uploaded zip, lower-case hexadecimal.
+    pub code_sha256: String,
+    /// Size of the uploaded zip, bytes.
+    pub code_size: u64,
+    /// When it was changed last, ms since 1970.
+    pub modified_ms: i64,
+    /// A UUID for optimistic locking by clients.
+    pub revision_id: String,
+}

@@ -1,0 +1,164 @@
+//! The Runtime API's requests and answers in HTTP/1.1. Answers have a Content-Length and are never chunked:
+//! many small runtimes can't read chunks. A connection is kept alive, and may be silent for ever.
+
+use std::convert::Infallible;
+use std::sync::Arc;
+
+use bytes::{Bytes, BytesMut};
+use http_body_util::{BodyExt, Full};
+use hyper::body::{Body, Incoming};
+use hyper::header::{CONTENT_TYPE, HeaderName, HeaderValue};
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper::{Method, Request, Response, StatusCode};
+use hyper_util::rt::TokioIo;
+use tokio::io::{AsyncRead, AsyncWrite};
+
+use super::session::{Answer, Fault, Refusal, Session, Work};
+
+/// Largest response: 6 MB and, as AWS has it, 100 bytes.
+pub const RESPONSE_BYTES_MAX: usize = 6 * 1024 * 1024 + 100;
+/// Largest error document; what is longer is cut off, and so no JSON any more.
+const ERROR_BYTES_MAX: usize = 256 * 1024;
+/// What is read of a body that is too large, so that its sender gets to read the answer.
+const DISCARDED_BYTES_MAX: usize = 64 * 1024 * 1024;
+/// Memory for one request's head.
+const HEAD_BYTES_MAX: usize = 64 * 1024;
+
+const PREFIX: &str = "/2018-06-01/runtime/";
+
+/// Speaks HTTP on one stream of an environment until the guest closes it, or breaks the protocol.
+pub async fn serve<S>(stream: S, session: Arc<Session>)
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
+    let service = service_fn(|request| {
+        let session = Arc::clone(&session);
+        async move { Ok::<_, Infallible>(answer(request, &session).await) }
+    });
+    // An error is the guest's, and ends this stream alone: its environment is judged by what it answers.
+    let _ = http1::Builder::new()
+        .max_buf_size(HEAD_BYTES_MAX)
+        .serve_connection(TokioIo::new(stream), service)
+        .await;
+}
+
+async fn answer(request: Request<Incoming>, session: &Session) -> Response<Full<Bytes>> {
+    let path = request.uri().path().to_owned();
+    let Some(route) = path.strip_prefix(PREFIX) else { return not_found() };
+    let steps: Vec<&str> = route.split('/').collect();
+    match (request.method(), &steps[..]) {
+        (&Method::GET, ["invocation", "next"]) => next(session).await,
+        (&Method::POST, ["invocation", id, "response"]) => respond(session, id, request).await,
+        (&Method::POST, ["invocation", id, "error"]) => {
+            let document = read(request.into_body(), ERROR_BYTES_MAX).await;
+            taken(session.answer(id, Answer::Error(document.unwrap_or_default())))
+        }
+        (&Method::POST, ["init", "error"]) => {
+            let document = read(request.into_body(), ERROR_BYTES_MAX).await;
+            taken(session.init_failed(Fault(document.unwrap_or_default())))
+        }
+        _ => not_found(),
+    }
+}
+
+async fn next(session: &Session) -> Response<Full<Bytes>> {
+    match session.next().await {
+        Ok(work) => invocation(&work),
+        Err(refusal) => refused(refusal),
+    }
+}
+
+fn invocation(work: &Work) -> Response<Full<Bytes>> {
+    let mut response = Response::new(Full::new(work.payload.clone()));
+    let mut set = |name: &'static str, value: &str| {
+        // What can't be a header is left out: a client's context may hold any bytes.
+        if let Ok(value) = HeaderValue::from_str(value) {
+            response.headers_mut().insert(HeaderName::from_static(name), value);
+        }
+    };
+    set("content-type", "application/json");
+    set("lambda-runtime-aws-request-id", &work.request_id);
+    set("lambda-runtime-deadline-ms", &work.deadline_ms.to_string());
+    set("lambda-runtime-invoked-function-arn", &work.function_arn);
+    set("lambda-runtime-trace-id", &work.trace_id);
+    if let Some(context) = &work.client_context {
+        set("lambda-runtime-client-context", context);
+    }
+    response
+}
+
+async fn respond(session: &Session, id: &str, request: Request<Incoming>) -> Response<Full<Bytes>> {
+    match read(request.into_body(), RESPONSE_BYTES_MAX).await {
+        Some(body) => taken(session.answer(id, Answer::Response(body))),
+        None => match session.answer(id, Answer::TooLarge) {
+            Ok(()) => error(
+                StatusCode::PAYLOAD_TOO_LARGE,
+                "Function.ResponseSizeTooLarge",
+                &too_large_message(),
+            ),
+            Err(refusal) => refused(refusal),
+        },
+    }
+}
+
+/// What the client is told of a response that is too large.
+pub(crate) fn too_large_message() -> String {
+    format!(
+        "Response payload size exceeded maximum allowed payload size ({RESPONSE_BYTES_MAX} bytes)."
+    )
+}
+
+/// A whole body, if it has at most `limit` bytes and arrives to its end.
+async fn read(mut body: Incoming, limit: usize) -> Option<Bytes> {
+    let expected = usize::try_from(body.size_hint().lower()).unwrap_or(usize::MAX);
+    let mut whole = BytesMut::with_capacity(expected.min(limit));
+    let mut seen = 0usize;
+    while let Some(frame) = body.frame().await {
+        let Ok(data) = frame.ok()?.into_data() else { continue };
+        seen = seen.saturating_add(data.len());
+        if seen <= limit {
+            whole.extend_from_slice(&data);
+        } else if seen > DISCARDED_BYTES_MAX {
+            break;
+        }
+    }
+    (seen <= limit).then(|| whole.freeze())
+}
+
+fn taken(result: Result<(), Refusal>) -> Response<Full<Bytes>> {
+    match result {
+        Ok(()) => json(StatusCode::ACCEPTED, Bytes::from_static(b"{\"status\":\"OK\"}\n")),
+        Err(refusal) => refused(refusal),
+    }
+}
+
+fn refused(refusal: Refusal) -> Response<Full<Bytes>> {
+    let (status, kind, message) = match refusal {
+        Refusal::State => {
+            (StatusCode::FORBIDDEN, "InvalidStateTransition", "Transition is not allowed")
+        }
+        Refusal::RequestId => (StatusCode::BAD_REQUEST, "InvalidRequestID", "Invalid request ID"),
+        Refusal::Gone => (StatusCode::GONE, "EnvironmentGone", "The environment ends"),
+    };
+    error(status, kind, message)
+}
+
+fn error(status: StatusCode, kind: &str, message: &str) -> Response<Full<Bytes>> {
+    let document = serde_json::json!({ "errorType": kind, "errorMessage": message });
+    json(status, document.to_string().into())
+}
+
+fn not_found() -> Response<Full<Bytes>> {
+    error(StatusCode::NOT_FOUND, "NotFound", "There is nothing under this path")
+}
+
+fn json(status: StatusCode, body: Bytes) -> Response<Full<Bytes>> {
+    let mut response = Response::new(Full::new(body));
+    *response.status_mut() = status;
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    response
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,146 @@
+//! `mayfly serve`: the platform, from a data directory to a listening socket, and down again.
+
+use std::io;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use thiserror::Error;
+use tokio::net::TcpListener;
+
+use crate::api::{self, Platform};
+use crate::core::Limits;
+use crate::launcher::{ImageBuilder, Launcher};
+use crate::logs::Logs;
+use crate::service::{Identity, Parts, Service};
+use crate::store::{CodeStore, FunctionStore, StoreError};
+
+/// How long work may go on after a shutdown has been asked for.
+const GRACE: Duration = Duration::from_secs(5);
+/// How long the host may take to destroy environments before they are left to it.
+const DESTRUCTION_MAX: Duration = Duration::from_secs(10);
+
+/// What the platform is made of.
+pub struct Config {
+    /// Where it listens. Loopback only: signatures are not checked.
+    pub listen: SocketAddr,
+    /// Where it keeps everything.
+    pub data: PathBuf,
+    /// Memory for environments, and their patience.
+    pub limits: Limits,
+    /// Region and account in ARNs.
+    pub identity: Identity,
+    /// Who makes environments.
+    pub launcher: Arc<dyn Launcher>,
+    /// Who makes their images.
+    pub images: Arc<dyn ImageBuilder>,
+}
+
+/// Why there is no platform.
+#[derive(Debug, Error)]
+pub enum ServeError {
+    /// Anybody who can reach it may run code.
+    #[error("without authentication, only a loopback address may be listened on, not {0}")]
+    NotLoopback(SocketAddr),
+    /// What is stored can't be used.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The host refuses something.
+    #[error("{0}: {1}")]
+    Io(String, #[source] io::Error),
+}
+
+/// A platform that listens, but does not answer yet.
+pub struct Server {
+    listener: TcpListener,
+    platform: Arc<Platform>,
+}
+
+/// Serves until `stop` is ready, then lets work end for a few seconds.
+///
+/// # Errors
+/// [`ServeError`].
+pub async fn serve(
+    config: Config,
+    stop: impl Future<Output = ()> + Send + 'static,
+) -> Result<(), ServeError> {
+    Server::bind(config).await?.run(stop).await
+}
+
+impl Server {
+    /// Opens the data directory and the socket.
+    ///
+    /// # Errors
+    /// [`ServeError`]: a damaged database is refused with advice.
+    pub async fn bind(config: Config) -> Result<Server, ServeError> {
+        if !config.listen.ip().is_loopback() {
+            return Err(ServeError::NotLoopback(config.listen));
+        }
+        let data = &config.data;
+        let at = |what: &std::path::Path| {
+            let what = what.display().to_string();
+            move |error| ServeError::Io(what, error)
+        };
+        std::fs::create_dir_all(data).map_err(at(data))?;
+        let functions = FunctionStore::open(data)?;
+        let code = Arc::new(CodeStore::open(data)?);
+        let used: std::collections::BTreeSet<String> =
+            functions.list(None, usize::MAX).iter().map(|one| one.code_sha256.clone()).collect();
+        // Before anything can be uploaded: nothing is lost to a race.
+        code.retain(|sha256| used.contains(sha256)).map_err(at(data))?;
+        let logs = Logs::open(data).map_err(at(data))?;
+        let address = config.listen.to_string();
+        let listener = TcpListener::bind(config.listen);
+        let listener = listener.await.map_err(|error| ServeError::Io(address.clone(), error))?;
+        let address = listener.local_addr().map_err(|error| ServeError::Io(address, error))?;
+        let service = Service::start(Parts {
+            identity: config.identity,
+            limits: config.limits,
+            code: Arc::clone(&code),
+            logs,
+            launcher: config.launcher,
+            images: config.images,
+        });
+        Ok(Server { listener, platform: Arc::new(Platform { functions, code, service, address }) })
+    }
+
+    /// Where it listens; a port of 0 has become a real one.
+    pub fn address(&self) -> SocketAddr {
+        self.platform.address
+    }
+
+    /// Serves until `stop` is ready, then lets work end for a few seconds.
+    ///
+    /// # Errors
+    /// The socket fails.
+    pub async fn run(
+        self,
+        stop: impl Future<Output = ()> + Send + 'static,
+    ) -> Result<(), ServeError> {
+        let service = Arc::clone(&self.platform.service);
+        let (down, is_down) = tokio::sync::oneshot::channel::<()>();
+        let stopping = async move {
+            stop.await;
+            // New invocations are refused at once; those at work get their answer over open connections.
+            let stopped = service.shutdown(GRACE);
+            let _ = tokio::time::timeout(GRACE + DESTRUCTION_MAX, stopped).await;
+            let _ = down.send(());
+        };
+        let serving = axum::serve(self.listener, api::router(self.platform))
+            .with_graceful_shutdown(async {
+                let _ = is_down.await;
+            })
+            .into_future();
+        let stopping = tokio::spawn(stopping);
+        let result = tokio::select! {
+            result = serving => result,
+            // Idle clients that keep their connection are not waited for.
+            () = async {
+                let _ = stopping.await;
+                tokio::time::sleep(Duration::from_millis(100)).await;
+            } => Ok(()),
+        };
+        result.map_err(|error| ServeError::Io("the API's socket".into(), error))
+    }
+}

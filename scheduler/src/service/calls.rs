@@ -1,0 +1,207 @@
+//! Invocations: from the client's request to its reply.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use bytes::Bytes;
+use tokio::sync::oneshot;
+
+use super::environment::Environment;
+use super::report::{self, Measured};
+use super::{Service, State, deployment_of};
+use crate::clock;
+use crate::core::{Ending, EnvironmentId, Event, InvocationId, Outcome};
+use crate::function::Function;
+use crate::runtime_api::{Answer, Work};
+
+/// What a client wants to run.
+#[derive(Debug)]
+pub(crate) struct Invocation {
+    pub(crate) request_id: String,
+    pub(crate) function: Arc<Function>,
+    pub(crate) payload: Bytes,
+    pub(crate) client_context: Option<String>,
+}
+
+/// What it gets.
+#[derive(Debug)]
+pub(crate) enum Reply {
+    /// The function ran, or failed to.
+    Done {
+        /// The function's result or an error document.
+        payload: Bytes,
+        /// Whether it is an error document.
+        is_error: bool,
+        /// The last 4 KB of the log.
+        tail: Vec<u8>,
+    },
+    /// Nothing is free to run it.
+    Throttled,
+    /// The service goes down.
+    Stopping,
+    /// The host failed.
+    HostFailed(String),
+}
+
+/// An invocation on its way.
+pub(super) struct Call {
+    invocation: Invocation,
+    reply: oneshot::Sender<Reply>,
+    /// When it was dispatched, and whether to a new environment.
+    started: Option<(Instant, bool)>,
+    answer: Option<Answer>,
+}
+
+impl Call {
+    pub(super) fn function(&self) -> &Arc<Function> {
+        &self.invocation.function
+    }
+
+    /// Ends this invocation's part of its environment's log, and returns the end of it.
+    fn close_log(&self, id: InvocationId, host: &Environment) -> Vec<u8> {
+        let request_id = &self.invocation.request_id;
+        // One that was never dispatched waited for the start that failed.
+        let is_cold = self.started.is_none_or(|(_, is_cold)| is_cold);
+        let measured = Measured {
+            duration: self.started.map(|(at, _)| at.elapsed()).unwrap_or_default(),
+            memory_mib: self.function().configuration.memory_mib,
+            init: host.init_time().filter(|_| is_cold),
+        };
+        if self.started.is_none() {
+            host.begin(id, &report::start_line(request_id));
+        }
+        host.finish(&report::end_lines(request_id, &measured))
+    }
+}
+
+impl Service {
+    /// Runs a function once. A client that goes away leaves its invocation running, as on Lambda.
+    pub(crate) async fn invoke(&self, invocation: Invocation) -> Reply {
+        let (reply, replied) = oneshot::channel();
+        {
+            let mut state = self.lock();
+            state.next_invocation += 1;
+            let id = InvocationId(state.next_invocation);
+            let deployment = deployment_of(&invocation.function);
+            state.calls.insert(id, Call { invocation, reply, started: None, answer: None });
+            self.handle_locked(&mut state, Event::Invoke { invocation: id, deployment });
+        }
+        replied.await.unwrap_or(Reply::Stopping)
+    }
+
+    /// The runtime of an environment has answered.
+    pub(super) fn answered(&self, environment: EnvironmentId, request_id: &str, answer: Answer) {
+        let mut state = self.lock();
+        let Some(host) = state.environments.get(&environment) else { return };
+        let Some(invocation) = host.running() else { return };
+        match state.calls.get_mut(&invocation) {
+            Some(call) if call.invocation.request_id == request_id => call.answer = Some(answer),
+            _ => return,
+        }
+        self.handle_locked(&mut state, Event::Responded { environment, invocation });
+    }
+
+    pub(super) fn dispatch(
+        &self,
+        state: &mut State,
+        environment: EnvironmentId,
+        id: InvocationId,
+        is_cold: bool,
+    ) {
+        let (Some(host), Some(call)) =
+            (state.environments.get(&environment), state.calls.get_mut(&id))
+        else {
+            return;
+        };
+        call.started = Some((Instant::now(), is_cold));
+        let invocation = &call.invocation;
+        let configuration = &invocation.function.configuration;
+        host.begin(id, &report::start_line(&invocation.request_id));
+        host.session.deliver(Arc::new(Work {
+            request_id: invocation.request_id.clone(),
+            payload: invocation.payload.clone(),
+            deadline_ms: clock::unix_ms() + 1000 * i64::from(configuration.timeout_s),
+            function_arn: self.identity.function_arn(&configuration.name),
+            trace_id: trace_id(&invocation.request_id),
+            client_context: invocation.client_context.clone(),
+        }));
+    }
+
+    pub(super) fn complete(
+        &self,
+        state: &mut State,
+        id: InvocationId,
+        environment: Option<EnvironmentId>,
+        outcome: Outcome,
+    ) {
+        let Some(call) = state.calls.remove(&id) else { return };
+        let host = environment.and_then(|environment| state.environments.get(&environment));
+        let reply = match self.verdict(&call, host, outcome) {
+            Ok(Document { payload, is_error }) => {
+                let tail = host.map(|host| call.close_log(id, host)).unwrap_or_default();
+                Reply::Done { payload, is_error, tail }
+            }
+            Err(reply) => reply,
+        };
+        // A client that has gone away does not want to know.
+        let _ = call.reply.send(reply);
+    }
+
+    /// What the client is told, short of the log.
+    fn verdict(
+        &self,
+        call: &Call,
+        host: Option<&Arc<Environment>>,
+        outcome: Outcome,
+    ) -> Result<Document, Reply> {
+        let request_id = &call.invocation.request_id;
+        let timeout = deployment_of(&call.invocation.function).timeout;
+        let error = match (outcome, &call.answer) {
+            (Outcome::Answered, Some(Answer::Response(body))) => {
+                return Ok(Document { payload: body.clone(), is_error: false });
+            }
+            (Outcome::Answered, Some(Answer::Error(body))) => body.clone(),
+            (Outcome::Answered, _) => report::response_too_large(),
+            (Outcome::TimedOut, _) => report::timed_out(request_id, timeout),
+            (Outcome::InitTimedOut, _) => {
+                report::timed_out(request_id, timeout.max(self.limits.init_max))
+            }
+            (Outcome::InitFailed, _) => host.and_then(|host| host.fault()).unwrap_or_default(),
+            (Outcome::Died(Ending::Failed), _) => {
+                let detail = host.and_then(|host| host.ending_detail());
+                return Err(Reply::HostFailed(detail.unwrap_or_default()));
+            }
+            (Outcome::Died(ending), _) => report::died(request_id, ending),
+            (Outcome::Throttled, _) => return Err(Reply::Throttled),
+            (Outcome::Stopping, _) => return Err(Reply::Stopping),
+        };
+        Ok(Document { payload: error, is_error: true })
+    }
+}
+
+/// A function's result, or its error.
+struct Document {
+    payload: Bytes,
+    is_error: bool,
+}
+
+/// A trace id in X-Ray's form, made of the request id: nothing is sampled.
+fn trace_id(request_id: &str) -> String {
+    let digits: String = request_id.chars().filter(char::is_ascii_hexdigit).collect();
+    let (time, rest) = digits.split_at_checked(8).unwrap_or(("00000000", ""));
+    format!("Root=1-{time}-{rest:0<24.24};Sampled=0")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn trace_ids_have_x_rays_form() {
+        assert_eq!(
+            trace_id("0123abcd-1111-2222-3333-444455556666"),
+            "Root=1-0123abcd-111122223333444455556666;Sampled=0"
+        );
+        assert_eq!(trace_id(""), "Root=1-00000000-000000000000000000000000;Sampled=0");
+    }
+}

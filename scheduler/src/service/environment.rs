@@ -1,0 +1,308 @@
+//! One execution environment at work: its image, its process, its streams and its log.
+
+use std::collections::HashMap;
+use std::os::fd::OwnedFd;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::{Duration, Instant};
+use std::{fs, io};
+
+use bytes::Bytes;
+use tokio::net::unix::pipe;
+use tokio::sync::{Notify, OnceCell};
+use tokio::task::{JoinSet, spawn_blocking};
+
+use super::{Service, State, variables};
+use crate::core::{Deployment, DeploymentId, Ending, EnvironmentId, Event, InvocationId};
+use crate::function::Function;
+use crate::launcher::{EnvironmentSpec, ImageBuilder, LaunchEvent, RootImage};
+use crate::logs::{Log, Tail};
+use crate::runtime_api::{self, Answer, Fault, Session, Watcher};
+
+/// Connections to the Runtime API at once: a runtime and ten extensions need one or two each.
+const CONNECTIONS_MAX: usize = 32;
+/// Read at once from what a program prints.
+const OUTPUT_BYTES: usize = 16 * 1024;
+
+/// What the service keeps of an environment.
+pub(super) struct Environment {
+    pub(super) session: Arc<Session>,
+    log: Arc<Log>,
+    output: Mutex<Output>,
+    inner: Mutex<Inner>,
+    killed: Notify,
+    launched: Instant,
+}
+
+struct Output {
+    pipe: Option<pipe::Receiver>,
+    tail: Tail,
+}
+
+#[derive(Default)]
+struct Inner {
+    running: Option<InvocationId>,
+    init: Option<Duration>,
+    fault: Option<Bytes>,
+    ending_detail: Option<String>,
+}
+
+impl Environment {
+    fn new(session: Session, log: Arc<Log>) -> Environment {
+        Environment {
+            session: Arc::new(session),
+            log,
+            output: Mutex::new(Output { pipe: None, tail: Tail::default() }),
+            inner: Mutex::default(),
+            killed: Notify::new(),
+            launched: Instant::now(),
+        }
+    }
+
+    pub(super) fn kill(&self) {
+        self.killed.notify_one();
+    }
+
+    /// The invocation that it was given last.
+    pub(super) fn running(&self) -> Option<InvocationId> {
+        lock(&self.inner).running
+    }
+
+    /// Starts an invocation's part of the log.
+    pub(super) fn begin(&self, invocation: InvocationId, line: &str) {
+        lock(&self.inner).running = Some(invocation);
+        let mut output = lock(&self.output);
+        output.drain(&self.log);
+        // What was printed while it started belongs to the first invocation.
+        output.push(&self.log, line.as_bytes());
+    }
+
+    /// Ends an invocation's part of the log, and returns the end of it. What the program printed before
+    /// its answer is in the pipe by the time that the answer is here.
+    pub(super) fn finish(&self, lines: &str) -> Vec<u8> {
+        let mut output = lock(&self.output);
+        output.drain(&self.log);
+        output.push(&self.log, lines.as_bytes());
+        output.tail.take()
+    }
+
+    /// How long it took to become ready.
+    pub(super) fn init_time(&self) -> Option<Duration> {
+        lock(&self.inner).init
+    }
+
+    /// What the runtime said when it could not be initialised.
+    pub(super) fn fault(&self) -> Option<Bytes> {
+        lock(&self.inner).fault.clone()
+    }
+
+    /// More about its end, where there is more.
+    pub(super) fn ending_detail(&self) -> Option<String> {
+        lock(&self.inner).ending_detail.clone()
+    }
+
+    fn drain_output(&self) {
+        lock(&self.output).drain(&self.log);
+    }
+}
+
+impl Output {
+    /// Takes what is in the pipe. False at its end.
+    fn drain(&mut self, log: &Log) -> bool {
+        let mut buffer = [0; OUTPUT_BYTES];
+        loop {
+            let Some(pipe) = &self.pipe else { return false };
+            match pipe.try_read(&mut buffer) {
+                Ok(0) => self.pipe = None,
+                Ok(count) => self.push(log, &buffer[..count]),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return true,
+                Err(_) => self.pipe = None,
+            }
+        }
+    }
+
+    fn push(&mut self, log: &Log, bytes: &[u8]) {
+        log.write(bytes);
+        self.tail.push(bytes);
+    }
+}
+
+/// Tells the service what the runtime of one environment does.
+struct Report {
+    service: Weak<Service>,
+    environment: EnvironmentId,
+}
+
+impl Watcher for Report {
+    fn ready(&self) {
+        let Some(service) = self.service.upgrade() else { return };
+        let mut state = service.lock();
+        if let Some(environment) = state.environments.get(&self.environment) {
+            let mut inner = lock(&environment.inner);
+            inner.init.get_or_insert_with(|| environment.launched.elapsed());
+        }
+        service.handle_locked(&mut state, Event::Ready { environment: self.environment });
+    }
+
+    fn answered(&self, request_id: &str, answer: Answer) {
+        if let Some(service) = self.service.upgrade() {
+            service.answered(self.environment, request_id, answer);
+        }
+    }
+
+    fn init_failed(&self, fault: Fault) {
+        let Some(service) = self.service.upgrade() else { return };
+        let mut state = service.lock();
+        if let Some(environment) = state.environments.get(&self.environment) {
+            lock(&environment.inner).fault = Some(fault.0);
+        }
+        service.handle_locked(&mut state, Event::InitFailed { environment: self.environment });
+    }
+}
+
+impl Service {
+    pub(super) fn start_environment(
+        &self,
+        state: &mut State,
+        id: EnvironmentId,
+        deployment: Deployment,
+    ) {
+        // Whoever waits for it knows the function.
+        let mut functions = state.calls.values().map(|call| call.function());
+        let function = functions.find(|function| function.deployment == deployment.id.0);
+        let (Some(service), Some(function)) = (self.me.upgrade(), function.cloned()) else {
+            // Nobody waits any more: it ends before it began, on its own turn.
+            if let Some(service) = self.me.upgrade() {
+                self.runtime.spawn(async move { service.ended(id, Ending::Killed) });
+            }
+            return;
+        };
+        let report = Report { service: self.me.clone(), environment: id };
+        let log = self.logs.of(&function.configuration.name);
+        let environment = Arc::new(Environment::new(Session::new(Box::new(report)), log));
+        state.environments.insert(id, Arc::clone(&environment));
+        self.runtime.spawn(async move {
+            let (ending, detail) = service.live(&environment, &function).await;
+            environment.session.close();
+            environment.drain_output();
+            lock(&environment.inner).ending_detail = detail;
+            service.ended(id, ending);
+        });
+    }
+
+    fn ended(&self, id: EnvironmentId, ending: Ending) {
+        let mut state = self.lock();
+        self.handle_locked(&mut state, Event::Ended { environment: id, ending });
+        state.environments.remove(&id);
+    }
+
+    /// From the image to the end.
+    async fn live(
+        &self,
+        environment: &Arc<Environment>,
+        function: &Arc<Function>,
+    ) -> (Ending, Option<String>) {
+        let failed = |error: io::Error| (Ending::Failed, Some(error.to_string()));
+        let task = self.code.task(&function.code_sha256);
+        let image = tokio::select! {
+            image = self.images.get(function, &task) => image,
+            () = environment.killed.notified() => return (Ending::Killed, None),
+        };
+        let image = match image {
+            Ok(Some(image)) => image,
+            Ok(None) => return (Ending::InvalidEntrypoint, None),
+            Err(error) => return failed(error),
+        };
+        let output = match output(environment) {
+            Ok(output) => output,
+            Err(error) => return failed(error),
+        };
+        let configuration = &function.configuration;
+        let mut launched = self.launcher.launch(EnvironmentSpec {
+            memory_mib: configuration.memory_mib,
+            tmp_bytes_max: u64::from(configuration.tmp_mib) << 20,
+            image,
+            program: "/var/task/bootstrap".into(),
+            variables: variables::all(&self.identity, function, &variables::log_stream()),
+            directory: "/var/task".into(),
+            output,
+        });
+        let mut connections = JoinSet::new();
+        loop {
+            tokio::select! {
+                event = launched.events.recv() => match event {
+                    Some(LaunchEvent::Connected(stream)) if connections.len() < CONNECTIONS_MAX => {
+                        connections.spawn(runtime_api::serve(stream, Arc::clone(&environment.session)));
+                    }
+                    // One too many is closed.
+                    Some(LaunchEvent::Connected(_)) => {}
+                    Some(LaunchEvent::Ended(ending, detail)) => return (ending, detail),
+                    None => return (Ending::Failed, None),
+                },
+                () = environment.killed.notified() => (launched.kill)(),
+                _ = connections.join_next(), if !connections.is_empty() => {}
+                () = readable(environment) => environment.drain_output(),
+            }
+        }
+    }
+}
+
+/// Makes the pipe that a program prints into.
+fn output(environment: &Environment) -> io::Result<OwnedFd> {
+    let (reader, writer) = io::pipe()?;
+    let pipe = pipe::Receiver::from_owned_fd(reader.into())?;
+    lock(&environment.output).pipe = Some(pipe);
+    Ok(writer.into())
+}
+
+/// Waits until there may be output; for ever, once there can't be any.
+async fn readable(environment: &Environment) {
+    std::future::poll_fn(|context| match &lock(&environment.output).pipe {
+        Some(pipe) => pipe.poll_read_ready(context).map(drop),
+        None => std::task::Poll::Pending,
+    })
+    .await;
+}
+
+/// Root images, one for each deployment at work.
+pub(super) struct Images {
+    builder: Arc<dyn ImageBuilder>,
+    built: Mutex<HashMap<DeploymentId, Arc<OnceCell<Arc<RootImage>>>>>,
+}
+
+impl Images {
+    pub(super) fn new(builder: Arc<dyn ImageBuilder>) -> Images {
+        Images { builder, built: Mutex::default() }
+    }
+
+    pub(super) fn forget(&self, deployment: DeploymentId) {
+        lock(&self.built).remove(&deployment);
+    }
+
+    /// The image of a function, built at first use; `None` where it has nothing to run.
+    async fn get(&self, function: &Function, task: &Path) -> io::Result<Option<Arc<RootImage>>> {
+        if !has_entrypoint(task) {
+            return Ok(None);
+        }
+        let cell = {
+            let mut built = lock(&self.built);
+            Arc::clone(built.entry(DeploymentId(function.deployment)).or_default())
+        };
+        let build = || async {
+            let (builder, task) = (Arc::clone(&self.builder), task.to_owned());
+            let image = spawn_blocking(move || builder.build(&task)).await;
+            image.map_err(io::Error::other)?.map(Arc::new)
+        };
+        cell.get_or_try_init(build).await.map(|image| Some(Arc::clone(image)))
+    }
+}
+
+fn has_entrypoint(task: &Path) -> bool {
+    let metadata = fs::metadata(task.join("bootstrap"));
+    metadata.is_ok_and(|one| one.is_file() && one.permissions().mode() & 0o111 != 0)
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,201 @@
+//! The shell around the core: tells it what happens, and does what it decides.
+//!
+//! ```text
+//!   api ── invoke ──▶ ┌─────────────────────────────┐ ── Start ───▶ environment.rs: a task for each
+//!   Session ─ ready ▶ │ Mutex<State>: Pool, calls,  │ ── Dispatch ▶ Session::deliver
+//!   task ─── ended ─▶ │ environments                │ ── Complete ▶ the client's oneshot
+//!   clock ── tick ──▶ └─────────────────────────────┘ ── Kill ────▶ the environment's task
+//! ```
+//!
+//! No action blocks, so events are carried through under one lock, in order, on whichever thread they
+//! come: a warm invocation crosses no queue.
+
+mod calls;
+mod environment;
+mod report;
+mod variables;
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::{Duration, Instant};
+
+use tokio::runtime::Handle;
+use tokio::sync::Notify;
+
+use crate::core::{Action, Deployment, EnvironmentId, Event, InvocationId, Limits, Pool};
+use crate::launcher::{ImageBuilder, Launcher};
+use crate::logs::Logs;
+use crate::store::CodeStore;
+
+use calls::Call;
+pub(crate) use calls::{Invocation, Reply};
+use environment::{Environment, Images};
+pub(crate) use variables::RESERVED as RESERVED_VARIABLES;
+
+/// Where the platform claims to be.
+#[derive(Clone, Debug)]
+pub struct Identity {
+    /// AWS region in ARNs and in environments.
+    pub region: String,
+    /// Account in ARNs, 12 digits.
+    pub account: String,
+}
+
+impl Default for Identity {
+    fn default() -> Identity {
+        Identity { region: "us-east-1".into(), account: "000000000000".into() }
+    }
+}
+
+impl Identity {
+    /// The ARN of a function.
+    pub(crate) fn function_arn(&self, name: &str) -> String {
+        format!("arn:aws:lambda:{}:{}:function:{name}", self.region, self.account)
+    }
+}
+
+/// Everything that is at work.
+pub(crate) struct Service {
+    me: Weak<Service>,
+    pub(crate) identity: Identity,
+    code: Arc<CodeStore>,
+    logs: Logs,
+    launcher: Arc<dyn Launcher>,
+    images: Images,
+    limits: Limits,
+    runtime: Handle,
+    origin: Instant,
+    state: Mutex<State>,
+    /// A deadline may have moved.
+    moved: Notify,
+    stopped: Notify,
+}
+
+struct State {
+    pool: Pool,
+    calls: HashMap<InvocationId, Call>,
+    environments: HashMap<EnvironmentId, Arc<Environment>>,
+    next_invocation: u64,
+}
+
+/// What a service is made of.
+pub(crate) struct Parts {
+    pub(crate) identity: Identity,
+    pub(crate) limits: Limits,
+    pub(crate) code: Arc<CodeStore>,
+    pub(crate) logs: Logs,
+    pub(crate) launcher: Arc<dyn Launcher>,
+    pub(crate) images: Arc<dyn ImageBuilder>,
+}
+
+impl Service {
+    /// A service whose tasks run on the runtime that this is called on.
+    pub(crate) fn start(parts: Parts) -> Arc<Service> {
+        let service = Arc::new_cyclic(|me| Service {
+            me: me.clone(),
+            identity: parts.identity,
+            code: parts.code,
+            logs: parts.logs,
+            launcher: parts.launcher,
+            images: Images::new(parts.images),
+            limits: parts.limits,
+            runtime: Handle::current(),
+            origin: Instant::now(),
+            state: Mutex::new(State {
+                pool: Pool::new(parts.limits),
+                calls: HashMap::new(),
+                environments: HashMap::new(),
+                next_invocation: 0,
+            }),
+            moved: Notify::new(),
+            stopped: Notify::new(),
+        });
+        service.runtime.spawn(tick(Arc::downgrade(&service)));
+        service
+    }
+
+    /// Forgets a deployment that has been deleted or replaced; what it has accepted is finished.
+    pub(crate) fn retire(&self, deployment: u64) {
+        let deployment = crate::core::DeploymentId(deployment);
+        self.images.forget(deployment);
+        self.handle(Event::Retire { deployment });
+    }
+
+    /// Accepts nothing more; comes back when the last environment is gone, those still at work after
+    /// `grace` by force.
+    pub(crate) async fn shutdown(&self, grace: Duration) {
+        let stopped = self.stopped.notified();
+        self.handle(Event::Shutdown { deadline: self.now() + grace });
+        stopped.await;
+    }
+
+    fn now(&self) -> Duration {
+        self.origin.elapsed()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        // The core asserts its own rules; a panic anywhere ends the process in release builds.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn handle(&self, event: Event) {
+        self.handle_locked(&mut self.lock(), event);
+    }
+
+    fn handle_locked(&self, state: &mut State, event: Event) {
+        let before = state.pool.next_deadline();
+        state.pool.handle(event, self.now());
+        while let Some(action) = state.pool.poll() {
+            self.perform(state, action);
+        }
+        if state.pool.next_deadline() != before {
+            self.moved.notify_one();
+        }
+    }
+
+    fn perform(&self, state: &mut State, action: Action) {
+        match action {
+            Action::Start { environment, deployment } => {
+                self.start_environment(state, environment, deployment);
+            }
+            Action::Dispatch { environment, invocation, is_cold } => {
+                self.dispatch(state, environment, invocation, is_cold);
+            }
+            Action::Kill { environment } => {
+                if let Some(environment) = state.environments.get(&environment) {
+                    environment.kill();
+                }
+            }
+            Action::Complete { invocation, environment, outcome } => {
+                self.complete(state, invocation, environment, outcome);
+            }
+            Action::Stopped => self.stopped.notify_waiters(),
+        }
+    }
+}
+
+/// Tells the core that time has passed, whenever it wants to know.
+async fn tick(service: Weak<Service>) {
+    loop {
+        let Some(strong) = service.upgrade() else { return };
+        let deadline = strong.lock().pool.next_deadline();
+        let wait = async {
+            match deadline {
+                Some(deadline) => tokio::time::sleep_until((strong.origin + deadline).into()).await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            () = wait => strong.handle(Event::Tick),
+            () = strong.moved.notified() => {}
+        }
+    }
+}
+
+fn deployment_of(function: &crate::function::Function) -> Deployment {
+    Deployment {
+        id: crate::core::DeploymentId(function.deployment),
+        memory_mib: function.configuration.memory_mib.into(),
+        timeout: Duration::from_secs(function.configuration.timeout_s.into()),
+    }
+}

@@ -1,0 +1,208 @@
+//! The functions: written to SQLite first, read from memory.
+//!
+//! Every change is committed before it can be seen, so what a client was told survives any crash.
+
+use std::collections::BTreeMap;
+use std::ops::Bound;
+use std::path::Path;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+
+use rusqlite::{Connection, ErrorCode, Row, params};
+
+use super::database::{self, StoreError};
+use crate::function::Function;
+
+/// All functions of a data directory.
+#[derive(Debug)]
+pub struct FunctionStore {
+    connection: Mutex<Connection>,
+    /// Changed only by whoever holds the connection. Readers never wait for a disk.
+    by_name: RwLock<BTreeMap<String, Arc<Function>>>,
+}
+
+impl FunctionStore {
+    /// Opens the database below `data`, or makes it.
+    ///
+    /// # Errors
+    /// [`StoreError`]: what is damaged or foreign is refused and left as it is.
+    pub fn open(data: &Path) -> Result<FunctionStore, StoreError> {
+        let connection = database::open(data)?;
+        let by_name = load(&connection)?;
+        Ok(FunctionStore { connection: Mutex::new(connection), by_name: RwLock::new(by_name) })
+    }
+
+    /// Keeps a new function; its `deployment` is given out here.
+    ///
+    /// # Errors
+    /// [`StoreError::Exists`], or what SQLite says.
+    pub fn create(&self, mut function: Function) -> Result<Arc<Function>, StoreError> {
+        let connection = self.connection();
+        let configuration = encode(&function)?;
+        let name = function.configuration.name.clone();
+        connection
+            .execute(
+                "INSERT INTO functions
+                     (name, configuration, code_sha256, code_size, modified_ms, revision_id)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+                params![
+                    name,
+                    configuration,
+                    function.code_sha256,
+                    function.code_size as i64,
+                    function.modified_ms,
+                    function.revision_id
+                ],
+            )
+            .map_err(|error| match error.sqlite_error_code() {
+                Some(ErrorCode::ConstraintViolation) => StoreError::Exists,
+                _ => error.into(),
+            })?;
+        function.deployment = connection.last_insert_rowid() as u64;
+        let function = Arc::new(function);
+        self.by_name_mut().insert(name, Arc::clone(&function));
+        Ok(function)
+    }
+
+    /// The function of this name.
+    pub fn get(&self, name: &str) -> Option<Arc<Function>> {
+        self.by_name().get(name).cloned()
+    }
+
+    /// At most `count` functions in the order of their names, after the name `after`.
+    pub fn list(&self, after: Option<&str>, count: usize) -> Vec<Arc<Function>> {
+        let start = after.map_or(Bound::Unbounded, Bound::Excluded);
+        let by_name = self.by_name();
+        by_name
+            .range::<str, _>((start, Bound::Unbounded))
+            .map(|(_, one)| Arc::clone(one))
+            .take(count)
+            .collect()
+    }
+
+    /// Forgets a function.
+    ///
+    /// # Errors
+    /// [`StoreError::Missing`], or what SQLite says.
+    pub fn delete(&self, name: &str) -> Result<Arc<Function>, StoreError> {
+        let connection = self.connection();
+        let rows = connection.execute("DELETE FROM functions WHERE name = ?1", [name])?;
+        match (rows, self.by_name_mut().remove(name)) {
+            (1, Some(function)) => Ok(function),
+            _ => Err(StoreError::Missing),
+        }
+    }
+
+    // What these guard changes in one step, after the commit: no panic leaves it half done.
+
+    fn connection(&self) -> MutexGuard<'_, Connection> {
+        self.connection.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn by_name(&self) -> RwLockReadGuard<'_, BTreeMap<String, Arc<Function>>> {
+        self.by_name.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn by_name_mut(&self) -> RwLockWriteGuard<'_, BTreeMap<String, Arc<Function>>> {
+        self.by_name.write().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn load(connection: &Connection) -> Result<BTreeMap<String, Arc<Function>>, StoreError> {
+    let mut query = connection.prepare(
+        "SELECT deployment, configuration, code_sha256, code_size, modified_ms, revision_id
+         FROM functions",
+    )?;
+    let rows = query.query_map([], decode)?;
+    rows.map(|row| row.map(|function| (function.configuration.name.clone(), Arc::new(function))))
+        .collect::<Result<_, _>>()
+        .map_err(StoreError::Database)
+}
+
+fn encode(function: &Function) -> Result<String, StoreError> {
+    let error = |error| rusqlite::Error::ToSqlConversionFailure(Box::new(error)).into();
+    serde_json::to_string(&function.configuration).map_err(error)
+}
+
+fn decode(row: &Row<'_>) -> rusqlite::Result<Function> {
+    let text: String = row.get(1)?;
+    let configuration = serde_json::from_str(&text).map_err(|error| {
+        rusqlite::Error::FromSqlConversionFailure(1, rusqlite::types::Type::Text, Box::new(error))
+    })?;
+    Ok(Function {
+        deployment: row.get::<_, i64>(0)? as u64,
+        configuration,
+        code_sha256: row.get(2)?,
+        code_size: row.get::<_, i64>(3)? as u64,
+        modified_ms: row.get(4)?,
+        revision_id: row.get(5)?,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::function::Configuration;
+
+    fn function(name: &str) -> Function {
+        let configuration = Configuration {
+            name: name.into(),
+            runtime: "provided.al2023".into(),
+            role: "arn:aws:iam::000000000000:role/x".into(),
+            handler: "h".into(),
+            description: String::new(),
+            timeout_s: 3,
+            memory_mib: 128,
+            tmp_mib: 512,
+            variables: [("K".to_owned(), "V".to_owned())].into(),
+        };
+        Function {
+            deployment: 0,
+            configuration,
+            code_sha256: "00".repeat(32),
+            code_size: 17,
+            modified_ms: 1,
+            revision_id: "r".into(),
+        }
+    }
+
+    #[test]
+    fn functions_survive_a_restart() {
+        let data = tempfile::tempdir().unwrap();
+        let created = {
+            let store = FunctionStore::open(data.path()).unwrap();
+            store.create(function("gone")).unwrap();
+            store.delete("gone").unwrap();
+            store.create(function("kept")).unwrap()
+        };
+        let store = FunctionStore::open(data.path()).unwrap();
+        assert_eq!(store.get("kept"), Some(created));
+        assert_eq!(store.get("gone"), None);
+    }
+
+    #[test]
+    fn a_deployments_number_is_never_used_again() {
+        let data = tempfile::tempdir().unwrap();
+        let store = FunctionStore::open(data.path()).unwrap();
+        let first = store.create(function("f")).unwrap().deployment;
+        store.delete("f").unwrap();
+        drop(store);
+        let store = FunctionStore::open(data.path()).unwrap();
+        assert!(store.create(function("f")).unwrap().deployment > first);
+    }
+
+    #[test]
+    fn names_are_taken_once_and_listed_in_order() {
+        let data = tempfile::tempdir().unwrap();
+        let store = FunctionStore::open(data.path()).unwrap();
+        for name in ["b", "c", "a"] {
+            store.create(function(name)).unwrap();
+        }
+        assert!(matches!(store.create(function("b")), Err(StoreError::Exists)));
+        assert!(matches!(store.delete("z"), Err(StoreError::Missing)));
+        let names = |after, count| -> Vec<String> {
+            store.list(after, count).iter().map(|one| one.configuration.name.clone()).collect()
+        };
+        assert_eq!(names(None, 2), ["a", "b"]);
+        assert_eq!(names(Some("b"), 2), ["c"]);
+    }
+}
