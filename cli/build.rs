@@ -8,10 +8,12 @@
 use std::path::PathBuf;
 use std::{env, fs};
 
-/// The shared libraries that std asks for, and linker scripts that answer with static ones.
-const SCRIPTS: [(&str, &str); 2] = [
+/// The shared libraries that std asks for, and linker scripts that answer with static ones. Whatever stayed
+/// shared would be an address that nobody fills in.
+const SCRIPTS: [(&str, &str); 3] = [
     ("libgcc_s.so", "INPUT(-l:libgcc_eh.a)\n"),
     ("libc.so", "GROUP(-l:libc.a -l:libgcc.a -l:libgcc_eh.a)\n"),
+    ("libm.so", "INPUT(-l:libm.a)\n"),
 ];
 
 fn main() {

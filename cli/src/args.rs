@@ -2,6 +2,7 @@
 
 use std::ffi::OsString;
 use std::io::Write;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -23,6 +24,8 @@ struct CommandLine {
 pub enum Command {
     /// Run an unmodified Linux program in a microVM
     Run(Run),
+    /// Serve Lambda's API: functions, each environment a microVM
+    Serve(Serve),
     /// Run a real program in a microVM and show where the time goes
     Demo,
     /// Tell what this host can run, and how to fix what it can't
@@ -87,6 +90,23 @@ impl Run {
             program: words.into_iter().map(Into::into).collect(),
         }
     }
+}
+
+/// `mayfly serve`.
+#[derive(Debug, Args)]
+pub struct Serve {
+    /// Where to listen; loopback only, since signatures are not checked
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:9000")]
+    pub listen: SocketAddr,
+    /// Where functions, their code and logs are kept
+    #[arg(long, value_name = "DIR", default_value = "mayfly-data")]
+    pub data: PathBuf,
+    /// Memory for all environments together
+    #[arg(long, value_name = "MIB", default_value_t = 4096)]
+    pub memory: u64,
+    /// Who may call: `none` takes any signature
+    #[arg(long, value_name = "HOW", default_value = "none", value_parser = ["none"])]
+    pub auth: String,
 }
 
 /// `mayfly bench`.

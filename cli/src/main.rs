@@ -14,6 +14,7 @@ mod program;
 mod root;
 mod run;
 mod sample;
+mod serve;
 mod signals;
 mod timing;
 
@@ -35,6 +36,7 @@ fn main() -> ExitCode {
     };
     let result = match command {
         Command::Run(run) => TimeZero::new(started_ns).and_then(|zero| run::run(run, zero)),
+        Command::Serve(options) => serve::serve(options),
         Command::Demo => demo::demo(),
         Command::Doctor { json } => doctor::doctor(json),
         Command::Bench(BenchCommand::Boot { runs, json }) => bench::boot(runs, json),

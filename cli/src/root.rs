@@ -88,6 +88,11 @@ impl Root {
         Ok(Root { disk: whole(layout.size()), file })
     }
 
+    /// The file that holds most of it.
+    pub fn into_file(self) -> File {
+        self.file
+    }
+
     /// The disk, whose files are all the descriptor with index `descriptor`.
     pub fn disk(&self, descriptor: u8) -> Disk {
         let mut disk = self.disk.clone();

@@ -1,0 +1,88 @@
+//! `mayfly serve`: joins the platform with what makes its VMs and their images.
+
+use std::fs;
+use std::io;
+use std::path::Path;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use mayfly_scheduler::core::Limits;
+use mayfly_scheduler::launcher::{ImageBuilder, ProcessLauncher, RootImage};
+use mayfly_scheduler::{Config, Identity, Server};
+use tokio::runtime::Runtime;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+
+use crate::args::Serve;
+use crate::failure::{Failure, say};
+use crate::root::Root;
+
+/// Where a function's code is in its environment.
+const TASK: &str = "var/task";
+/// What else an environment's root has.
+const DIRECTORIES: [&str; 4] = ["opt", "tmp", "dev", "proc"];
+
+/// Serves until SIGINT or SIGTERM.
+///
+/// # Errors
+/// An address or a data directory that cannot be used, in one line.
+pub fn serve(options: Serve) -> Result<ExitCode, Failure> {
+    let runtime = Runtime::new().map_err(Failure::new)?;
+    let config = Config {
+        listen: options.listen,
+        data: options.data,
+        limits: Limits { memory_mib: options.memory, ..Limits::default() },
+        identity: Identity::default(),
+        launcher: Arc::new(ProcessLauncher::new(runtime.handle().clone()).map_err(Failure::new)?),
+        images: Arc::new(TaskImages),
+    };
+    runtime.block_on(async {
+        let interrupted = signal(SignalKind::interrupt()).map_err(Failure::new)?;
+        let terminated = signal(SignalKind::terminate()).map_err(Failure::new)?;
+        let server = Server::bind(config).await.map_err(Failure::new)?;
+        say(&format!("serving Lambda's API at http://{}", server.address()));
+        server.run(stop(interrupted, terminated)).await.map_err(Failure::new)?;
+        Ok(ExitCode::SUCCESS)
+    })
+}
+
+async fn stop(mut interrupted: Signal, mut terminated: Signal) {
+    tokio::select! {
+        _ = interrupted.recv() => {}
+        _ = terminated.recv() => {}
+    }
+    say("ending: running invocations have a few seconds");
+}
+
+/// Images of a directory at /var/task and little else.
+struct TaskImages;
+
+impl ImageBuilder for TaskImages {
+    fn build(&self, task: &Path) -> io::Result<RootImage> {
+        let root = tempfile::tempdir()?;
+        for directory in DIRECTORIES {
+            fs::create_dir(root.path().join(directory))?;
+        }
+        copy(task, &root.path().join(TASK))?;
+        let root =
+            Root::at(root.path()).map_err(|failure| io::Error::other(failure.to_string()))?;
+        Ok(RootImage { disk: root.disk(0), files: vec![root.into_file()] })
+    }
+}
+
+/// Copies a directory of files, directories and links, permissions included.
+fn copy(from: &Path, to: &Path) -> io::Result<()> {
+    fs::create_dir_all(to)?;
+    for entry in fs::read_dir(from)? {
+        let entry = entry?;
+        let (from, to) = (entry.path(), to.join(entry.file_name()));
+        let kind = entry.file_type()?;
+        if kind.is_dir() {
+            copy(&from, &to)?;
+        } else if kind.is_symlink() {
+            std::os::unix::fs::symlink(fs::read_link(&from)?, &to)?;
+        } else {
+            fs::copy(&from, &to)?;
+        }
+    }
+    Ok(())
+}
