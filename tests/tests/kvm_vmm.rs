@@ -72,6 +72,7 @@ fn a_guest_enters_at_cpl_3_and_ends_with_its_status() {
 #[test]
 fn the_guests_counter_and_the_clock_agree() {
     const SLEEP_NS: u64 = 30_000_000;
+    const TOLERANCE_NS: u64 = 1_000_000;
     let marks = offset_of!(Channel, marks);
     let kernel = TinyKernel::new()
         .stamp(marks + offset_of!(Marks, kernel_ready))
@@ -87,8 +88,9 @@ fn the_guests_counter_and_the_clock_agree() {
     // A counter that were off would have been moved to the nearest possible moment, so: strictly between.
     assert!(report.guest_entered < report.kernel_ready, "{report:?}");
     assert!(report.user_entered < report.exited, "{report:?}");
-    let slept = report.user_entered - report.kernel_ready;
-    assert!((SLEEP_NS - 10_000_000..SLEEP_NS + 60_000_000).contains(&slept), "{report:?}");
+    // The deadline counts from the clock's moment, which comes after the vCPU's; how late it is kept is
+    // the machine's affair.
+    assert!(report.user_entered + TOLERANCE_NS >= report.kvm_ready + SLEEP_NS, "{report:?}");
 }
 
 #[test]
