@@ -9,14 +9,14 @@ use mayfly_abi::channel::NO_DEADLINE;
 use mayfly_abi::{DeviceInfo, QueueInfo};
 use mayfly_drivers::block::{Block, Piece};
 use mayfly_drivers::virtqueue::{DeviceFault, QueueMemory, VirtQueue};
-use mayfly_drivers::vsock::{RX_BUFFER_BYTES, TX_BUFFER_BYTES, Vsock, VsockMemory};
+use mayfly_drivers::vsock::{RX_BUFFER_BYTES, StreamId, TX_BUFFER_BYTES, Vsock, VsockMemory};
 use mayfly_hal::boot::Boot;
 use mayfly_hal::channel;
 use mayfly_hal::phys::{self, FRAME_SIZE, Frame};
 
 use crate::clock;
 use crate::errno::{Errno, Result};
-use crate::fs::Disk;
+use crate::fs::{Disk, Poll};
 
 /// Virtio device types (virtio 1.2 §5).
 const KIND_BLOCK: u64 = 2;
@@ -63,6 +63,18 @@ impl Devices {
     /// Gives `work` the streams' driver.
     pub fn with_vsock<R>(&self, work: impl FnOnce(&mut Vsock) -> R) -> R {
         work(&mut self.vsock.borrow_mut())
+    }
+
+    /// What a stream to the host is ready for, as poll(2) says it.
+    pub fn poll_stream(&self, id: StreamId) -> Poll {
+        let ready = self.with_vsock(|vsock| vsock.readiness(id));
+        let mut poll = Poll::empty();
+        poll.set(Poll::IN, ready.readable);
+        poll.set(Poll::OUT, ready.writable);
+        poll.set(Poll::HUP, ready.hung_up);
+        poll.set(Poll::RDHUP, ready.peer_done);
+        poll.set(Poll::ERR, ready.error.is_some());
+        poll
     }
 
     /// Lets the host see what was queued, if there is anything, and takes in its answers.

@@ -96,14 +96,7 @@ impl Remote for HostStream {
     }
 
     fn poll(&self) -> Poll {
-        let ready = self.devices.with_vsock(|vsock| vsock.readiness(self.id));
-        let mut poll = Poll::empty();
-        poll.set(Poll::IN, ready.readable);
-        poll.set(Poll::OUT, ready.writable);
-        poll.set(Poll::HUP, ready.hung_up);
-        poll.set(Poll::RDHUP, ready.peer_done);
-        poll.set(Poll::ERR, ready.error.is_some());
-        poll
+        self.devices.poll_stream(self.id)
     }
 
     fn pulse(&self) -> Pulse {
