@@ -4,6 +4,8 @@
 //!  starter                                    mayfly vmm
 //!     │  Start(VmSpec) + descriptors  ──────────▶ │
 //!     │                                           │ … the guest runs …
+//!     │ ◀──────────── Connect { request, port }   │ it connects to a service of `VmSpec::services`
+//!     │  Accept { request } + descriptor ───────▶ │ … or Refuse { request }
 //!     │ ◀────────────── Ended { outcome, report } │ exits
 //! ```
 //!
@@ -11,7 +13,7 @@
 //! postcard's encoding. Descriptors travel beside the frame's first byte (SCM_RIGHTS), in the order
 //! that the message names them.
 
-use alloc::{string::String, vec::Vec};
+use alloc::{boxed::Box, string::String, vec::Vec};
 
 use serde::{Deserialize, Serialize};
 
@@ -19,6 +21,9 @@ use serde::{Deserialize, Serialize};
 pub const FRAME_MAX: usize = 1 << 20;
 /// Most descriptors that travel with one frame (Linux's SCM_MAX_FD is 253).
 pub const DESCRIPTORS_MAX: usize = 64;
+/// Most connection requests that await an answer, so that neither side ever waits for room in the socket
+/// while the other does. The VM refuses what goes beyond it.
+pub const REQUESTS_MAX: usize = 32;
 
 /// What a VM is. Descriptor fields are indices into the descriptors that travel with the message.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -41,6 +46,9 @@ pub struct VmSpec {
     pub tmp_bytes_max: u64,
     /// Host descriptors that the guest may connect to: (vsock port, descriptor, what may be done).
     pub streams: Vec<Stream>,
+    /// vsock ports of which each further connection is the starter's to grant (see [`FromVmm::Connect`]).
+    /// A port that is neither here nor in `streams` is refused.
+    pub services: Vec<u32>,
     /// Bit n: standard stream n is a terminal.
     pub terminals: u32,
     /// What KVM_GET_SUPPORTED_CPUID said, where the starter has asked already.
@@ -120,12 +128,29 @@ pub struct CpuidEntry {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub enum ToVmm {
     /// Build this VM and run it.
-    Start(VmSpec),
+    Start(Box<VmSpec>),
+    /// The connection is granted: the one descriptor that comes along, a stream socket, is the host's end.
+    Accept {
+        /// The number that [`FromVmm::Connect`] gave it.
+        request: u64,
+    },
+    /// There is no such connection.
+    Refuse {
+        /// The number that [`FromVmm::Connect`] gave it.
+        request: u64,
+    },
 }
 
 /// From the VM's process to the starter.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub enum FromVmm {
+    /// The guest connects to a service; it waits for [`ToVmm::Accept`] or [`ToVmm::Refuse`].
+    Connect {
+        /// A number for the answer, never used twice by one VM.
+        request: u64,
+        /// The service's vsock port.
+        port: u32,
+    },
     /// The VM is gone.
     Ended {
         /// How.

@@ -111,6 +111,7 @@ impl Guest {
                 stream(STDOUT, 1, Direction::FromGuest),
                 stream(STDERR, 2, Direction::FromGuest),
             ],
+            services: Vec::new(),
             terminals,
             cpuid: cpuid(),
         };

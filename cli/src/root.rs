@@ -9,7 +9,7 @@ use std::path::Path;
 
 use mayfly_abi::control::{Disk, Segment, Source};
 use mayfly_abi::erofs::{SUPER_MAGIC, SUPER_OFFSET};
-use mayfly_image::walk::{self, WalkOptions};
+use mayfly_image::walk::{self, WalkOptions, Walked};
 use mayfly_image::{
     Attributes, ImageLayout, Leaf, Options, SegmentSource, Source as Content, Timestamp, Tree, Uuid,
 };
@@ -25,10 +25,14 @@ pub struct Root {
     file: File,
 }
 
+/// Whoever made the files on this host means nothing in a guest.
+const OWNED_BY_ROOT: WalkOptions = WalkOptions { all_root: true, mtime: None };
 /// A disk is a whole number of these.
 const BLOCK: u64 = 4096;
 /// Directories that programs expect; the kernel mounts its own over the first three.
 const DIRECTORIES: [&[u8]; 4] = [b"dev", b"proc", b"tmp", b"root"];
+/// Where the layers of a function are.
+const LAYERS: &[u8] = b"opt";
 /// The one external file of an image that holds a program alone.
 const PROGRAM: u32 = 0;
 
@@ -74,9 +78,30 @@ impl Root {
         Ok(Root { disk: whole(metadata.len()), file })
     }
 
-    /// An image of the directory, in a file that has no name.
+    /// The root of an execution environment: the files below `task` at /var/task, and little else.
+    ///
+    /// # Errors
+    /// What the host says, or a file that an image can't hold.
+    pub fn of_task(task: &Path) -> Result<Root, Failure> {
+        let plain = Attributes::root(0o755, Timestamp::default());
+        let mut tree = Tree::new(plain)?;
+        for name in DIRECTORIES.into_iter().chain([LAYERS]) {
+            tree.add_directory(tree.root(), name, plain)?;
+        }
+        let var = tree.add_directory(tree.root(), b"var", plain)?;
+        let at = tree.add_directory(var, b"task", plain)?;
+        let mut walked = Walked { tree, files: Vec::new(), skipped: Vec::new() };
+        walk::graft(&mut walked, task, at, &OWNED_BY_ROOT)?;
+        Root::of_walked(walked)
+    }
+
+    /// An image of the directory.
     fn of_directory(path: &Path) -> Result<Root, Failure> {
-        let walked = walk::walk(path, &WalkOptions { all_root: true, mtime: None })?;
+        Root::of_walked(walk::walk(path, &OWNED_BY_ROOT)?)
+    }
+
+    /// An image of what was walked, in a file that has no name.
+    fn of_walked(walked: Walked) -> Result<Root, Failure> {
         let layout = ImageLayout::build(walked.tree, &Options::default())?;
         let place = std::env::temp_dir();
         let failed = |error: &dyn Display| Failure::at(&place, error);

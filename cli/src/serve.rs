@@ -1,6 +1,5 @@
 //! `mayfly serve`: joins the platform with what makes its VMs and their images.
 
-use std::fs;
 use std::io;
 use std::path::Path;
 use std::process::ExitCode;
@@ -15,11 +14,6 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use crate::args::Serve;
 use crate::failure::{Failure, say};
 use crate::root::Root;
-
-/// Where a function's code is in its environment.
-const TASK: &str = "var/task";
-/// What else an environment's root has.
-const DIRECTORIES: [&str; 4] = ["opt", "tmp", "dev", "proc"];
 
 /// Serves until SIGINT or SIGTERM.
 ///
@@ -58,31 +52,7 @@ struct TaskImages;
 
 impl ImageBuilder for TaskImages {
     fn build(&self, task: &Path) -> io::Result<RootImage> {
-        let root = tempfile::tempdir()?;
-        for directory in DIRECTORIES {
-            fs::create_dir(root.path().join(directory))?;
-        }
-        copy(task, &root.path().join(TASK))?;
-        let root =
-            Root::at(root.path()).map_err(|failure| io::Error::other(failure.to_string()))?;
+        let root = Root::of_task(task).map_err(|failure| io::Error::other(failure.to_string()))?;
         Ok(RootImage { disk: root.disk(0), files: vec![root.into_file()] })
     }
-}
-
-/// Copies a directory of files, directories and links, permissions included.
-fn copy(from: &Path, to: &Path) -> io::Result<()> {
-    fs::create_dir_all(to)?;
-    for entry in fs::read_dir(from)? {
-        let entry = entry?;
-        let (from, to) = (entry.path(), to.join(entry.file_name()));
-        let kind = entry.file_type()?;
-        if kind.is_dir() {
-            copy(&from, &to)?;
-        } else if kind.is_symlink() {
-            std::os::unix::fs::symlink(fs::read_link(&from)?, &to)?;
-        } else {
-            fs::copy(&from, &to)?;
-        }
-    }
-    Ok(())
 }

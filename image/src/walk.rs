@@ -78,16 +78,28 @@ pub fn walk(root: &Path, options: &WalkOptions) -> Result<Walked, WalkError> {
     let metadata = fs::metadata(root).map_err(at_root)?;
     let tree = Tree::new(attributes(&metadata, options))
         .map_err(|error| WalkError::Tree { path: root.to_owned(), error })?;
-    let mut walk = Walk {
-        options,
-        walked: Walked { tree, files: Vec::new(), skipped: Vec::new() },
-        linked: HashMap::new(),
-    };
-    let mut directories = vec![(root.to_owned(), walk.walked.tree.root())];
+    let mut walked = Walked { tree, files: Vec::new(), skipped: Vec::new() };
+    let top = walked.tree.root();
+    graft(&mut walked, root, top, options)?;
+    Ok(walked)
+}
+
+/// Walks the directory `root` and puts what is in it into the directory `at` of a tree that has begun.
+///
+/// # Errors
+/// [`WalkError`], for a name that is taken, too. Then some of it is in the tree.
+pub fn graft(
+    walked: &mut Walked,
+    root: &Path,
+    at: NodeId,
+    options: &WalkOptions,
+) -> Result<(), WalkError> {
+    let mut walk = Walk { options, walked, linked: HashMap::new() };
+    let mut directories = vec![(root.to_owned(), at)];
     while let Some((path, node)) = directories.pop() {
         walk.directory(&path, node, &mut directories)?;
     }
-    Ok(walk.walked)
+    Ok(())
 }
 
 /// Opens an external file of `files`, as [`write_to`](crate::ImageLayout::write_to) wants it.
@@ -98,7 +110,7 @@ pub fn open(files: &[PathBuf], id: u32) -> io::Result<fs::File> {
 
 struct Walk<'a> {
     options: &'a WalkOptions,
-    walked: Walked,
+    walked: &'a mut Walked,
     /// Files with several names, by device and inode number.
     linked: HashMap<(u64, u64), NodeId>,
 }

@@ -102,7 +102,17 @@ impl Server {
             launcher: config.launcher,
             images: config.images,
         });
-        Ok(Server { listener, platform: Arc::new(Platform { functions, code, service, address }) })
+        let platform = Arc::new(Platform { functions, code, service, address });
+        let within = Arc::downgrade(&platform);
+        platform.service.open_platform(Box::new(move |stream| {
+            let platform = within.upgrade();
+            Box::pin(async move {
+                if let Some(platform) = platform {
+                    api::serve_stream(stream, platform).await;
+                }
+            })
+        }));
+        Ok(Server { listener, platform })
     }
 
     /// Where it listens; a port of 0 has become a real one.

@@ -95,6 +95,7 @@ fn run_service(how: &str, service: OwnedFd, output: OwnedFd) -> Outcome {
             stream(RUNTIME_API, 1, Direction::Both),
             stream(STDOUT, 2, Direction::FromGuest),
         ],
+        services: Vec::new(),
         terminals: 0,
         cpuid: vec![],
     };

@@ -29,6 +29,7 @@ fn spec(memory_mib: u64) -> VmSpec {
         cwd: b"/".to_vec(),
         tmp_bytes_max: 0,
         streams: vec![],
+        services: Vec::new(),
         terminals: 0,
         cpuid: vec![],
     }
@@ -166,7 +167,7 @@ fn a_spinning_guest_is_left_when_its_starter_goes() {
         drop(ours);
         Instant::now()
     });
-    let (outcome, report) = Runner::new(machine, Some(theirs.as_fd())).run();
+    let (outcome, report) = Runner::new(machine, Some(&theirs)).run();
     let late = gone.join().unwrap().elapsed();
     assert!(late < Duration::from_secs(20), "{late:?}");
     assert!(matches!(outcome, Outcome::Failed(text) if text.contains("abandoned")));
@@ -186,7 +187,7 @@ fn a_waiting_guest_is_left_when_its_starter_goes() {
         std::thread::sleep(Duration::from_millis(50));
         drop(ours);
     });
-    let (outcome, _) = Runner::new(machine, Some(theirs.as_fd())).run();
+    let (outcome, _) = Runner::new(machine, Some(&theirs)).run();
     gone.join().unwrap();
     assert!(matches!(outcome, Outcome::Failed(text) if text.contains("abandoned")));
 }

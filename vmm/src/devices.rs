@@ -3,9 +3,12 @@
 //! ```text
 //!   Block ── Read, Write, Flush ──▶ Disk
 //!   Vsock ── Connect, Send, Receive ──▶ Streams
+//!                 └── a service ──────▶ Requests
 //! ```
 //!
 //! Both state machines are drained whenever the guest says that there is something in a queue.
+
+use std::os::fd::OwnedFd;
 
 use mayfly_abi::DeviceInfo;
 use mayfly_abi::layout::{MMIO_HOLE, MMIO_STRIDE};
@@ -19,6 +22,7 @@ use virtio_bindings::virtio_config::VIRTIO_F_VERSION_1;
 
 use crate::disk::Disk;
 use crate::memory::Memory;
+use crate::requests::Requests;
 use crate::streams::{Moved, Streams};
 
 /// Entries of the block device's queue: a request has three descriptors or more, and the kernel keeps
@@ -40,6 +44,8 @@ pub struct Devices {
     vsock: Mmio<Vsock>,
     /// The host's ends of the streams.
     pub streams: Streams,
+    /// Streams that the starter is asked for.
+    pub requests: Requests,
 }
 
 /// A guest that broke a device.
@@ -65,12 +71,13 @@ impl Devices {
     pub fn new(
         disk: Disk,
         streams: Streams,
+        requests: Requests,
         placed: &[DeviceInfo],
     ) -> Result<Devices, AttachError> {
         let [first, second, ..] = placed else { return Err(AttachError::Queues(placed.len())) };
         let root = Mmio::attached(root(&disk), first.features, &first.queues)?;
         let vsock = Mmio::attached(Vsock::default(), second.features, &second.queues)?;
-        Ok(Devices { root, disk, vsock, streams })
+        Ok(Devices { root, disk, vsock, streams, requests })
     }
 
     /// Does all that the guest asks for and the host can do now. `true` where there is more.
@@ -93,6 +100,20 @@ impl Devices {
     /// The streams' device.
     pub fn vsock(&self) -> &Vsock {
         self.vsock.device()
+    }
+
+    /// The starter has answered a request, with a socket where it grants the connection. What nobody waits
+    /// for any more is closed.
+    pub fn handle_answer(&mut self, request: u64, socket: Option<OwnedFd>) {
+        let Some(id) = self.requests.answered(request) else { return };
+        let (vsock, _) = self.vsock.parts();
+        match socket {
+            Some(socket) => {
+                self.streams.grant(id, socket);
+                vsock.accept(id);
+            }
+            None => vsock.refuse(id),
+        }
     }
 
     /// A stream's descriptor is ready.
@@ -157,7 +178,7 @@ impl Devices {
         let (vsock, queues) = self.vsock.parts();
         for _ in 0..STEPS_MAX {
             let Some(effect) = vsock.poll(memory.guest(), queues)? else { return Ok(false) };
-            let step = carry_out(effect, memory, &mut self.streams);
+            let step = carry_out(effect, memory, &mut self.streams, &mut self.requests);
             match step {
                 Step::Done => {}
                 Step::More => return Ok(true),
@@ -188,9 +209,15 @@ enum Step {
     Reset(StreamId),
 }
 
-fn carry_out(effect: Effect<'_>, memory: &Memory, streams: &mut Streams) -> Step {
+fn carry_out(
+    effect: Effect<'_>,
+    memory: &Memory,
+    streams: &mut Streams,
+    requests: &mut Requests,
+) -> Step {
     match effect {
         Effect::Connect { id, .. } if streams.connect(id) => Step::Accept(id),
+        Effect::Connect { id, .. } if requests.open(id) => Step::Done,
         Effect::Connect { id, .. } => Step::Refuse(id),
         Effect::Send { id, ranges } => send(id, streams, &memory.spans(ranges)),
         Effect::SendHeld { id, bytes } => send(id, streams, &[bytes]),
@@ -203,6 +230,7 @@ fn carry_out(effect: Effect<'_>, memory: &Memory, streams: &mut Streams) -> Step
         }
         Effect::Closed { id, .. } => {
             streams.close(id);
+            requests.forget(id);
             Step::Done
         }
         // No stream is begun by the host yet.

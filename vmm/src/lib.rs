@@ -23,6 +23,7 @@ mod memory;
 mod outcome;
 mod poll;
 pub mod process;
+mod requests;
 mod runner;
 mod scatter;
 mod streams;

@@ -27,6 +27,7 @@ use crate::disk::{Disk, DiskError};
 use crate::kernel_image::{self, LoadError, Loaded};
 use crate::kvm::{self, Cpu, CpuError, Hypervisor, HypervisorError, Kick, KvmError, Vcpu, Vm};
 use crate::memory::{Memory, MemoryError};
+use crate::requests::Requests;
 use crate::streams::{StreamError, Streams};
 use crate::time;
 
@@ -130,13 +131,14 @@ impl Machine {
         cpu.info.tsc_khz = u64::from(vcpu.tsc_khz()?);
         let disk = Disk::new(std::mem::take(&mut spec.root), descriptors)?;
         let streams = Streams::new(&spec.streams, descriptors)?;
+        let requests = Requests::new(std::mem::take(&mut spec.services));
         let clock = kvm::read_clock(&vcpu, cpu.info.tsc_khz)?;
         let plan = plan(spec, kernel, &cpu, clock, &disk)?;
         for write in &plan.writes {
             memory.write(write)?;
         }
         vcpu.load(&cpu, &plan.cpu)?;
-        let devices = Devices::new(disk, streams, &plan.devices)?;
+        let devices = Devices::new(disk, streams, requests, &plan.devices)?;
         Ok(Machine { vcpu, _vm: vm, kick, memory, devices, clock, kvm_ready_ns: ready_ns })
     }
 }

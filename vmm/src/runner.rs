@@ -6,23 +6,25 @@
 //!          Kick ──▶ serve the queues ──────────────────────────────────▶┤
 //!          Wait ──▶ serve; if nothing changed for the guest: sleep ────▶┤
 //!          MMIO ──▶ the device's register ─────────────────────────────▶┤
-//!   Interrupted ──▶ is the starter still there? ───────────────────────▶┘
+//!   Interrupted ──▶ does the starter say something? ───────────────────▶┘
 //!           End ──▶ write out what the guest has sent
 //! ```
 
 use std::io;
 use std::mem::offset_of;
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::AsFd;
+use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
 use mayfly_abi::channel::{Channel, NO_DEADLINE};
-use mayfly_abi::control::{Exits, Outcome, Report};
+use mayfly_abi::control::{Exits, FromVmm, Outcome, Report, ToVmm};
 use mayfly_abi::layout::CHANNEL;
 use thiserror::Error;
 
 use crate::devices::DeviceFault;
 use crate::kvm::{Exit, KvmError, Surprise};
 use crate::machine::Machine;
+use crate::process::control::{self, FrameError};
 use crate::streams::{Lost, Streams};
 use crate::waiter::{Ready, Token, Waiter, Watch};
 use crate::{outcome, poll, time};
@@ -30,9 +32,9 @@ use crate::{outcome, poll, time};
 /// Why a machine did not come to its end.
 #[derive(Debug, Error)]
 pub enum RunError {
-    /// Whoever started it has gone, or wants it gone.
-    #[error("the VM was abandoned")]
-    Abandoned,
+    /// Whoever started it has gone, or makes no sense.
+    #[error("the VM was abandoned: {0}")]
+    Abandoned(#[source] FrameError),
     /// The guest broke a device.
     #[error("the guest's kernel broke the rules: {0}")]
     Device(#[from] DeviceFault),
@@ -71,15 +73,15 @@ enum Sleep {
 /// A machine that runs, and what has been seen of it.
 pub struct Runner<'a> {
     machine: Machine,
-    control: Option<BorrowedFd<'a>>,
+    control: Option<&'a UnixStream>,
     waiter: Option<Waiter>,
     report: Report,
 }
 
 impl<'a> Runner<'a> {
-    /// Will run `machine` for whoever holds the other end of `control`: when that has something to say,
-    /// or is gone, the machine ends.
-    pub fn new(machine: Machine, control: Option<BorrowedFd<'a>>) -> Runner<'a> {
+    /// Will run `machine` for whoever holds the other end of `control`: it is asked for connections to
+    /// services, and when it is gone, the machine ends. Without one there are no services.
+    pub fn new(machine: Machine, control: Option<&'a UnixStream>) -> Runner<'a> {
         let report = Report { kvm_ready: machine.kvm_ready_ns, ..Report::default() };
         Runner { machine, control, waiter: None, report }
     }
@@ -111,12 +113,12 @@ impl<'a> Runner<'a> {
 
     fn run_guest(&mut self) -> Result<(), RunError> {
         loop {
-            let Machine { vcpu, memory, devices, .. } = &mut self.machine;
+            let Machine { vcpu, devices, .. } = &mut self.machine;
             let Exits { kick, wait, mmio, interrupted, other } = &mut self.report.exits;
             match vcpu.run()? {
                 Exit::Kick => {
                     *kick += 1;
-                    devices.serve(memory)?;
+                    self.serve()?;
                 }
                 Exit::Wait => {
                     *wait += 1;
@@ -129,12 +131,11 @@ impl<'a> Runner<'a> {
                 Exit::MmioWrite(address, data) => {
                     *mmio += 1;
                     devices.write(address, data)?;
-                    devices.serve(memory)?;
+                    self.serve()?;
                 }
                 Exit::Interrupted => {
                     *interrupted += 1;
-                    self.machine.kick.clear();
-                    self.check_control()?;
+                    self.listen()?;
                 }
                 Exit::End => {
                     *other += 1;
@@ -148,13 +149,24 @@ impl<'a> Runner<'a> {
         }
     }
 
+    /// Serves the queues, and asks the starter for what that has brought up. `true` where there is more.
+    fn serve(&mut self) -> Result<bool, RunError> {
+        let more = self.machine.devices.serve(&self.machine.memory)?;
+        let Some(starter) = self.control else { return Ok(more) };
+        for (request, port) in self.machine.devices.requests.unsent() {
+            let message = FromVmm::Connect { request, port };
+            control::send(starter, &message, &[]).map_err(RunError::Abandoned)?;
+        }
+        Ok(more)
+    }
+
     /// Serves the queues, and sleeps until that changes something for the guest or its deadline has come.
     fn wait_for_guest(&mut self) -> Result<(), RunError> {
         let before = self.machine.devices.handed_over();
         let deadline: Option<u64> = self.machine.memory.read(DEADLINE);
         let deadline_ns = deadline.filter(|&deadline| deadline != NO_DEADLINE);
         loop {
-            let more = self.machine.devices.serve(&self.machine.memory)?;
+            let more = self.serve()?;
             if self.machine.devices.handed_over() != before {
                 return Ok(());
             }
@@ -172,12 +184,12 @@ impl<'a> Runner<'a> {
     /// that goes away ends it.
     fn drain(&mut self) -> Result<(), RunError> {
         loop {
-            let more = self.machine.devices.serve(&self.machine.memory)?;
+            let more = self.serve()?;
             let devices = &self.machine.devices;
             let is_held = devices.streams.interests(devices.vsock()).any(|(_, i)| i.write);
             match (more, is_held) {
                 (false, false) => return Ok(()),
-                (true, _) => self.check_control()?,
+                (true, _) => self.listen()?,
                 (false, true) => self.sleep(Sleep::ToDrain, None)?,
             }
         }
@@ -188,7 +200,7 @@ impl<'a> Runner<'a> {
     fn sleep(&mut self, sleep: Sleep, after: Option<Duration>) -> Result<(), RunError> {
         for Ready { token, read, write } in self.ready(sleep, after)? {
             match token {
-                Token::Control => return Err(RunError::Abandoned),
+                Token::Control => self.listen()?,
                 Token::Deadline => {}
                 Token::Stream(index) => {
                     let devices = &mut self.machine.devices;
@@ -223,7 +235,7 @@ impl<'a> Runner<'a> {
         if let Some(control) = self.control {
             watches.push(Watch {
                 token: Token::Control,
-                descriptor: control,
+                descriptor: control.as_fd(),
                 read: true,
                 write: false,
             });
@@ -232,15 +244,28 @@ impl<'a> Runner<'a> {
             Some(waiter) => waiter,
             None => self.waiter.insert(Waiter::new()?),
         };
-        Ok(waiter.wait(&watches, after)?)
+        let ready = waiter.wait(&watches, after)?;
+        self.machine.devices.streams.drop_spent();
+        Ok(ready)
     }
 
-    /// Whether whoever started this machine still wants it.
-    fn check_control(&self) -> Result<(), RunError> {
-        match self.control {
-            Some(control) if poll::is_ready(control, libc::POLLIN)? => Err(RunError::Abandoned),
-            _ => Ok(()),
+    /// Takes what the starter has to say; one that is gone is an error.
+    fn listen(&mut self) -> Result<(), RunError> {
+        self.machine.kick.clear();
+        let Some(starter) = self.control else { return Ok(()) };
+        while poll::is_ready(starter.as_fd(), libc::POLLIN)? {
+            let (message, descriptors) = control::receive(starter).map_err(RunError::Abandoned)?;
+            let devices = &mut self.machine.devices;
+            match message {
+                ToVmm::Accept { request } => {
+                    devices.handle_answer(request, descriptors.into_iter().next());
+                }
+                ToVmm::Refuse { request } => devices.handle_answer(request, None),
+                // A machine is what it is.
+                ToVmm::Start(_) => {}
+            }
         }
+        Ok(())
     }
 }
 

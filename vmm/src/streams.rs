@@ -16,7 +16,7 @@
 
 use std::fs::File;
 use std::io::{self, ErrorKind};
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::rc::Rc;
 
@@ -30,9 +30,13 @@ use crate::descriptors::Descriptors;
 use crate::poll;
 use crate::scatter::{self, Piece, Span};
 
-/// The descriptors that a guest may connect to.
+/// The descriptors that a guest may connect to, or is connected to.
 #[derive(Debug, Default)]
-pub struct Streams(Vec<HostEnd>);
+pub struct Streams {
+    ends: Vec<HostEnd>,
+    /// Sockets that have served their stream. They stay open while epoll may still know them.
+    spent: Vec<HostEnd>,
+}
 
 /// One descriptor, and the stream that it serves.
 #[derive(Debug)]
@@ -42,8 +46,6 @@ pub struct HostEnd {
     kind: Kind,
     direction: Direction,
     stream: Option<StreamId>,
-    /// A socket that has served its stream.
-    is_spent: bool,
     /// Why something that the guest has sent got no further.
     lost: Option<io::Error>,
 }
@@ -123,17 +125,17 @@ impl Streams {
             let file =
                 descriptors.get(descriptor).ok_or(StreamError::Descriptor { port, descriptor })?;
             let kind = Kind::of(&file).map_err(|error| StreamError::Host { port, error })?;
-            Ok(HostEnd { port, file, kind, direction, stream: None, is_spent: false, lost: None })
+            Ok(HostEnd { port, file, kind, direction, stream: None, lost: None })
         };
-        spec.iter().map(end).collect::<Result<_, _>>().map(Streams)
+        let ends = spec.iter().map(end).collect::<Result<_, _>>()?;
+        Ok(Streams { ends, spent: Vec::new() })
     }
 
     /// Gives the stream `id` the descriptor at its port; `false` where there is none, or it serves
     /// another stream.
     pub fn connect(&mut self, id: StreamId) -> bool {
-        let is_free =
-            |end: &&mut HostEnd| end.port == id.host_port && end.stream.is_none() && !end.is_spent;
-        match self.0.iter_mut().find(is_free) {
+        let is_free = |end: &&mut HostEnd| end.port == id.host_port && end.stream.is_none();
+        match self.ends.iter_mut().find(is_free) {
             Some(end) => {
                 end.stream = Some(id);
                 true
@@ -142,32 +144,50 @@ impl Streams {
         }
     }
 
+    /// Gives the stream `id` a socket of its own.
+    pub fn grant(&mut self, id: StreamId, socket: OwnedFd) {
+        self.ends.push(HostEnd {
+            port: id.host_port,
+            file: Rc::new(File::from(socket)),
+            kind: Kind::Socket,
+            direction: Direction::Both,
+            stream: Some(id),
+            lost: None,
+        });
+    }
+
     /// The descriptor that serves `id`.
     pub fn get(&mut self, id: StreamId) -> Option<&mut HostEnd> {
-        self.0.iter_mut().find(|end| end.stream == Some(id))
+        self.ends.iter_mut().find(|end| end.stream == Some(id))
     }
 
     /// The stream is gone. A socket is shut down, so that its peer hears, and serves no other; any other
-    /// descriptor may be connected to again. All stay open: epoll may still know them.
+    /// descriptor may be connected to again.
     pub fn close(&mut self, id: StreamId) {
-        let Some(end) = self.get(id) else { return };
+        let Some(index) = self.ends.iter().position(|end| end.stream == Some(id)) else { return };
+        let end = &mut self.ends[index];
         end.stream = None;
         if end.kind == Kind::Socket {
             end.shut_down(libc::SHUT_RDWR);
-            end.is_spent = true;
+            self.spent.push(self.ends.swap_remove(index));
         }
+    }
+
+    /// Lets go of sockets that have served their stream: epoll has been told to forget them.
+    pub fn drop_spent(&mut self) {
+        self.spent.retain(|end| end.lost.is_some());
     }
 
     /// The first failure to write a guest's output, if any. A reader that has gone away is none, nor are lost
     /// complaints: a program does not fail for want of a place to complain.
     pub fn lost(&mut self) -> Option<Lost> {
-        let outputs = self.0.iter_mut().filter(|end| end.port != STDERR);
-        outputs.filter_map(|end| end.lost.take()).next().map(Lost)
+        let ends = self.ends.iter_mut().chain(&mut self.spent);
+        ends.filter(|end| end.port != STDERR).filter_map(|end| end.lost.take()).next().map(Lost)
     }
 
     /// What each stream waits for, as the device sees it, beside its descriptor's index here.
     pub fn interests(&self, vsock: &Vsock) -> impl Iterator<Item = (usize, Interest)> {
-        self.0.iter().enumerate().filter_map(|(index, end)| {
+        self.ends.iter().enumerate().filter_map(|(index, end)| {
             let id = end.stream?;
             let read = end.may_read() && vsock.wants_read(id);
             let write = vsock.wants_write(id);
@@ -177,7 +197,7 @@ impl Streams {
 
     /// The descriptor at an index that [`Self::interests`] gave.
     pub fn at(&self, index: usize) -> Option<&HostEnd> {
-        self.0.get(index)
+        self.ends.get(index)
     }
 }
 

@@ -29,6 +29,10 @@ use axum::middleware::{Next, from_fn};
 use axum::response::Response;
 use axum::routing::{get, post};
 use axum::{Extension, Router};
+use hyper::server::conn::http1;
+use hyper_util::rt::TokioIo;
+use hyper_util::service::TowerToHyperService;
+use tokio::net::UnixStream;
 use uuid::Uuid;
 
 use crate::service::Service;
@@ -68,6 +72,14 @@ pub(crate) fn router(platform: Arc<Platform>) -> Router {
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
         .layer(from_fn(number))
         .with_state(platform)
+}
+
+/// Serves the API on one connection from inside an environment, until its program closes it or breaks the
+/// protocol.
+pub(crate) async fn serve_stream(stream: UnixStream, platform: Arc<Platform>) {
+    let service = TowerToHyperService::new(router(platform));
+    // An error is the program's, and ends this connection alone.
+    let _ = http1::Builder::new().serve_connection(TokioIo::new(stream), service).await;
 }
 
 /// Gives each request its id.

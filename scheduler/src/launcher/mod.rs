@@ -2,10 +2,11 @@
 //!
 //! ```text
 //!   EnvironmentSpec ──▶ Launcher::launch ──▶ Launched
-//!                                              events ─▶ Connected(stream)… Ended(ending)
+//!                                              events ─▶ Started(memory) Connected(api, stream)… Ended(ending)
 //!                                              kill() ─▶ … Ended
 //! ```
 
+mod memory;
 mod process;
 
 use std::fs::File;
@@ -20,6 +21,7 @@ use tokio::sync::mpsc;
 
 use crate::core::Ending;
 
+pub use memory::MemoryGauge;
 pub use process::ProcessLauncher;
 
 /// A file system image for environments of one deployment.
@@ -59,11 +61,22 @@ pub struct EnvironmentSpec {
     pub output: OwnedFd,
 }
 
+/// What a program in an environment may connect to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Api {
+    /// AWS_LAMBDA_RUNTIME_API.
+    Runtime,
+    /// The platform's own, AWS_ENDPOINT_URL.
+    Platform,
+}
+
 /// What becomes of an environment.
 #[derive(Debug)]
 pub enum LaunchEvent {
-    /// Its program connected to the Runtime API.
-    Connected(UnixStream),
+    /// It has begun to be; this is its memory.
+    Started(MemoryGauge),
+    /// Its program connected.
+    Connected(Api, UnixStream),
     /// It is gone and its memory free; always the last event. The text says more, where there is more.
     Ended(Ending, Option<String>),
 }

@@ -4,7 +4,7 @@
 //!   launch ──▶ spawner thread: starts the process      (a VM's process dies with the thread that started
 //!                 │                                     it, so this thread lives as long as the launcher)
 //!                 ▼
-//!              task: sends Start + descriptors, waits for Ended or kill, kills
+//!              task: sends Start + descriptors, grants connections, waits for Ended or kill, kills
 //!                 │
 //!                 ▼
 //!              reaper thread: waits until its memory is free, then reports Ended
@@ -31,7 +31,7 @@ use tokio::net::UnixStream;
 use tokio::runtime::Handle;
 use tokio::sync::{Notify, mpsc, oneshot};
 
-use super::{EnvironmentSpec, LaunchEvent, Launched, Launcher};
+use super::{Api, EnvironmentSpec, LaunchEvent, Launched, Launcher, MemoryGauge};
 use crate::core::Ending;
 
 /// This very program, also where its file has been replaced meanwhile.
@@ -116,6 +116,9 @@ impl Launcher for ProcessLauncher {
                     return;
                 }
             };
+            if let Ok(gauge) = MemoryGauge::of_process(child.id()) {
+                let _ = sender.send(LaunchEvent::Started(gauge)).await;
+            }
             let (ending, detail) = tokio::select! {
                 end = run(control, spec, &sender) => end.unwrap_or_else(|error| {
                     (Ending::Failed, Some(format!("the VM's process is lost: {error}")))
@@ -139,29 +142,56 @@ async fn spawn(spawner: &thread_channel::Sender<SpawnRequest>) -> io::Result<(Ch
     Ok((child.await.map_err(io::Error::other)??, UnixStream::from_std(ours)?))
 }
 
-/// Tells the process what to be, and waits for its report.
+/// Tells the process what to be, grants it what its guest connects to, and waits for its report.
 async fn run(
     mut control: UnixStream,
     spec: EnvironmentSpec,
     events: &mpsc::Sender<LaunchEvent>,
 ) -> io::Result<(Ending, Option<String>)> {
-    let (ours, theirs) = StdStream::pair()?;
-    ours.set_nonblocking(true)?;
-    let connected = LaunchEvent::Connected(UnixStream::from_std(ours)?);
-    events.send(connected).await.map_err(io::Error::other)?;
+    // Every runtime connects to its API, so the first connection is granted before it asks.
+    let theirs = connect(Api::Runtime, events).await?;
     let input = File::open("/dev/null")?;
     let mut descriptors = vec![input.as_fd(), spec.output.as_fd(), theirs.as_fd()];
     descriptors.extend(spec.image.files.iter().map(AsFd::as_fd));
-    send(&mut control, &ToVmm::Start(vm_spec(&spec)), &descriptors).await?;
+    send(&mut control, &ToVmm::Start(Box::new(vm_spec(&spec))), &descriptors).await?;
     // The process has copies: what it closes shall be closed.
     drop((spec, theirs, input));
-    Ok(match receive(&mut control).await? {
-        FromVmm::Ended { outcome: Outcome::Exited(status), .. } => (Ending::Exited(status), None),
-        FromVmm::Ended { outcome: Outcome::Signaled(signal, detail), .. } => {
-            (Ending::Signaled(signal), Some(detail))
+    loop {
+        match receive(&mut control).await? {
+            FromVmm::Connect { request, port } => {
+                let Some(api) = api_at(port) else {
+                    send(&mut control, &ToVmm::Refuse { request }, &[]).await?;
+                    continue;
+                };
+                let theirs = connect(api, events).await?;
+                send(&mut control, &ToVmm::Accept { request }, &[theirs.as_fd()]).await?;
+            }
+            FromVmm::Ended { outcome, .. } => {
+                return Ok(match outcome {
+                    Outcome::Exited(status) => (Ending::Exited(status), None),
+                    Outcome::Signaled(signal, detail) => (Ending::Signaled(signal), Some(detail)),
+                    Outcome::Failed(detail) => (Ending::Failed, Some(detail)),
+                });
+            }
         }
-        FromVmm::Ended { outcome: Outcome::Failed(detail), .. } => (Ending::Failed, Some(detail)),
-    })
+    }
+}
+
+fn api_at(port: u32) -> Option<Api> {
+    match port {
+        ports::RUNTIME_API => Some(Api::Runtime),
+        ports::PLATFORM_API => Some(Api::Platform),
+        _ => None,
+    }
+}
+
+/// Makes a connection to `api`, and gives its one end to whoever serves that; the other is the guest's.
+async fn connect(api: Api, events: &mpsc::Sender<LaunchEvent>) -> io::Result<StdStream> {
+    let (ours, theirs) = StdStream::pair()?;
+    ours.set_nonblocking(true)?;
+    let connected = LaunchEvent::Connected(api, UnixStream::from_std(ours)?);
+    events.send(connected).await.map_err(io::Error::other)?;
+    Ok(theirs)
 }
 
 fn vm_spec(spec: &EnvironmentSpec) -> VmSpec {
@@ -181,6 +211,7 @@ fn vm_spec(spec: &EnvironmentSpec) -> VmSpec {
             stream(ports::STDERR, OUTPUT, Direction::FromGuest),
             stream(ports::RUNTIME_API, RUNTIME_API, Direction::Both),
         ],
+        services: vec![ports::RUNTIME_API, ports::PLATFORM_API],
         terminals: 0,
         cpuid: Vec::new(),
     }

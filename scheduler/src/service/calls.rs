@@ -65,6 +65,7 @@ impl Call {
         let measured = Measured {
             duration: self.started.map(|(at, _)| at.elapsed()).unwrap_or_default(),
             memory_mib: self.function().configuration.memory_mib,
+            memory_used_max: host.memory_used_max(),
             init: host.init_time().filter(|_| is_cold),
         };
         if self.started.is_none() {

@@ -16,11 +16,12 @@ use tokio::task::{JoinSet, spawn_blocking};
 use super::{Service, State, variables};
 use crate::core::{Deployment, DeploymentId, Ending, EnvironmentId, Event, InvocationId};
 use crate::function::Function;
-use crate::launcher::{EnvironmentSpec, ImageBuilder, LaunchEvent, RootImage};
+use crate::launcher::{Api, EnvironmentSpec, ImageBuilder, LaunchEvent, MemoryGauge, RootImage};
 use crate::logs::{Log, Tail};
 use crate::runtime_api::{self, Answer, Fault, Session, Watcher};
 
-/// Connections to the Runtime API at once: a runtime and ten extensions need one or two each.
+/// Connections to the Runtime API at once, and to the platform's: a runtime and ten extensions need one or
+/// two each.
 const CONNECTIONS_MAX: usize = 32;
 /// Read at once from what a program prints.
 const OUTPUT_BYTES: usize = 16 * 1024;
@@ -45,6 +46,8 @@ struct Inner {
     running: Option<InvocationId>,
     init: Option<Duration>,
     fault: Option<Bytes>,
+    memory: Option<MemoryGauge>,
+    memory_max: u64,
     ending_detail: Option<String>,
 }
 
@@ -95,6 +98,14 @@ impl Environment {
     /// What the runtime said when it could not be initialised.
     pub(super) fn fault(&self) -> Option<Bytes> {
         lock(&self.inner).fault.clone()
+    }
+
+    /// Most bytes of the host's memory that it was seen to take, if it was seen. Looks again.
+    pub(super) fn memory_used_max(&self) -> Option<u64> {
+        let mut inner = lock(&self.inner);
+        let now = inner.memory.as_ref().and_then(MemoryGauge::resident_bytes);
+        inner.memory_max = inner.memory_max.max(now.unwrap_or(0));
+        Some(inner.memory_max).filter(|bytes| *bytes > 0)
     }
 
     /// More about its end, where there is more.
@@ -232,11 +243,19 @@ impl Service {
         loop {
             tokio::select! {
                 event = launched.events.recv() => match event {
-                    Some(LaunchEvent::Connected(stream)) if connections.len() < CONNECTIONS_MAX => {
-                        connections.spawn(runtime_api::serve(stream, Arc::clone(&environment.session)));
+                    Some(LaunchEvent::Started(memory)) => {
+                        lock(&environment.inner).memory = Some(memory);
                     }
                     // One too many is closed.
-                    Some(LaunchEvent::Connected(_)) => {}
+                    Some(LaunchEvent::Connected(..)) if connections.len() >= CONNECTIONS_MAX => {}
+                    Some(LaunchEvent::Connected(Api::Runtime, stream)) => {
+                        connections.spawn(runtime_api::serve(stream, Arc::clone(&environment.session)));
+                    }
+                    Some(LaunchEvent::Connected(Api::Platform, stream)) => {
+                        if let Some(platform) = self.platform.get() {
+                            connections.spawn(platform(stream));
+                        }
+                    }
                     Some(LaunchEvent::Ended(ending, detail)) => return (ending, detail),
                     None => return (Ending::Failed, None),
                 },

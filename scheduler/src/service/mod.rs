@@ -16,9 +16,11 @@ mod report;
 mod variables;
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
+use tokio::net::UnixStream;
 use tokio::runtime::Handle;
 use tokio::sync::Notify;
 
@@ -63,6 +65,8 @@ pub(crate) struct Service {
     launcher: Arc<dyn Launcher>,
     images: Images,
     limits: Limits,
+    /// Who serves the platform's own API to programs in environments.
+    platform: OnceLock<Box<ServeStream>>,
     runtime: Handle,
     origin: Instant,
     state: Mutex<State>,
@@ -70,6 +74,10 @@ pub(crate) struct Service {
     moved: Notify,
     stopped: Notify,
 }
+
+/// Serves one connection to its end.
+pub(crate) type ServeStream =
+    dyn Fn(UnixStream) -> Pin<Box<dyn Future<Output = ()> + Send>> + Send + Sync;
 
 struct State {
     pool: Pool,
@@ -99,6 +107,7 @@ impl Service {
             launcher: parts.launcher,
             images: Images::new(parts.images),
             limits: parts.limits,
+            platform: OnceLock::new(),
             runtime: Handle::current(),
             origin: Instant::now(),
             state: Mutex::new(State {
@@ -112,6 +121,13 @@ impl Service {
         });
         service.runtime.spawn(tick(Arc::downgrade(&service)));
         service
+    }
+
+    /// Has connections to the platform's own API, from inside environments, served by `serve`. Until then
+    /// they are closed.
+    pub(crate) fn open_platform(&self, serve: Box<ServeStream>) {
+        // The first one stays.
+        let _ = self.platform.set(serve);
     }
 
     /// Forgets a deployment that has been deleted or replaced; what it has accepted is finished.

@@ -15,6 +15,8 @@ pub(super) struct Measured {
     pub(super) duration: Duration,
     /// The function's memory.
     pub(super) memory_mib: u32,
+    /// Most of the host's memory that the environment was seen to take, bytes.
+    pub(super) memory_used_max: Option<u64>,
     /// From the start of the environment to its readiness, if this invocation waited for it.
     pub(super) init: Option<Duration>,
 }
@@ -24,16 +26,18 @@ pub(super) fn start_line(request_id: &str) -> String {
     format!("START RequestId: {request_id} Version: {LATEST}\n")
 }
 
-/// `END …` and `REPORT …`. What a guest uses at most is not known yet: the memory that it has is given.
+/// `END …` and `REPORT …`. The memory used is what the host has seen the environment take, its monitor
+/// included, but no more than the function has; an environment that nobody has seen counts as 0.
 pub(super) fn end_lines(request_id: &str, measured: &Measured) -> String {
-    let Measured { duration, memory_mib, init } = measured;
+    let Measured { duration, memory_mib, memory_used_max, init } = measured;
+    let used_mib = memory_used_max.unwrap_or(0).div_ceil(1 << 20).min(u64::from(*memory_mib));
     let duration_ms = duration.as_secs_f64() * 1e3;
     let billed_ms = duration_ms.ceil();
     let init = init.map(|init| format!("Init Duration: {:.2} ms\t", init.as_secs_f64() * 1e3));
     format!(
         "END RequestId: {request_id}\n\
          REPORT RequestId: {request_id}\tDuration: {duration_ms:.2} ms\tBilled Duration: {billed_ms} ms\t\
-         Memory Size: {memory_mib} MB\tMax Memory Used: {memory_mib} MB\t{}\n",
+         Memory Size: {memory_mib} MB\tMax Memory Used: {used_mib} MB\t{}\n",
         init.unwrap_or_default()
     )
 }
@@ -111,15 +115,16 @@ mod tests {
         let measured = Measured {
             duration: Duration::from_micros(3010),
             memory_mib: 128,
+            memory_used_max: Some((35 << 20) + 1),
             init: Some(Duration::from_micros(110_100)),
         };
         assert_eq!(
             end_lines("id", &measured),
             "END RequestId: id\nREPORT RequestId: id\tDuration: 3.01 ms\tBilled Duration: 4 ms\t\
-             Memory Size: 128 MB\tMax Memory Used: 128 MB\tInit Duration: 110.10 ms\t\n"
+             Memory Size: 128 MB\tMax Memory Used: 36 MB\tInit Duration: 110.10 ms\t\n"
         );
         let warm = end_lines("id", &Measured { init: None, ..measured });
-        assert!(warm.ends_with("Max Memory Used: 128 MB\t\n"));
+        assert!(warm.ends_with("Max Memory Used: 36 MB\t\n"));
     }
 
     #[test]

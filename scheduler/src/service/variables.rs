@@ -52,7 +52,9 @@ pub(super) fn all(identity: &Identity, function: &Function, stream: &str) -> Vec
         ("AWS_SECRET_ACCESS_KEY", "mayfly".into()),
         ("AWS_SESSION_TOKEN", "mayfly".into()),
     ];
+    let platform = format!("http://127.0.0.1:{}", ports::PLATFORM_API);
     let defaults = [
+        ("AWS_ENDPOINT_URL", &*platform),
         ("TZ", ":UTC"),
         ("LANG", "en_US.UTF-8"),
         ("PATH", "/opt/bin:/usr/local/bin:/usr/bin:/bin"),

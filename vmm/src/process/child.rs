@@ -40,8 +40,9 @@ fn serve(control: &UnixStream, started_ns: u64) -> Result<Infallible, MachineErr
     die_with_the_starter()?;
     let prepared = Prepared::new()?;
     prepared.kick().when_ready(control.as_fd())?;
-    let (ToVmm::Start(spec), descriptors) = match control::receive(control) {
-        Ok(message) => message,
+    let (spec, descriptors) = match control::receive(control) {
+        Ok((ToVmm::Start(spec), descriptors)) => (*spec, descriptors),
+        Ok(_) => return Err(io::Error::other("the starter answers what nobody asked").into()),
         Err(error) => return Err(io::Error::other(error).into()),
     };
     // Had the starter died before its death was to be signalled, nobody would tell.
@@ -52,7 +53,7 @@ fn serve(control: &UnixStream, started_ns: u64) -> Result<Infallible, MachineErr
         let descriptors: Descriptors = descriptors.into_iter().collect();
         Machine::new(prepared, spec, &descriptors)?
     };
-    let mut runner = Runner::new(machine, Some(control.as_fd()));
+    let mut runner = Runner::new(machine, Some(control));
     let (outcome, report) = runner.run();
     runner.close_streams();
     // The report goes before the machine is taken apart: that would take longer than many a guest runs.

@@ -94,7 +94,7 @@ impl Starting {
     /// [`LaunchError::TooLong`]: a specification that is too long. A process that has failed already is no
     /// error here: [`Vm::wait`] tells why.
     pub fn start(self, spec: VmSpec, descriptors: &[BorrowedFd<'_>]) -> Result<Vm, LaunchError> {
-        match control::send(&self.0.control, &ToVmm::Start(spec), descriptors) {
+        match control::send(&self.0.control, &ToVmm::Start(Box::new(spec)), descriptors) {
             Err(FrameError::Io(error)) if is_gone(&error) => Ok(self.0),
             Err(FrameError::TooLong(bytes)) => Err(LaunchError::TooLong(bytes)),
             result => result.map(|()| self.0).map_err(LaunchError::Send),
@@ -115,9 +115,18 @@ impl Vm {
     /// Waits for the VM's end. Its process may need a little longer to give its memory back: that is not
     /// waited for.
     pub fn wait(&mut self) -> (Outcome, Report) {
-        match control::receive::<FromVmm>(&self.control) {
-            Ok((FromVmm::Ended { outcome, report }, _)) => (outcome, report),
-            Err(error) => (Outcome::Failed(self.post_mortem(&error)), Report::default()),
+        loop {
+            match control::receive(&self.control) {
+                Ok((FromVmm::Ended { outcome, report }, _)) => return (outcome, report),
+                // This starter has no services, so a VM that asks all the same has been taken over.
+                Ok((FromVmm::Connect { request, .. }, _)) => {
+                    // A VM that is gone has said why.
+                    let _ = control::send(&self.control, &ToVmm::Refuse { request }, &[]);
+                }
+                Err(error) => {
+                    return (Outcome::Failed(self.post_mortem(&error)), Report::default());
+                }
+            }
         }
     }
 

@@ -1,7 +1,7 @@
 //! One VM, one process: both ends of the control socket.
 
 mod child;
-mod control;
+pub(crate) mod control;
 mod launch;
 mod pid;
 

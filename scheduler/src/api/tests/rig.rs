@@ -17,7 +17,9 @@ use tokio::task::JoinHandle;
 
 use crate::bundle::zip_of;
 use crate::core::{Ending, Limits};
-use crate::launcher::{EnvironmentSpec, ImageBuilder, LaunchEvent, Launched, Launcher, RootImage};
+use crate::launcher::{
+    self, EnvironmentSpec, ImageBuilder, LaunchEvent, Launched, Launcher, RootImage,
+};
 use crate::{Config, Identity, ServeError, Server};
 
 pub(super) fn config(data: &Path, memory_mib: u64, listen: &str) -> Config {
@@ -174,7 +176,7 @@ impl Launcher for TaskLauncher {
         let kill = Arc::clone(&killed);
         tokio::spawn(async move {
             let (guest, host) = UnixStream::pair().unwrap();
-            sender.send(LaunchEvent::Connected(host)).await.unwrap();
+            sender.send(LaunchEvent::Connected(launcher::Api::Runtime, host)).await.unwrap();
             let ending = tokio::select! {
                 ending = bootstrap(guest, spec) => ending,
                 () = killed.notified() => Ending::Killed,

@@ -35,7 +35,7 @@ fn launcher(dir: &Path, script: &str) -> ProcessLauncher {
 async fn ending(launched: &mut Launched) -> (Ending, Option<String>) {
     loop {
         match timeout(PATIENCE, launched.events.recv()).await.unwrap().unwrap() {
-            LaunchEvent::Connected(_) => {}
+            LaunchEvent::Started(_) | LaunchEvent::Connected(..) => {}
             LaunchEvent::Ended(ending, detail) => return (ending, detail),
         }
     }
@@ -81,7 +81,7 @@ async fn a_killed_process_is_gone_when_that_is_told() {
 async fn a_frame_carries_its_descriptors() {
     let (mut ours, theirs) = UnixStream::pair().unwrap();
     let spec = spec();
-    let message = ToVmm::Start(vm_spec(&spec));
+    let message = ToVmm::Start(Box::new(vm_spec(&spec)));
     send(&mut ours, &message, &[spec.output.as_fd(), theirs.as_fd()]).await.unwrap();
     theirs.readable().await.unwrap();
     let mut bytes = vec![0; 4096];
@@ -99,7 +99,9 @@ async fn a_frame_carries_its_descriptors() {
     assert_eq!(count, 2);
     let len = u32::from_le_bytes(bytes[..4].try_into().unwrap()) as usize;
     assert_eq!(received.bytes, len + 4);
-    let ToVmm::Start(got) = postcard::from_bytes(&bytes[4..received.bytes]).unwrap();
+    let ToVmm::Start(got) = postcard::from_bytes(&bytes[4..received.bytes]).unwrap() else {
+        panic!("another message");
+    };
     assert_eq!((got.memory_mib, got.streams.len()), (128, 4));
 }
 
