@@ -1,5 +1,8 @@
 //! Tests that cross crates: what they share.
 
+pub mod http;
+pub mod platform;
+
 use std::ffi::OsStr;
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
