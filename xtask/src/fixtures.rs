@@ -4,6 +4,7 @@
 //!   tests/fixtures/NAME.c          musl-gcc -static ─────┐
 //!   tests/fixtures/NAME.glibc.c    gcc -static ──────────┤    target/fixtures/NAME,
 //!   tests/fixtures/DIR/Cargo.toml  static Rust with std ─┼──▶                 NAME.glibc,
+//!   examples/DIR/Cargo.toml        the same ─────────────┤
 //!   Debian's busybox               copied ───────────────┘                    each binary, busybox
 //!   tests/guests/DIR/Cargo.toml    guest kernels ──────┐
 //!   guest/kernel                   our own, as a file ─┴──▶ target/fixtures/guests/each binary
@@ -46,6 +47,9 @@ pub fn build(workspace: &Workspace) -> Result<()> {
             Some(name) => c_program(&source, &out.join(name))?,
             None => rust_programs(workspace, &source, &out, STATIC_RUST, &[])?,
         }
+    }
+    for example in list(&workspace.root.join("examples"))? {
+        rust_programs(workspace, &example, &out, STATIC_RUST, &[])?;
     }
     let busybox = host::which("busybox").ok_or(Failure::Missing("no busybox".into()))?;
     copy(&busybox, &out.join("busybox"))?;
