@@ -167,6 +167,8 @@ pub enum Outcome {
     Exited(u8),
     /// This signal killed the program; the message says where.
     Signaled(u8, String),
+    /// There is nothing that can be run: no such program, or no program at all; the message is one line.
+    NotStarted(String),
     /// Mayfly or the guest's kernel failed; the message is one line.
     Failed(String),
 }

@@ -30,7 +30,9 @@ pub fn demo() -> Result<ExitCode, Failure> {
     let ended = Guest::spawn()?.start(Run::program(words))?.wait(&signals)?;
     let report = match ended {
         Ended::Guest(Outcome::Exited(0), report) => report,
-        Ended::Guest(Outcome::Failed(text), _) => return Err(Failure::new(text)),
+        Ended::Guest(Outcome::NotStarted(text) | Outcome::Failed(text), _) => {
+            return Err(Failure::new(text));
+        }
         other => return Err(Failure::new(format!("the program ended strangely: {other:?}"))),
     };
     let floor_us = kvm::floor()?.as_micros() as u64;

@@ -103,7 +103,9 @@ fn guest() -> Result<String, Failure> {
             let us = report.exited.saturating_sub(report.process_started) / 1000;
             Ok(format!("a program of five instructions ran in a microVM, in {us} µs"))
         }
-        Ended::Guest(Outcome::Failed(text), _) => Err(Failure::new(text)),
+        Ended::Guest(Outcome::NotStarted(text) | Outcome::Failed(text), _) => {
+            Err(Failure::new(text))
+        }
         other => Err(Failure::new(format!("a program of five instructions ended as {other:?}"))),
     }
 }

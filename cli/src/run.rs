@@ -47,6 +47,6 @@ fn finish(
             }
             Ok(ExitCode::from(SIGNALED.saturating_add(signal)))
         }
-        Outcome::Failed(message) => Err(Failure::new(message)),
+        Outcome::NotStarted(message) | Outcome::Failed(message) => Err(Failure::new(message)),
     }
 }

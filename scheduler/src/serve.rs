@@ -1,8 +1,9 @@
 //! `mayfly serve`: the platform, from a data directory to a listening socket, and down again.
 
+use std::fs::{File, TryLockError};
 use std::io;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -43,6 +44,11 @@ pub enum ServeError {
     /// Anybody who can reach it may run code.
     #[error("without authentication, only a loopback address may be listened on, not {0}")]
     NotLoopback(SocketAddr),
+    /// Two would overwrite each other's work.
+    #[error(
+        "another platform uses {0}: give this one a data directory of its own, or stop that one"
+    )]
+    InUse(PathBuf),
     /// What is stored can't be used.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -55,6 +61,8 @@ pub enum ServeError {
 pub struct Server {
     listener: TcpListener,
     platform: Arc<Platform>,
+    /// Keeps others out of the data directory.
+    _lock: File,
 }
 
 /// Serves until `stop` is ready, then lets work end for a few seconds.
@@ -78,11 +86,12 @@ impl Server {
             return Err(ServeError::NotLoopback(config.listen));
         }
         let data = &config.data;
-        let at = |what: &std::path::Path| {
+        let at = |what: &Path| {
             let what = what.display().to_string();
             move |error| ServeError::Io(what, error)
         };
         std::fs::create_dir_all(data).map_err(at(data))?;
+        let lock = lock(data)?;
         let functions = FunctionStore::open(data)?;
         let code = Arc::new(CodeStore::open(data)?);
         let used: std::collections::BTreeSet<String> =
@@ -112,7 +121,7 @@ impl Server {
                 }
             })
         }));
-        Ok(Server { listener, platform })
+        Ok(Server { listener, platform, _lock: lock })
     }
 
     /// Where it listens; a port of 0 has become a real one.
@@ -152,5 +161,17 @@ impl Server {
             } => Ok(()),
         };
         result.map_err(|error| ServeError::Io("the API's socket".into(), error))
+    }
+}
+
+/// Takes the data directory for this process alone; its end, however it comes, gives it back (flock(2)).
+fn lock(data: &Path) -> Result<File, ServeError> {
+    let path = data.join("lock");
+    let failed = |error| ServeError::Io(path.display().to_string(), error);
+    let file = File::create(&path).map_err(failed)?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => Err(ServeError::InUse(data.to_owned())),
+        Err(TryLockError::Error(error)) => Err(failed(error)),
     }
 }

@@ -37,7 +37,8 @@ const LISTENS: &str = "at http://";
 pub struct Platform {
     server: Child,
     address: SocketAddr,
-    data: TempDir,
+    /// Taken by whoever goes on with it.
+    data: Option<TempDir>,
     complaints: Option<JoinHandle<String>>,
 }
 
@@ -55,7 +56,14 @@ impl Platform {
     /// # Panics
     /// Where it does not come to listen.
     pub fn start_with(options: &[&str]) -> Platform {
-        let data = tempfile::tempdir().expect("a temporary directory");
+        Self::start_in(tempfile::tempdir().expect("a temporary directory"), options)
+    }
+
+    /// Starts one on a data directory that another may have left.
+    ///
+    /// # Panics
+    /// Where it does not come to listen.
+    pub fn start_in(data: TempDir, options: &[&str]) -> Platform {
         let mut command = Command::new(mayfly());
         command.args(["serve", "--listen", "127.0.0.1:0", "--data"]).arg(data.path()).args(options);
         command.stdin(Stdio::null()).stderr(Stdio::piped());
@@ -67,7 +75,7 @@ impl Platform {
             let _ = server.kill();
             panic!("{command:?}: {}", complaints.join().unwrap_or_default());
         };
-        Platform { server, address, data, complaints: Some(complaints) }
+        Platform { server, address, data: Some(data), complaints: Some(complaints) }
     }
 
     /// Where it listens.
@@ -77,7 +85,7 @@ impl Platform {
 
     /// Its data directory, which goes with it.
     pub fn data(&self) -> &Path {
-        self.data.path()
+        self.data.as_ref().expect("it is there while this is").path()
     }
 
     /// The server's process.
@@ -129,6 +137,18 @@ impl Platform {
         self.request("POST", &invocations(name), &[], payload)
     }
 
+    /// Kills it without a word; its data directory, as it was at that moment.
+    pub fn kill(mut self) -> TempDir {
+        let _ = self.server.kill();
+        let _ = self.server.wait();
+        self.data.take().expect("it is there while this is")
+    }
+
+    /// The processes of its VMs.
+    pub fn machines(&self) -> Vec<u32> {
+        machines_of(self.id())
+    }
+
     /// Asks it to end and waits until it has; what it wrote to its standard error.
     ///
     /// # Panics
@@ -149,6 +169,20 @@ impl Drop for Platform {
         let _ = self.server.kill();
         let _ = self.server.wait();
     }
+}
+
+/// The processes of the VMs that the process `parent` has started.
+pub fn machines_of(parent: u32) -> Vec<u32> {
+    let processes = std::fs::read_dir("/proc").into_iter().flatten().flatten();
+    let ids = processes.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+    let is_child = |id: &u32| {
+        let stat = std::fs::read_to_string(format!("/proc/{id}/stat")).unwrap_or_default();
+        // "id (name) state parent …": the name may hold anything, but nothing after it does.
+        let mut after = stat.rsplit(')').next().unwrap_or_default().split_whitespace();
+        let state = after.next();
+        state.is_some_and(|state| state != "Z") && after.next() == Some(&parent.to_string())
+    };
+    ids.filter(is_child).collect()
 }
 
 /// The path at which a function is invoked.

@@ -16,9 +16,9 @@ pub fn of(end: &End) -> Outcome {
         (end::SIGNALED, signal @ 1..=SIGNAL_MAX) => Outcome::Signaled(signal as u8, message),
         (end::NOT_STARTED, errno) if message.is_empty() => {
             let reason = io::Error::from_raw_os_error(errno as i32);
-            Outcome::Failed(format!("the program could not be started: {reason}"))
+            Outcome::NotStarted(format!("the program could not be started: {reason}"))
         }
-        (end::NOT_STARTED, _) => Outcome::Failed(message),
+        (end::NOT_STARTED, _) => Outcome::NotStarted(message),
         (end::PANIC, _) => Outcome::Failed(format!("the guest's kernel failed: {message}")),
         (kind, code) => Outcome::Failed(format!(
             "the guest ended in a way that does not exist ({kind}, {code})"
@@ -71,7 +71,7 @@ mod tests {
         assert_eq!(said(end::EXITED, 3, b""), Outcome::Exited(3));
         assert_eq!(said(end::SIGNALED, 11, b"at 0x0\n"), Outcome::Signaled(11, "at 0x0".into()));
         assert!(
-            matches!(said(end::NOT_STARTED, 2, b""), Outcome::Failed(text) if text.contains("No such file"))
+            matches!(said(end::NOT_STARTED, 2, b""), Outcome::NotStarted(text) if text.contains("No such file"))
         );
     }
 

@@ -170,6 +170,7 @@ async fn run(
                 return Ok(match outcome {
                     Outcome::Exited(status) => (Ending::Exited(status), None),
                     Outcome::Signaled(signal, detail) => (Ending::Signaled(signal), Some(detail)),
+                    Outcome::NotStarted(detail) => (Ending::InvalidEntrypoint, Some(detail)),
                     Outcome::Failed(detail) => (Ending::Failed, Some(detail)),
                 });
             }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
 use http_body_util::{BodyExt, Full};
-use hyper::body::{Body, Incoming};
+use hyper::body::{Body as _, Incoming};
 use hyper::header::{CONTENT_TYPE, HeaderName, HeaderValue};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
@@ -18,7 +18,7 @@ use super::session::{Answer, Fault, Refusal, Session, Work};
 
 /// Largest response: 6 MB and, as AWS has it, 100 bytes.
 pub const RESPONSE_BYTES_MAX: usize = 6 * 1024 * 1024 + 100;
-/// Largest error document; what is longer is cut off, and so no JSON any more.
+/// Largest error document; a longer one is dropped.
 const ERROR_BYTES_MAX: usize = 256 * 1024;
 /// What is read of a body that is too large, so that its sender gets to read the answer.
 const DISCARDED_BYTES_MAX: usize = 64 * 1024 * 1024;
@@ -52,11 +52,11 @@ async fn answer(request: Request<Incoming>, session: &Session) -> Response<Full<
         (&Method::POST, ["invocation", id, "response"]) => respond(session, id, request).await,
         (&Method::POST, ["invocation", id, "error"]) => {
             let document = read(request.into_body(), ERROR_BYTES_MAX).await;
-            taken(session.answer(id, Answer::Error(document.unwrap_or_default())))
+            taken(session.answer(id, Answer::Error(document.or_empty())))
         }
         (&Method::POST, ["init", "error"]) => {
             let document = read(request.into_body(), ERROR_BYTES_MAX).await;
-            taken(session.init_failed(Fault(document.unwrap_or_default())))
+            taken(session.init_failed(Fault(document.or_empty())))
         }
         _ => not_found(),
     }
@@ -90,8 +90,8 @@ fn invocation(work: &Work) -> Response<Full<Bytes>> {
 
 async fn respond(session: &Session, id: &str, request: Request<Incoming>) -> Response<Full<Bytes>> {
     match read(request.into_body(), RESPONSE_BYTES_MAX).await {
-        Some(body) => taken(session.answer(id, Answer::Response(body))),
-        None => match session.answer(id, Answer::TooLarge) {
+        Body::Whole(body) => taken(session.answer(id, Answer::Response(body))),
+        Body::TooLarge => match session.answer(id, Answer::TooLarge) {
             Ok(()) => error(
                 StatusCode::PAYLOAD_TOO_LARGE,
                 "Function.ResponseSizeTooLarge",
@@ -99,6 +99,8 @@ async fn respond(session: &Session, id: &str, request: Request<Incoming>) -> Res
             ),
             Err(refusal) => refused(refusal),
         },
+        // Nobody is there to read this: the invocation goes on until the runtime answers or its time is up.
+        Body::Broken => error(StatusCode::BAD_REQUEST, "InvalidRequest", "The body ends too early"),
     }
 }
 
@@ -109,13 +111,31 @@ pub(crate) fn too_large_message() -> String {
     )
 }
 
-/// A whole body, if it has at most `limit` bytes and arrives to its end.
-async fn read(mut body: Incoming, limit: usize) -> Option<Bytes> {
+/// What came of a request's body.
+enum Body {
+    Whole(Bytes),
+    TooLarge,
+    /// The connection ended in the middle.
+    Broken,
+}
+
+impl Body {
+    fn or_empty(self) -> Bytes {
+        match self {
+            Body::Whole(bytes) => bytes,
+            Body::TooLarge | Body::Broken => Bytes::new(),
+        }
+    }
+}
+
+/// A body of at most `limit` bytes.
+async fn read(mut body: Incoming, limit: usize) -> Body {
     let expected = usize::try_from(body.size_hint().lower()).unwrap_or(usize::MAX);
     let mut whole = BytesMut::with_capacity(expected.min(limit));
     let mut seen = 0usize;
     while let Some(frame) = body.frame().await {
-        let Ok(data) = frame.ok()?.into_data() else { continue };
+        let Ok(frame) = frame else { return Body::Broken };
+        let Ok(data) = frame.into_data() else { continue };
         seen = seen.saturating_add(data.len());
         if seen <= limit {
             whole.extend_from_slice(&data);
@@ -123,7 +143,7 @@ async fn read(mut body: Incoming, limit: usize) -> Option<Bytes> {
             break;
         }
     }
-    (seen <= limit).then(|| whole.freeze())
+    if seen <= limit { Body::Whole(whole.freeze()) } else { Body::TooLarge }
 }
 
 fn taken(result: Result<(), Refusal>) -> Response<Full<Bytes>> {

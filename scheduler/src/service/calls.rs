@@ -172,7 +172,10 @@ impl Service {
                 let detail = host.and_then(|host| host.ending_detail());
                 return Err(Reply::HostFailed(detail.unwrap_or_default()));
             }
-            (Outcome::Died(ending), _) => report::died(request_id, ending),
+            (Outcome::Died(ending), _) => {
+                let detail = host.and_then(|host| host.ending_detail());
+                report::died(request_id, ending, detail)
+            }
             (Outcome::Throttled, _) => return Err(Reply::Throttled),
             (Outcome::Stopping, _) => return Err(Reply::Stopping),
         };

@@ -50,8 +50,8 @@ pub(super) fn timed_out(request_id: &str, after: Duration) -> Bytes {
     document("Sandbox.Timedout", &message)
 }
 
-/// The environment ended.
-pub(super) fn died(request_id: &str, ending: Ending) -> Bytes {
+/// The environment ended; `detail` says more, where there is more.
+pub(super) fn died(request_id: &str, ending: Ending, detail: Option<String>) -> Bytes {
     let (kind, why) = match ending {
         Ending::Exited(0) => {
             ("Runtime.ExitError", "Runtime exited without providing a reason".to_owned())
@@ -65,7 +65,9 @@ pub(super) fn died(request_id: &str, ending: Ending) -> Bytes {
         ),
         Ending::InvalidEntrypoint => (
             "Runtime.InvalidEntrypoint",
-            "Couldn't find valid bootstrap(s): [/var/task/bootstrap /opt/bootstrap]".to_owned(),
+            detail.unwrap_or_else(|| {
+                "Couldn't find valid bootstrap(s): [/var/task/bootstrap /opt/bootstrap]".to_owned()
+            }),
         ),
         Ending::Failed | Ending::Killed => {
             ("Runtime.ExitError", "Runtime exited without providing a reason".to_owned())
@@ -129,7 +131,7 @@ mod tests {
 
     #[test]
     fn endings_have_lambdas_words() {
-        let text = |ending| String::from_utf8(died("id", ending).to_vec()).unwrap();
+        let text = |ending| String::from_utf8(died("id", ending, None).to_vec()).unwrap();
         assert!(text(Ending::Signaled(11)).contains("signal: segmentation fault"));
         assert!(
             text(Ending::Exited(2))
