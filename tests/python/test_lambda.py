@@ -1,114 +1,15 @@
-"""The API through AWS's own client, boto3.
+"""Lambda's API through AWS's own client, boto3.
 
-    pip install boto3 pytest
-    MAYFLY_BIN=target/release/mayfly pytest tests/python
-
-Without MAYFLY_ENDPOINT each run starts `mayfly serve` on a data directory of its own. MAYFLY_BOOTSTRAP names
-a static program that answers each event with the event itself; without one, tests that need it are skipped.
+    pip install --requirement tests/python/requirements.txt
+    pytest tests/python
 """
 
 import base64
-import io
-import os
-import pathlib
-import socket
-import subprocess
-import time
-import uuid
-import zipfile
+import json
 
-import boto3
 import pytest
-from botocore.config import Config
 from botocore.exceptions import ClientError
-
-ROLE = "arn:aws:iam::000000000000:role/test"
-
-
-@pytest.fixture(scope="session")
-def endpoint(tmp_path_factory):
-    """Where the platform listens."""
-    if "MAYFLY_ENDPOINT" in os.environ:
-        yield os.environ["MAYFLY_ENDPOINT"]
-        return
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        address = "127.0.0.1:%d" % free.getsockname()[1]
-    program = os.environ.get("MAYFLY_BIN", "target/release/mayfly")
-    data = tmp_path_factory.mktemp("data")
-    server = subprocess.Popen([program, "serve", "--listen", address, "--data", data])
-    try:
-        wait_for(address, server)
-        yield "http://" + address
-    finally:
-        server.terminate()
-        assert server.wait(30) == 0
-
-
-def wait_for(address, server):
-    host, port = address.split(":")
-    end = time.monotonic() + 10
-    while True:
-        assert server.poll() is None, "the platform has ended"
-        try:
-            return socket.create_connection((host, int(port)), 1).close()
-        except OSError:
-            assert time.monotonic() < end, "the platform does not listen"
-            time.sleep(0.02)
-
-
-@pytest.fixture(scope="session")
-def client(endpoint):
-    return boto3.client(
-        "lambda",
-        endpoint_url=endpoint,
-        region_name="us-east-1",
-        aws_access_key_id="any",
-        aws_secret_access_key="any",
-        config=Config(retries={"total_max_attempts": 1}, parameter_validation=False),
-    )
-
-
-def zipped(files):
-    """A zip of {name: content}, all of them programs."""
-    out = io.BytesIO()
-    with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as archive:
-        for name, content in files.items():
-            entry = zipfile.ZipInfo(name)
-            entry.external_attr = 0o100755 << 16
-            archive.writestr(entry, content)
-    return out.getvalue()
-
-
-def create(client, code, **more):
-    request = {
-        "FunctionName": "f-" + uuid.uuid4().hex,
-        "Runtime": "provided.al2023",
-        "Role": ROLE,
-        "Handler": "h",
-        "Code": {"ZipFile": code},
-    }
-    return client.create_function(**(request | more))
-
-
-@pytest.fixture
-def empty(client):
-    """A function without anything to run."""
-    function = create(client, zipped({"readme": b"x"}))
-    yield function["FunctionName"]
-    client.delete_function(FunctionName=function["FunctionName"])
-
-
-@pytest.fixture
-def echo(client):
-    """A function that answers with its event."""
-    if "MAYFLY_BOOTSTRAP" not in os.environ:
-        pytest.skip("needs MAYFLY_BOOTSTRAP")
-    bootstrap = pathlib.Path(os.environ["MAYFLY_BOOTSTRAP"]).read_bytes()
-    function = create(client, zipped({"bootstrap": bootstrap}))
-    client.get_waiter("function_active_v2").wait(FunctionName=function["FunctionName"])
-    yield function["FunctionName"]
-    client.delete_function(FunctionName=function["FunctionName"])
+from conftest import create, program, zipped
 
 
 def code_of(error):
@@ -184,3 +85,35 @@ def test_an_event_comes_back_with_its_log(client, echo):
         request_id = answer["ResponseMetadata"]["RequestId"]
         assert log.startswith("START RequestId: %s Version: $LATEST\n" % request_id)
         assert "\tBilled Duration: " in log
+
+
+def tell(client, function, what):
+    answer = client.invoke(FunctionName=function, Payload=json.dumps(what))
+    return answer.get("FunctionError"), json.loads(answer["Payload"].read())
+
+
+def test_failures_are_function_errors_and_the_next_call_works(client, obedient):
+    for what, kind, message in [
+        ("exit 3", "Runtime.ExitError", "exit status 3"),
+        ("crash", "Runtime.ExitError", "segmentation fault"),
+        ("error", "Mine", "as asked"),
+        ("big 7", "Function.ResponseSizeTooLarge", "6291556 bytes"),
+    ]:
+        error, document = tell(client, obedient, what)
+        assert (error, document["errorType"]) == ("Unhandled", kind)
+        assert message in document["errorMessage"]
+        assert tell(client, obedient, "count")[0] is None
+
+
+def test_a_time_out_is_a_function_error(client, make):
+    function = make(program("function"), Timeout=1)
+    error, document = tell(client, function, "hang")
+    assert (error, document["errorType"]) == ("Unhandled", "Sandbox.Timedout")
+    assert document["errorMessage"].endswith("Task timed out after 1.00 seconds")
+    assert tell(client, function, "count") == (None, 1)
+
+
+def test_waiters_end(client, echo):
+    client.get_waiter("function_active_v2").wait(FunctionName=echo)
+    client.get_waiter("function_updated_v2").wait(FunctionName=echo)
+    client.get_waiter("function_exists").wait(FunctionName=echo)

@@ -57,10 +57,7 @@ fn a_crowd_gets_answers_or_throttles_within_the_budget() {
             let answer = platform.invoke("f", b"\"sleep 100\"");
             if answer.status == 429 {
                 assert_eq!(answer.json()["Reason"], "ConcurrentInvocationLimitExceeded");
-                assert_eq!(
-                    answer.header("x-amzn-errortype"),
-                    Some("TooManyRequestsException")
-                );
+                assert_eq!(answer.header("x-amzn-errortype"), Some("TooManyRequestsException"));
                 assert!(answer.header("retry-after").is_some());
             }
             answer.status
@@ -193,7 +190,8 @@ fn a_full_disk_refuses_what_it_cannot_keep_and_serves_the_rest() {
     platform.create("f", &function, json!({ "Timeout": 120 }));
     assert_works(&platform);
     // Bytes that no compression makes fewer.
-    let noise: Vec<u8> = (0..4u32 << 20).map(|n| (n.wrapping_mul(2_654_435_761) >> 13) as u8).collect();
+    let noise: Vec<u8> =
+        (0..4u32 << 20).map(|n| (n.wrapping_mul(2_654_435_761) >> 13) as u8).collect();
     let (status, kind) = create(&platform, &zip_of(&[("bootstrap", 0o755, &noise)]));
     assert_eq!((status, &*kind), (500, "ServiceException"));
     assert_works(&platform);

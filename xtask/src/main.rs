@@ -4,6 +4,7 @@
 //!   test ──┬── pieces      what Debian must provide: installed, or named
 //!          ├── suites      cargo test on this host, its output tallied ── tally
 //!          ├── fixtures    programs that guests run                    ── cargo
+//!          ├── clients     boto3 and the aws command line, by pytest
 //!          ├── lane        the same tests on kvm-amd, inside QEMU's TCG
 //!          └── report      what ran where, and what did not and why
 //!   demo ──┴── lane        where this host has no /dev/kvm
@@ -13,6 +14,7 @@
 
 mod bench;
 mod cargo;
+mod clients;
 mod command;
 mod demo;
 mod docs;
@@ -43,7 +45,7 @@ enum Chore {
     /// Build and test everything, on this host's /dev/kvm and in the hardware lane.
     ///
     /// In this order: the release binary; unit, pair and doc tests; the programs that guests run; the
-    /// KVM tests on this host's /dev/kvm; the same KVM tests on a real kvm-amd, inside QEMU (the
+    /// KVM tests on this host's /dev/kvm; AWS's own clients there; the same KVM tests on a real kvm-amd, inside QEMU (the
     /// hardware lane). A summary says what ran where, what did not run, and why. Missing Debian
     /// packages are installed where this runs as root, and named with the command to type where not.
     Test(test::Options),

@@ -14,6 +14,8 @@ pub enum Piece {
     Musl,
     /// `mkfs.erofs` and `fsck.erofs`: the reference that our images are held against.
     Erofs,
+    /// `python3 -m venv`, for AWS's own clients.
+    Python,
     /// The machine that the hardware lane runs on.
     Qemu,
 }
@@ -24,6 +26,7 @@ impl Piece {
             Self::Busybox => "busybox-static",
             Self::Musl => "musl-tools",
             Self::Erofs => "erofs-utils",
+            Self::Python => "python3-venv",
             Self::Qemu => "qemu-system-x86",
         }
     }
@@ -34,6 +37,11 @@ impl Piece {
             Self::Busybox => host::which("busybox").is_some_and(|file| host::is_static_elf(&file)),
             Self::Musl => host::which("musl-gcc").is_some(),
             Self::Erofs => host::which("mkfs.erofs").is_some(),
+            // Debian splits off the part of the standard library that makes environments.
+            Self::Python => {
+                let mut python = Command::new("python3");
+                command::capture(python.args(["-c", "import venv, ensurepip"])).is_ok()
+            }
             Self::Qemu => host::which("qemu-system-x86_64").is_some(),
         }
     }

@@ -1,4 +1,4 @@
-//! Counts what Rust's test harness prints.
+//! Counts what Rust's test harness, and Python's, print.
 //!
 //! ```text
 //!   running 3 tests
@@ -41,6 +41,36 @@ impl Tally {
                 self.failures.push(name.to_owned());
             } else if let Some(reason) = verdict.strip_prefix("ignored") {
                 self.ignores.push(format!("{name}{reason}"));
+            }
+        }
+    }
+
+    /// Looks at one line of pytest's output, of which the summary and its last line count:
+    ///
+    /// ```text
+    ///   FAILED tests/python/test_lambda.py::test_pages - assert …
+    ///   ========= 1 failed, 20 passed, 1 skipped in 3.05s =========
+    /// ```
+    pub fn pytest_line(&mut self, line: &str) {
+        let line = line.trim();
+        if let Some(failure) = line.strip_prefix("FAILED ").or(line.strip_prefix("ERROR ")) {
+            let name = failure.split(" - ").next().unwrap_or(failure);
+            self.failures.push(name.to_owned());
+        } else if let Some(reason) = line.strip_prefix("SKIPPED ") {
+            self.ignores.push(reason.to_owned());
+        } else if let Some((counts, _)) =
+            line.strip_prefix("==").and_then(|line| line.rsplit_once(" in "))
+        {
+            self.programs += 1;
+            for count in counts.trim_start_matches(['=', ' ']).split(", ") {
+                let Some((number, what)) = count.split_once(' ') else { continue };
+                let Ok(number) = number.parse::<u64>() else { continue };
+                match what {
+                    "passed" => self.passed += number,
+                    "failed" | "error" | "errors" => self.failed += number,
+                    "skipped" => self.ignored += number,
+                    _ => {}
+                }
             }
         }
     }
@@ -95,6 +125,22 @@ mod tests {
         assert_eq!((seen.passed, seen.failed, seen.ignored, seen.programs), (41, 1, 1, 2));
         assert_eq!(seen.failures, ["queue::refuses_a_loop"]);
         assert_eq!(seen.ignores, ["slow, takes an hour"]);
+    }
+
+    #[test]
+    fn pytests_summary_counts() {
+        let mut seen = Tally::default();
+        for line in [
+            "tests/python/test_lambda.py ..F.s    [100%]",
+            "======= short test summary info =======",
+            "FAILED tests/python/test_lambda.py::test_pages - assert 1 in 2",
+            "ERROR tests/python/test_logs.py - ImportError",
+            "==== 1 failed, 20 passed, 1 skipped, 2 warnings, 1 error in 3.05s ====",
+        ] {
+            seen.pytest_line(line);
+        }
+        assert_eq!((seen.passed, seen.failed, seen.ignored, seen.programs), (20, 2, 1, 1));
+        assert_eq!(seen.failures.len(), 2);
     }
 
     #[test]

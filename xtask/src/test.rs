@@ -9,7 +9,7 @@ use crate::failure::Result;
 use crate::lane::{self, Lane};
 use crate::pieces::{self, Piece};
 use crate::report::Report;
-use crate::{fixtures, host, suites};
+use crate::{clients, fixtures, host, suites};
 
 /// What to test.
 #[derive(Args)]
@@ -31,6 +31,7 @@ const BUILD: &str = "release build";
 const FIXTURES: &str = "guest programs";
 const PLAIN: &str = "unit, pair and doc tests";
 const KVM: &str = "KVM tests";
+const CLIENTS: &str = "AWS's own clients";
 
 const HOST: &str = "host";
 const NO_VM: &str = "host, no VM";
@@ -39,7 +40,7 @@ const LANE: &str = "hardware lane: kvm-amd in QEMU's TCG";
 /// Runs the steps and prints the summary; fails where a step did.
 pub fn run(options: &Options) -> Result<ExitCode> {
     let filter = options.filter.as_deref();
-    let mut needed = vec![Piece::Busybox, Piece::Musl, Piece::Erofs];
+    let mut needed = vec![Piece::Busybox, Piece::Musl, Piece::Erofs, Piece::Python];
     if !options.no_lane {
         needed.push(Piece::Qemu);
     }
@@ -64,6 +65,7 @@ pub fn run(options: &Options) -> Result<ExitCode> {
         (_, _, Err(why)) => report.skip(KVM, &dev_kvm, why),
         (false, None, Ok(())) => {
             report.test(KVM, &dev_kvm, || suites::kvm(&workspace, filter));
+            report.test(CLIENTS, &dev_kvm, || clients::test(&workspace, filter));
         }
     }
     match (options.no_lane, obstacle) {
