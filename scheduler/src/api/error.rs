@@ -53,6 +53,12 @@ impl ApiError {
         Self::new(StatusCode::CONFLICT, "ResourceConflictException", message)
     }
 
+    pub(super) fn precondition_failed() -> ApiError {
+        let message = "The Revision Id provided does not match the latest Revision Id. Call the \
+                       GetFunction/GetAlias API to retrieve the latest Revision Id";
+        Self::new(StatusCode::PRECONDITION_FAILED, "PreconditionFailedException", message)
+    }
+
     pub(super) fn too_large(limit: usize) -> ApiError {
         let message =
             format!("Request must be smaller than {limit} bytes for the InvokeFunction operation");
@@ -78,7 +84,14 @@ impl ApiError {
 
 impl From<StoreError> for ApiError {
     fn from(error: StoreError) -> ApiError {
-        ApiError::service(error.to_string())
+        match error {
+            StoreError::Missing => Self::new(
+                StatusCode::NOT_FOUND,
+                "ResourceNotFoundException",
+                format!("Function not found: {error}"),
+            ),
+            error => ApiError::service(error.to_string()),
+        }
     }
 }
 

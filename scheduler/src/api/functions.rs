@@ -11,6 +11,7 @@ use axum::response::{IntoResponse, Response};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde::Deserialize;
+use serde::de::DeserializeOwned;
 use serde_json::json;
 use tokio::task::spawn_blocking;
 use uuid::Uuid;
@@ -21,15 +22,15 @@ use super::shapes::{self, CreateFunction};
 use super::{Platform, validate};
 use crate::clock;
 use crate::function::{Function, LATEST};
-use crate::store::StoreError;
+use crate::store::{StoreError, StoredCode};
 
 /// Largest upload in a request (Lambda quotas: 50 MB zipped).
 const ZIP_BYTES_MAX: usize = 50 << 20;
 /// Functions on one page: as many as AWS gives.
 const PAGE_MAX: usize = 50;
 
-type Answer = Result<Response, ApiError>;
-type Shared = State<Arc<Platform>>;
+pub(super) type Answer = Result<Response, ApiError>;
+pub(super) type Shared = State<Arc<Platform>>;
 
 #[derive(Deserialize)]
 pub(super) struct Qualified {
@@ -46,31 +47,16 @@ pub(super) struct Page {
 }
 
 pub(super) async fn create(State(platform): Shared, body: Result<Bytes, BytesRejection>) -> Answer {
-    let body =
-        body.map_err(|_| ApiError::invalid("The request can't be read, or is too large."))?;
-    let request: CreateFunction = serde_json::from_slice(&body).map_err(|error| {
-        ApiError::invalid_content(format!("Could not parse request body into json: {error}"))
-    })?;
+    let request: CreateFunction = parse(body)?;
     let configuration = validate::configuration(&request)?;
-    let zip = request.code.zip_file.ok_or_else(|| {
-        ApiError::invalid("Please provide the code as ZipFile: other sources are not supported.")
-    })?;
-    drop(body);
+    let zip = request.code.zip_file.ok_or_else(validate::no_zip)?;
     // Decoding, unpacking, flushing: work for a thread that may block.
     let created = spawn_blocking(move || {
         let name = configuration.name.clone();
         if platform.functions.get(&name).is_some() {
             return Err(ApiError::exists(&name));
         }
-        let zip = STANDARD
-            .decode(zip)
-            .map_err(|_| ApiError::invalid_content("ZipFile is not base64."))?;
-        if zip.len() > ZIP_BYTES_MAX {
-            return Err(ApiError::invalid(format!(
-                "The zip must be smaller than {ZIP_BYTES_MAX} bytes."
-            )));
-        }
-        let code = platform.code.put(&zip)?;
+        let code = keep(&platform, &zip)?;
         let function = Function {
             deployment: 0,
             configuration,
@@ -166,6 +152,29 @@ pub(super) async fn download(State(platform): Shared, Path(sha256): Path<String>
     let zip = spawn_blocking(move || std::fs::read(platform.code.zip(&sha256))).await;
     let Ok(Ok(zip)) = zip else { return Err(ApiError::unknown_operation()) };
     Ok(([(header::CONTENT_TYPE, "application/zip")], zip).into_response())
+}
+
+/// A request's body as its shape.
+pub(super) fn parse<T: DeserializeOwned>(
+    body: Result<Bytes, BytesRejection>,
+) -> Result<T, ApiError> {
+    let body =
+        body.map_err(|_| ApiError::invalid("The request can't be read, or is too large."))?;
+    serde_json::from_slice(&body).map_err(|error| {
+        ApiError::invalid_content(format!("Could not parse request body into json: {error}"))
+    })
+}
+
+/// Keeps an upload: a zip in base64. Takes its time.
+pub(super) fn keep(platform: &Platform, zip: &str) -> Result<StoredCode, ApiError> {
+    let zip =
+        STANDARD.decode(zip).map_err(|_| ApiError::invalid_content("ZipFile is not base64."))?;
+    if zip.len() > ZIP_BYTES_MAX {
+        return Err(ApiError::invalid(format!(
+            "The zip must be smaller than {ZIP_BYTES_MAX} bytes."
+        )));
+    }
+    Ok(platform.code.put(&zip)?)
 }
 
 /// The function that a path and a query name.

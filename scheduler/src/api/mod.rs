@@ -7,6 +7,8 @@
 //! | GET | /2015-03-31/functions | ListFunctions |
 //! | GET | /2015-03-31/functions/F | GetFunction |
 //! | GET | /2015-03-31/functions/F/configuration | GetFunctionConfiguration |
+//! | PUT | /2015-03-31/functions/F/code | UpdateFunctionCode |
+//! | PUT | /2015-03-31/functions/F/configuration | UpdateFunctionConfiguration |
 //! | DELETE | /2015-03-31/functions/F | DeleteFunction |
 //! | POST | /2015-03-31/functions/F/invocations | Invoke |
 //! | GET | /code/SHA256 | the upload, where GetFunction's Code.Location points |
@@ -18,6 +20,7 @@ mod functions;
 mod invoke;
 mod name;
 mod shapes;
+mod updates;
 mod validate;
 
 use std::net::SocketAddr;
@@ -27,7 +30,7 @@ use axum::extract::{DefaultBodyLimit, Request};
 use axum::http::{HeaderName, HeaderValue};
 use axum::middleware::{Next, from_fn};
 use axum::response::Response;
-use axum::routing::{get, post};
+use axum::routing::{get, post, put};
 use axum::{Extension, Router};
 use hyper::server::conn::http1;
 use hyper_util::rt::TokioIo;
@@ -59,12 +62,14 @@ struct RequestId(String);
 pub(crate) fn router(platform: Arc<Platform>) -> Router {
     let functions = get(functions::list).post(functions::create);
     let function = get(functions::get).delete(functions::delete);
+    let configuration = get(functions::get_configuration).put(updates::configuration);
     let invocations = post(invoke::invoke).layer(DefaultBodyLimit::max(invoke::PAYLOAD_BYTES_MAX));
     Router::new()
         .route("/2015-03-31/functions", functions.clone())
         .route("/2015-03-31/functions/", functions)
         .route("/2015-03-31/functions/{name}", function)
-        .route("/2015-03-31/functions/{name}/configuration", get(functions::get_configuration))
+        .route("/2015-03-31/functions/{name}/configuration", configuration)
+        .route("/2015-03-31/functions/{name}/code", put(updates::code))
         .route("/2015-03-31/functions/{name}/invocations", invocations)
         .route("/code/{sha256}", get(functions::download))
         .fallback(|| async { ApiError::unknown_operation() })

@@ -35,6 +35,36 @@ pub(super) struct FunctionCode {
     pub(super) zip_file: Option<String>,
 }
 
+/// UpdateFunctionCodeRequest.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub(super) struct UpdateFunctionCode {
+    /// Base64.
+    pub(super) zip_file: Option<String>,
+    #[serde(default)]
+    pub(super) publish: bool,
+    #[serde(default)]
+    pub(super) dry_run: bool,
+    pub(super) revision_id: Option<String>,
+    pub(super) architectures: Option<Vec<String>>,
+}
+
+/// UpdateFunctionConfigurationRequest: what is absent stays as it is.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub(super) struct UpdateFunctionConfiguration {
+    pub(super) runtime: Option<String>,
+    pub(super) role: Option<String>,
+    pub(super) handler: Option<String>,
+    pub(super) description: Option<String>,
+    pub(super) timeout: Option<i64>,
+    pub(super) memory_size: Option<i64>,
+    pub(super) environment: Option<Environment>,
+    pub(super) ephemeral_storage: Option<EphemeralStorage>,
+    pub(super) layers: Option<Vec<String>>,
+    pub(super) revision_id: Option<String>,
+}
+
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub(super) struct Environment {

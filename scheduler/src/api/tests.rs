@@ -1,6 +1,7 @@
 //! The API as a client sees it, over a socket.
 
 mod rig;
+mod updates;
 
 use std::time::{Duration, Instant};
 

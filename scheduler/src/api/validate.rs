@@ -6,7 +6,7 @@ use std::ops::RangeInclusive;
 
 use super::error::ApiError;
 use super::name::FunctionName;
-use super::shapes::CreateFunction;
+use super::shapes::{CreateFunction, Environment, UpdateFunctionCode, UpdateFunctionConfiguration};
 use crate::function::{Configuration, RUNTIMES};
 use crate::service::RESERVED_VARIABLES;
 
@@ -42,10 +42,62 @@ pub(super) fn configuration(request: &CreateFunction) -> Result<Configuration, A
             "ephemeralStorage.size",
             TMP_MIB,
         )?,
-        variables: variables(
-            request.environment.as_ref().and_then(|one| one.variables.clone()).unwrap_or_default(),
-        )?,
+        variables: variables(request.environment.as_ref())?,
     })
+}
+
+/// What an update makes of a configuration.
+///
+/// # Errors
+/// As [`configuration`].
+pub(super) fn configuration_update(
+    request: &UpdateFunctionConfiguration,
+    before: &Configuration,
+) -> Result<Configuration, ApiError> {
+    no_layers(request.layers.as_deref())?;
+    let mut after = before.clone();
+    if let Some(name) = &request.runtime {
+        after.runtime = runtime(Some(name))?;
+    }
+    if let Some(arn) = &request.role {
+        after.role = role(arn)?;
+    }
+    if let Some(name) = &request.handler {
+        after.handler = handler(Some(name))?;
+    }
+    if let Some(text) = &request.description {
+        after.description = description(text.clone())?;
+    }
+    if let Some(seconds) = request.timeout {
+        after.timeout_s = within(seconds, "timeout", TIMEOUT_S)?;
+    }
+    if let Some(mib) = request.memory_size {
+        after.memory_mib = within(mib, "memorySize", MEMORY_MIB)?;
+    }
+    if let Some(storage) = &request.ephemeral_storage {
+        after.tmp_mib = within(storage.size, "ephemeralStorage.size", TMP_MIB)?;
+    }
+    if request.environment.is_some() {
+        after.variables = variables(request.environment.as_ref())?;
+    }
+    Ok(after)
+}
+
+/// The zip, in base64, of an update of the code.
+///
+/// # Errors
+/// InvalidParameterValueException: another source, or something that there is not.
+pub(super) fn code_update(request: &UpdateFunctionCode) -> Result<&str, ApiError> {
+    if request.publish {
+        return Err(ApiError::invalid("Versions can not be published: Publish is not supported."));
+    }
+    only_x86_64(request.architectures.as_deref())?;
+    request.zip_file.as_deref().ok_or_else(no_zip)
+}
+
+/// The code is somewhere else.
+pub(super) fn no_zip() -> ApiError {
+    ApiError::invalid("Please provide the code as ZipFile: other sources are not supported.")
 }
 
 /// Refuses what would otherwise be ignored, to the client's harm.
@@ -53,13 +105,24 @@ fn what_is_not_there(request: &CreateFunction) -> Result<(), ApiError> {
     if request.package_type.as_deref().is_some_and(|kind| kind != "Zip") {
         return Err(ApiError::invalid("Only functions of PackageType Zip are supported."));
     }
-    if request.architectures.as_ref().is_some_and(|list| list.iter().any(|one| one != "x86_64")) {
-        return Err(ApiError::invalid("Only the architecture x86_64 is supported."));
+    only_x86_64(request.architectures.as_deref())?;
+    no_layers(request.layers.as_deref())
+}
+
+fn only_x86_64(architectures: Option<&[String]>) -> Result<(), ApiError> {
+    match architectures {
+        Some(list) if list.iter().any(|one| one != "x86_64") => {
+            Err(ApiError::invalid("Only the architecture x86_64 is supported."))
+        }
+        _ => Ok(()),
     }
-    if request.layers.as_ref().is_some_and(|layers| !layers.is_empty()) {
-        return Err(ApiError::invalid("Layers are not supported."));
+}
+
+fn no_layers(layers: Option<&[String]>) -> Result<(), ApiError> {
+    match layers {
+        Some([_, ..]) => Err(ApiError::invalid("Layers are not supported.")),
+        _ => Ok(()),
     }
-    Ok(())
 }
 
 fn runtime(runtime: Option<&str>) -> Result<String, ApiError> {
@@ -134,7 +197,8 @@ fn within(value: i64, member: &str, range: RangeInclusive<i64>) -> Result<u32, A
     Err(ApiError::constraint(&value.to_string(), member, &must))
 }
 
-fn variables(variables: BTreeMap<String, String>) -> Result<BTreeMap<String, String>, ApiError> {
+fn variables(environment: Option<&Environment>) -> Result<BTreeMap<String, String>, ApiError> {
+    let variables = environment.and_then(|one| one.variables.clone()).unwrap_or_default();
     for (name, value) in &variables {
         let mut bytes = name.bytes();
         let is_name = name.len() > 1

@@ -37,30 +37,29 @@ impl FunctionStore {
     /// [`StoreError::Exists`], or what SQLite says.
     pub fn create(&self, mut function: Function) -> Result<Arc<Function>, StoreError> {
         let connection = self.connection();
-        let configuration = encode(&function)?;
-        let name = function.configuration.name.clone();
-        connection
-            .execute(
-                "INSERT INTO functions
-                     (name, configuration, code_sha256, code_size, modified_ms, revision_id)
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
-                params![
-                    name,
-                    configuration,
-                    function.code_sha256,
-                    function.code_size as i64,
-                    function.modified_ms,
-                    function.revision_id
-                ],
-            )
-            .map_err(|error| match error.sqlite_error_code() {
-                Some(ErrorCode::ConstraintViolation) => StoreError::Exists,
-                _ => error.into(),
-            })?;
-        function.deployment = connection.last_insert_rowid() as u64;
+        function.deployment = insert(&connection, &function)?;
         let function = Arc::new(function);
-        self.by_name_mut().insert(name, Arc::clone(&function));
+        self.by_name_mut().insert(function.configuration.name.clone(), Arc::clone(&function));
         Ok(function)
+    }
+
+    /// Puts what `change` makes of a function in its place, as another deployment. Returns the one that was
+    /// there and the one that is.
+    ///
+    /// # Errors
+    /// What `change` says, [`StoreError::Missing`], or what SQLite says; then nothing has changed.
+    pub fn replace<E: From<StoreError>>(
+        &self,
+        name: &str,
+        change: impl FnOnce(&Function) -> Result<Function, E>,
+    ) -> Result<(Arc<Function>, Arc<Function>), E> {
+        let mut connection = self.connection();
+        let before = self.get(name).ok_or(StoreError::Missing)?;
+        let mut after = change(&before)?;
+        after.deployment = renew(&mut connection, &after)?;
+        let after = Arc::new(after);
+        self.by_name_mut().insert(name.to_owned(), Arc::clone(&after));
+        Ok((before, after))
     }
 
     /// The function of this name.
@@ -105,6 +104,40 @@ impl FunctionStore {
     fn by_name_mut(&self) -> RwLockWriteGuard<'_, BTreeMap<String, Arc<Function>>> {
         self.by_name.write().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Adds a row; the number that it got.
+fn insert(connection: &Connection, function: &Function) -> Result<u64, StoreError> {
+    let configuration = encode(function)?;
+    let inserted = connection.execute(
+        "INSERT INTO functions
+             (name, configuration, code_sha256, code_size, modified_ms, revision_id)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+        params![
+            function.configuration.name,
+            configuration,
+            function.code_sha256,
+            function.code_size as i64,
+            function.modified_ms,
+            function.revision_id
+        ],
+    );
+    match inserted {
+        Ok(_) => Ok(connection.last_insert_rowid() as u64),
+        Err(error) if error.sqlite_error_code() == Some(ErrorCode::ConstraintViolation) => {
+            Err(StoreError::Exists)
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Puts another row in a function's place, so that it gets a number that no deployment had.
+fn renew(connection: &mut Connection, function: &Function) -> Result<u64, StoreError> {
+    let transaction = connection.transaction()?;
+    transaction.execute("DELETE FROM functions WHERE name = ?1", [&function.configuration.name])?;
+    let number = insert(&transaction, function)?;
+    transaction.commit()?;
+    Ok(number)
 }
 
 fn load(connection: &Connection) -> Result<BTreeMap<String, Arc<Function>>, StoreError> {
@@ -188,6 +221,25 @@ mod tests {
         drop(store);
         let store = FunctionStore::open(data.path()).unwrap();
         assert!(store.create(function("f")).unwrap().deployment > first);
+    }
+
+    #[test]
+    fn a_replaced_function_is_another_deployment_and_survives_a_restart() {
+        let data = tempfile::tempdir().unwrap();
+        let store = FunctionStore::open(data.path()).unwrap();
+        let first = store.create(function("f")).unwrap();
+        let change = |before: &Function| {
+            Ok::<_, StoreError>(Function { revision_id: "new".into(), ..before.clone() })
+        };
+        let (before, after) = store.replace("f", change).unwrap();
+        assert_eq!(before, first);
+        assert_eq!(after.revision_id, "new");
+        assert!(after.deployment > before.deployment);
+        assert!(matches!(store.replace("g", change), Err(StoreError::Missing)));
+        let refusal = store.replace("f", |_| Err(StoreError::Exists));
+        assert!(matches!(refusal, Err(StoreError::Exists)));
+        drop(store);
+        assert_eq!(FunctionStore::open(data.path()).unwrap().get("f"), Some(after));
     }
 
     #[test]

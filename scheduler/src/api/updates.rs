@@ -1,0 +1,101 @@
+//! UpdateFunctionCode, UpdateFunctionConfiguration.
+//!
+//! Either makes another deployment: what runs finishes on the old one, the next invocation starts fresh.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::body::Bytes;
+use axum::extract::rejection::BytesRejection;
+use axum::extract::{Path, State};
+use axum::response::IntoResponse;
+use tokio::task::spawn_blocking;
+use uuid::Uuid;
+
+use super::error::ApiError;
+use super::functions::{Answer, Shared, find, keep, parse};
+use super::name::FunctionName;
+use super::shapes::{self, UpdateFunctionCode, UpdateFunctionConfiguration};
+use super::{Platform, validate};
+use crate::clock;
+use crate::function::{Function, LATEST};
+
+pub(super) async fn code(
+    State(platform): Shared,
+    Path(name): Path<String>,
+    body: Result<Bytes, BytesRejection>,
+) -> Answer {
+    let request: UpdateFunctionCode = parse(body)?;
+    let zip = validate::code_update(&request)?.to_owned();
+    in_place(platform, name, move |platform, name| {
+        let code = keep(platform, &zip)?;
+        let change = |before: &Function| {
+            is_revision(before, request.revision_id.as_deref())?;
+            let (code_sha256, code_size) = (code.sha256, code.size);
+            Ok(changed(Function { code_sha256, code_size, ..before.clone() }))
+        };
+        match request.dry_run {
+            true => change(&*find(platform, name, None)?).map(Arc::new),
+            false => replace(platform, name, change),
+        }
+    })
+    .await
+}
+
+pub(super) async fn configuration(
+    State(platform): Shared,
+    Path(name): Path<String>,
+    body: Result<Bytes, BytesRejection>,
+) -> Answer {
+    let request: UpdateFunctionConfiguration = parse(body)?;
+    in_place(platform, name, move |platform, name| {
+        replace(platform, name, |before| {
+            is_revision(before, request.revision_id.as_deref())?;
+            let configuration = validate::configuration_update(&request, &before.configuration)?;
+            Ok(changed(Function { configuration, ..before.clone() }))
+        })
+    })
+    .await
+}
+
+/// Has `update` work on the function that `form` names, on a thread that may block.
+async fn in_place(
+    platform: Arc<Platform>,
+    form: String,
+    update: impl FnOnce(&Platform, &str) -> Result<Arc<Function>, ApiError> + Send + 'static,
+) -> Answer {
+    let name = FunctionName::parse(&form)?;
+    if name.qualifier.as_deref().is_some_and(|qualifier| qualifier != LATEST) {
+        return Err(ApiError::invalid("Only the version $LATEST can be updated."));
+    }
+    find(&platform, &form, None)?;
+    let updated = spawn_blocking(move || {
+        let function = update(&platform, &name.name)?;
+        Ok::<_, ApiError>(shapes::configuration(&platform.service.identity, &function))
+    });
+    let updated = updated.await.map_err(|error| ApiError::service(error.to_string()))??;
+    Ok(Json(updated).into_response())
+}
+
+fn replace(
+    platform: &Platform,
+    name: &str,
+    change: impl FnOnce(&Function) -> Result<Function, ApiError>,
+) -> Result<Arc<Function>, ApiError> {
+    let (before, after) = platform.functions.replace(name, change)?;
+    platform.service.retire(before.deployment);
+    Ok(after)
+}
+
+/// Refuses to change another revision than the one that the client knows, where it names one.
+fn is_revision(function: &Function, wanted: Option<&str>) -> Result<(), ApiError> {
+    match wanted {
+        Some(wanted) if wanted != function.revision_id => Err(ApiError::precondition_failed()),
+        _ => Ok(()),
+    }
+}
+
+fn changed(function: Function) -> Function {
+    let revision_id = Uuid::new_v4().to_string();
+    Function { modified_ms: clock::unix_ms(), revision_id, ..function }
+}
