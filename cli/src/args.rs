@@ -7,9 +7,13 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::error::ErrorKind;
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, CommandFactory, Parser, Subcommand};
 
-use crate::failure::{FAILED, say};
+use crate::failure::{FAILED, MISUSED, say};
+
+mod platform;
+
+pub use platform::{Deploy, Invoke, List, Logs, Place, Remove};
 
 /// MicroVMs for functions that live for one call.
 #[derive(Debug, Parser)]
@@ -23,24 +27,69 @@ struct CommandLine {
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Run an unmodified Linux program in a microVM
+    #[command(after_help = RUN_EXAMPLES)]
     Run(Run),
     /// Serve Lambda's API: functions, each environment a microVM
+    #[command(after_help = SERVE_EXAMPLES)]
     Serve(Serve),
-    /// Run a real program in a microVM and show where the time goes
+    /// Create a function, or replace the one of this name
+    #[command(after_help = platform::DEPLOY_EXAMPLES)]
+    Deploy(Deploy),
+    /// Invoke a function and wait for its answer
+    #[command(after_help = platform::INVOKE_EXAMPLES)]
+    Invoke(Invoke),
+    /// Show what a function has printed
+    #[command(after_help = platform::LOGS_EXAMPLES)]
+    Logs(Logs),
+    /// List the functions
+    #[command(visible_alias = "ls", after_help = platform::LIST_EXAMPLES)]
+    List(List),
+    /// Remove functions; what they have printed stays
+    #[command(name = "rm", after_help = platform::REMOVE_EXAMPLES)]
+    Remove(Remove),
+    /// Show a program's and a function's short lives in microVMs, and where the time goes
+    #[command(after_help = DEMO_EXAMPLES)]
     Demo,
     /// Tell what this host can run, and how to fix what it can't
+    #[command(after_help = DOCTOR_EXAMPLES)]
     Doctor {
         /// As JSON
         #[arg(long)]
         json: bool,
     },
     /// Measure
-    #[command(subcommand)]
+    #[command(subcommand, after_help = BENCH_EXAMPLES)]
     Bench(BenchCommand),
     /// Build root images
-    #[command(subcommand)]
+    #[command(subcommand, after_help = IMAGE_EXAMPLES)]
     Image(ImageCommand),
 }
+
+const RUN_EXAMPLES: &str = "\
+Examples:
+  mayfly run -- ./hello                          a static program, alone
+  mayfly run --rootfs DIR -- /bin/sh -c 'ls /'   a program of a directory
+  mayfly run --timing t.json -- busybox true     when what happened, as JSON
+
+The exit status is the program's; 128 + n where signal n killed it; 125 where Mayfly itself failed.";
+const SERVE_EXAMPLES: &str = "\
+Examples:
+  mayfly serve                                   http://127.0.0.1:9000, data in ./mayfly-data
+  mayfly serve --listen 127.0.0.1:0              any free port; the first line on stderr names it
+  aws --endpoint-url http://127.0.0.1:9000 lambda list-functions
+
+SIGINT and SIGTERM end it; running invocations have a few seconds.";
+const DEMO_EXAMPLES: &str = "\
+It needs nothing but a static busybox (or what MAYFLY_DEMO_PROGRAM names), and leaves nothing behind.";
+const DOCTOR_EXAMPLES: &str = "\
+The exit status is 0 where everything is well, else 1.";
+const BENCH_EXAMPLES: &str = "\
+Examples:
+  mayfly bench boot --runs 100 --json";
+const IMAGE_EXAMPLES: &str = "\
+Examples:
+  mayfly image from-dir rootfs --out rootfs.img
+  mayfly run --rootfs rootfs.img -- /bin/sh";
 
 /// A guest's memory where nothing else is said, MiB.
 pub const MEMORY_MIB: u64 = 128;
@@ -92,11 +141,14 @@ impl Run {
     }
 }
 
+/// Where the platform listens, and its clients look for it, where nothing else is said.
+pub const ADDRESS: &str = "127.0.0.1:9000";
+
 /// `mayfly serve`.
 #[derive(Debug, Args)]
 pub struct Serve {
     /// Where to listen; loopback only, since signatures are not checked
-    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:9000")]
+    #[arg(long, value_name = "ADDR", default_value = ADDRESS)]
     pub listen: SocketAddr,
     /// Where functions, their code and logs are kept
     #[arg(long, value_name = "DIR", default_value = "mayfly-data")]
@@ -149,11 +201,51 @@ pub fn parse() -> Result<Command, ExitCode> {
             ExitCode::SUCCESS
         }
         _ => {
-            let text = error.to_string();
-            let first = text.split("\n\n").next().unwrap_or_default();
-            let words: Vec<&str> = first.trim_start_matches("error:").split_whitespace().collect();
-            say(&format!("{} (see mayfly --help)", words.join(" ")));
-            ExitCode::from(FAILED)
+            let name = std::env::args().nth(1).unwrap_or_default();
+            let (text, status) = misuse(&error.to_string(), &name);
+            say(&text);
+            ExitCode::from(status)
         }
     })
+}
+
+/// One line for words that make no sense, and a status: of `mayfly run`, any but 125 is the program's.
+fn misuse(text: &str, name: &str) -> (String, u8) {
+    let first = text.split("\n\n").next().unwrap_or_default();
+    let words: Vec<&str> = first.trim_start_matches("error:").split_whitespace().collect();
+    let command = CommandLine::command();
+    let help = match command.find_subcommand(name) {
+        Some(found) => format!("mayfly {} --help", found.get_name()),
+        None => "mayfly --help".into(),
+    };
+    let status = if name == "run" { FAILED } else { MISUSED };
+    (format!("{} (see {help})", words.join(" ")), status)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_sound() {
+        CommandLine::command().debug_assert();
+    }
+
+    #[test]
+    fn every_command_explains_itself() {
+        let mut command = CommandLine::command();
+        command.build();
+        for one in command.get_subcommands() {
+            assert!(one.get_about().is_some(), "{} says nothing", one.get_name());
+            assert!(one.get_after_help().is_some(), "{} has no examples", one.get_name());
+        }
+    }
+
+    #[test]
+    fn misuse_is_one_line_and_names_the_help_to_read() {
+        let text = "error: missing:\n  <NAME>\n\nUsage: mayfly rm <NAME>...";
+        assert_eq!(misuse(text, "rm"), ("missing: <NAME> (see mayfly rm --help)".into(), MISUSED));
+        assert_eq!(misuse("x", "run"), ("x (see mayfly run --help)".into(), FAILED));
+        assert_eq!(misuse("x", "bogus"), ("x (see mayfly --help)".into(), MISUSED));
+    }
 }

@@ -4,12 +4,14 @@ mod args;
 mod bench;
 mod demo;
 mod doctor;
+mod elf;
 mod environment;
 mod failure;
 mod files;
 mod footprint;
 mod guest;
 mod image;
+mod platform;
 mod program;
 mod root;
 mod run;
@@ -37,6 +39,11 @@ fn main() -> ExitCode {
     let result = match command {
         Command::Run(run) => TimeZero::new(started_ns).and_then(|zero| run::run(run, zero)),
         Command::Serve(options) => serve::serve(options),
+        Command::Deploy(options) => platform::deploy(options),
+        Command::Invoke(options) => platform::invoke(options),
+        Command::Logs(options) => platform::logs(options),
+        Command::List(options) => platform::list(options),
+        Command::Remove(options) => platform::remove(options),
         Command::Demo => demo::demo(),
         Command::Doctor { json } => doctor::doctor(json),
         Command::Bench(BenchCommand::Boot { runs, json }) => bench::boot(runs, json),

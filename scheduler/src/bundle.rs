@@ -15,6 +15,8 @@ use zip::read::ZipFile;
 
 /// Unpacked size of a function (Lambda quotas: 250 MB).
 pub const UNPACKED_BYTES_MAX: u64 = 262_144_000;
+/// Largest upload in a request (Lambda quotas: 50 MB zipped).
+pub const ZIP_BYTES_MAX: usize = 50 << 20;
 /// Most entries: far above what functions have, and few enough to unpack in seconds.
 pub const ENTRIES_MAX: usize = 50_000;
 /// Longest path (Linux's PATH_MAX) and longest name in it (NAME_MAX).

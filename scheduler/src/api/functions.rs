@@ -20,12 +20,11 @@ use super::error::ApiError;
 use super::name::FunctionName;
 use super::shapes::{self, CreateFunction};
 use super::{Platform, validate};
+use crate::bundle::ZIP_BYTES_MAX;
 use crate::clock;
 use crate::function::{Function, LATEST};
 use crate::store::{StoreError, StoredCode};
 
-/// Largest upload in a request (Lambda quotas: 50 MB zipped).
-const ZIP_BYTES_MAX: usize = 50 << 20;
 /// Functions on one page: as many as AWS gives.
 const PAGE_MAX: usize = 50;
 
