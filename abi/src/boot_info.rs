@@ -12,6 +12,8 @@ pub const BOOT_MAGIC: u64 = u64::from_le_bytes(*b"MayflyBI");
 pub const VERSION: u32 = 1;
 /// Most devices that one guest has.
 pub const DEVICES_MAX: usize = 8;
+/// Most file systems that are mounted besides the root: a function's code, its layers, and room.
+pub const MOUNTS_MAX: usize = 8;
 /// Most queues of a device: virtio-vsock's three.
 pub const DEVICE_QUEUES_MAX: usize = 3;
 /// Bytes of randomness that a guest gets at boot.
@@ -76,8 +78,8 @@ impl CpuInfo {
 }
 
 /// The program to run: a block of strings at `gpa`, each ended by NUL: first the program's file, then
-/// `argc` arguments, `envc` variables, and the working directory. A file without a slash is looked for in
-/// the environment's PATH.
+/// `argc` arguments, `envc` variables, the working directory, and the path of each of
+/// [`BootInfo::mounts`]. A file without a slash is looked for in the environment's PATH.
 #[derive(Clone, Copy, Debug, Default, FromBytes, IntoBytes, Immutable, KnownLayout)]
 #[repr(C)]
 pub struct CommandInfo {
@@ -91,6 +93,16 @@ pub struct CommandInfo {
     pub envc: u32,
     /// Bit n: standard stream n is a terminal.
     pub terminals: u32,
+}
+
+/// A file system image on the root disk, behind the root image. Length 0: an unused entry.
+#[derive(Clone, Copy, Debug, Default, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[repr(C)]
+pub struct MountInfo {
+    /// First byte on the disk, a multiple of [`crate::layout::PAGE_SIZE`].
+    pub offset: u64,
+    /// Bytes, a multiple of the same.
+    pub len: u64,
 }
 
 /// Everything the kernel needs to know at its first instruction. RDI holds its address then.
@@ -115,6 +127,8 @@ pub struct BootInfo {
     pub cpu: CpuInfo,
     /// The program.
     pub command: CommandInfo,
+    /// What to mount, in this order, where the command's strings say.
+    pub mounts: [MountInfo; MOUNTS_MAX],
     /// The devices; the block device of the root image comes first.
     pub devices: [DeviceInfo; DEVICES_MAX],
 }

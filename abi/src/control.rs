@@ -32,8 +32,10 @@ pub struct VmSpec {
     pub memory_mib: u64,
     /// The kernel: `None` is the embedded one, else an ELF file.
     pub kernel: Option<u8>,
-    /// The root image.
+    /// The root image, and the images of `mounts` behind it.
     pub root: Disk,
+    /// Images to mount, in this order; at most [`crate::MOUNTS_MAX`].
+    pub mounts: Vec<Mount>,
     /// The file to run in the image; without a slash, it is looked for in the environment's PATH.
     pub program: Vec<u8>,
     /// Arguments, the program's name for itself first.
@@ -75,6 +77,17 @@ pub enum Direction {
     FromGuest,
     /// Both.
     Both,
+}
+
+/// An image on the root disk that is mounted somewhere.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Mount {
+    /// Absolute path; what it lacks in the root is shown as empty directories.
+    pub path: Vec<u8>,
+    /// First byte on the disk, a multiple of 4096.
+    pub offset: u64,
+    /// Bytes, a multiple of 4096.
+    pub len: u64,
 }
 
 /// A block device's content: segments in ascending order without gaps.

@@ -41,6 +41,7 @@ fn command() -> Command {
         env: vec![b"PATH=/bin".to_vec()],
         cwd: b"/".to_vec(),
         terminals: 0,
+        mounts: vec![],
     }
 }
 

@@ -18,7 +18,7 @@ mod queues;
 mod stubs;
 mod vcpu_page;
 
-pub use command::{Command, CommandError};
+pub use command::{Command, CommandError, Mount};
 pub use cpu_state::{CpuState, Segment, Table};
 pub use kernel::{KernelError, check_elf, check_header};
 pub use plan::{BootError, BootPlan, Machine, Write, plan};

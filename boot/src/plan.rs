@@ -91,6 +91,7 @@ pub fn plan(machine: &Machine, command: &Command) -> Result<BootPlan, BootError>
     if free_start >= memory_end {
         return Err(BootError::NoRoom { kernel_end: free_start, memory_end });
     }
+    let mounts = command.places()?;
     let (strings, command) = command.encode()?;
     let devices = queues::place(&machine.devices)?;
     let info = BootInfo {
@@ -103,6 +104,7 @@ pub fn plan(machine: &Machine, command: &Command) -> Result<BootPlan, BootError>
         seed: machine.seed,
         cpu: machine.cpu,
         command,
+        mounts,
         devices,
     };
     let mut writes = vec![

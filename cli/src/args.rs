@@ -69,6 +69,7 @@ const RUN_EXAMPLES: &str = "\
 Examples:
   mayfly run -- ./hello                          a static program, alone
   mayfly run --rootfs DIR -- /bin/sh -c 'ls /'   a program of a directory
+  mayfly run --mount /data=DIR -- /program       … which finds more files at /data
   mayfly run --timing t.json -- busybox true     when what happened, as JSON
 
 The exit status is the program's; 128 + n where signal n killed it; 125 where Mayfly itself failed.";
@@ -94,6 +95,14 @@ Examples:
 /// A guest's memory where nothing else is said, MiB.
 pub const MEMORY_MIB: u64 = 128;
 
+/// Takes `PATH=DIR|IMAGE` apart.
+fn mount(text: &str) -> Result<(PathBuf, PathBuf), String> {
+    match text.split_once('=') {
+        Some((path, image)) if path.starts_with('/') => Ok((path.into(), image.into())),
+        _ => Err("it is an absolute path, `=`, and a directory or an image".into()),
+    }
+}
+
 /// `mayfly run`.
 #[derive(Debug, Args)]
 pub struct Run {
@@ -104,6 +113,9 @@ pub struct Run {
     /// there is
     #[arg(long, value_name = "DIR|IMAGE")]
     pub rootfs: Option<PathBuf>,
+    /// A directory or an image that the guest finds at this path, read-only; may be given several times
+    #[arg(long, value_name = "PATH=DIR|IMAGE", value_parser = mount)]
+    pub mount: Vec<(PathBuf, PathBuf)>,
     /// An ELF file to boot instead of the embedded kernel
     #[arg(long, value_name = "PATH")]
     pub kernel: Option<PathBuf>,
@@ -134,6 +146,7 @@ impl Run {
             rootfs: None,
             kernel: None,
             initrd: None,
+            mount: Vec::new(),
             env: Vec::new(),
             timing: None,
             program: words.into_iter().map(Into::into).collect(),

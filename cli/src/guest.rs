@@ -7,7 +7,7 @@
 
 use std::fs::File;
 use std::os::fd::{AsFd, BorrowedFd};
-use std::os::unix::ffi::OsStringExt;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::Path;
 
 use mayfly_abi::control::{CpuidEntry, Direction, Outcome, Report, Stream, VmSpec};
@@ -19,6 +19,7 @@ use crate::args::Run;
 use crate::environment;
 use crate::failure::Failure;
 use crate::files;
+use crate::filesystems::Filesystems;
 use crate::program::Program;
 use crate::root::Root;
 use crate::signals::{First, Signals};
@@ -50,6 +51,9 @@ pub struct Standard<'a> {
     /// Standard error.
     pub stderr: BorrowedFd<'a>,
 }
+
+/// Descriptors before those of the root disk's files.
+const STANDARD_STREAMS: u8 = 3;
 
 impl Guest {
     /// Starts the VM's process.
@@ -91,16 +95,23 @@ impl Guest {
                 (Root::of_program(program)?, path)
             }
         };
+        let mut filesystems = Filesystems::new(root);
+        for (path, image) in &run.mount {
+            filesystems.mount(path.as_os_str().as_bytes(), Root::at(image)?)?;
+        }
         let kernel = run.kernel.as_deref().map(open_kernel).transpose()?;
         let Standard { stdin, stdout, stderr } = standard;
-        let mut descriptors = vec![stdin, stdout, stderr, root.descriptor()];
+        let mut descriptors = vec![stdin, stdout, stderr];
+        descriptors.extend(filesystems.files.iter().map(File::as_fd));
+        let kernel_at = u8::try_from(descriptors.len()).map_err(Failure::new)?;
         descriptors.extend(kernel.as_ref().map(File::as_fd));
         let stream = |port, descriptor, direction| Stream { port, descriptor, direction };
         let terminals = environment::terminals(&descriptors[..3]);
         let spec = VmSpec {
             memory_mib: run.mem,
-            kernel: kernel.is_some().then_some(4),
-            root: root.disk(3),
+            kernel: kernel.is_some().then_some(kernel_at),
+            root: filesystems.disk_behind(STANDARD_STREAMS),
+            mounts: filesystems.mounts,
             program,
             argv: run.program.into_iter().map(OsStringExt::into_vec).collect(),
             env: environment::build(run.env, terminals)?,

@@ -8,6 +8,7 @@ mod elf;
 mod environment;
 mod failure;
 mod files;
+mod filesystems;
 mod footprint;
 mod guest;
 mod image;

@@ -3,7 +3,6 @@
 use std::fmt::Display;
 use std::fs::File;
 use std::io::{self, BufWriter};
-use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 
@@ -127,11 +126,6 @@ impl Root {
             }
         }
         disk
-    }
-
-    /// That descriptor.
-    pub fn descriptor(&self) -> BorrowedFd<'_> {
-        self.file.as_fd()
     }
 }
 

@@ -13,6 +13,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::args::Serve;
 use crate::failure::{Failure, say};
+use crate::filesystems::Filesystems;
 use crate::root::Root;
 
 /// Serves until SIGINT or SIGTERM.
@@ -53,6 +54,7 @@ struct TaskImages;
 impl ImageBuilder for TaskImages {
     fn build(&self, task: &Path) -> io::Result<RootImage> {
         let root = Root::of_task(task).map_err(|failure| io::Error::other(failure.to_string()))?;
-        Ok(RootImage { disk: root.disk(0), files: vec![root.into_file()] })
+        let Filesystems { disk, files, mounts } = Filesystems::new(root);
+        Ok(RootImage { disk, files, mounts })
     }
 }

@@ -86,6 +86,7 @@ fn run_service(how: &str, service: OwnedFd, output: OwnedFd) -> Outcome {
         memory_mib: 64,
         kernel: None,
         root,
+        mounts: Vec::new(),
         program: b"/program".to_vec(),
         argv: vec![b"program".to_vec(), how.as_bytes().to_vec()],
         env: vec![],

@@ -23,6 +23,7 @@ fn spec(memory_mib: u64) -> VmSpec {
         memory_mib,
         kernel: Some(0),
         root: Disk { segments: vec![Segment { len: 8192, source: Source::Zero }], writable: false },
+        mounts: Vec::new(),
         program: b"/bin/program".to_vec(),
         argv: vec![b"program".to_vec()],
         env: vec![],

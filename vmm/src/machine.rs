@@ -14,9 +14,9 @@ use std::io;
 
 use mayfly_abi::SEED_BYTES;
 use mayfly_abi::channel::Clock;
-use mayfly_abi::control::VmSpec;
+use mayfly_abi::control::{self, VmSpec};
 use mayfly_abi::layout::{MEMORY_MIB_MAX, MEMORY_MIB_MIN};
-use mayfly_boot::{BootError, BootPlan, Command};
+use mayfly_boot::{BootError, BootPlan, Command, Mount};
 use mayfly_devices::mmio::AttachError;
 use thiserror::Error;
 use vm_memory::GuestMemoryError;
@@ -170,8 +170,14 @@ fn plan(
         tmp_bytes_max: spec.tmp_bytes_max,
         devices: Devices::requests(disk),
     };
-    let VmSpec { program, argv, env, cwd, terminals, .. } = spec;
-    Ok(mayfly_boot::plan(&machine, &Command { program, argv, env, cwd, terminals })?)
+    let VmSpec { program, argv, env, cwd, terminals, mounts, .. } = spec;
+    // A length that leads past all numbers is refused with the place.
+    let mounts = mounts.into_iter().map(|control::Mount { path, offset, len }| Mount {
+        path,
+        place: offset..offset.checked_add(len).unwrap_or(offset),
+    });
+    let mounts = mounts.collect();
+    Ok(mayfly_boot::plan(&machine, &Command { program, argv, env, cwd, terminals, mounts })?)
 }
 
 /// Bytes from the host's generator.

@@ -25,6 +25,8 @@ pub struct Command {
     pub cwd: Vec<u8>,
     /// Bit n: standard stream n is a terminal.
     pub terminals: u32,
+    /// Where the images of the boot information's mounts belong.
+    pub mounts: Vec<Vec<u8>>,
 }
 
 /// Reads the boot information's block of strings.
@@ -36,8 +38,10 @@ pub fn parse(boot: &Boot) -> Command {
 }
 
 impl Command {
-    /// Splits a block of strings: the program's file, `argc` arguments, `envc` variables, the working directory.
+    /// Splits a block of strings: the program's file, `argc` arguments, `envc` variables, the working directory,
+    /// and the paths of mounts.
     fn from_strings(strings: &[u8], (argc, envc): (usize, usize)) -> Command {
+        let strings = strings.strip_suffix(b"\0").unwrap_or(strings);
         let mut strings = strings.split(|byte| *byte == 0).map(<[u8]>::to_vec);
         Command {
             program: strings.next().unwrap_or_default(),
@@ -45,6 +49,7 @@ impl Command {
             env: strings.by_ref().take(envc).collect(),
             cwd: strings.next().filter(|cwd| !cwd.is_empty()).unwrap_or_else(|| b"/".to_vec()),
             terminals: 0,
+            mounts: strings.collect(),
         }
     }
 
@@ -96,7 +101,10 @@ mod tests {
         assert_eq!(command.argv, [b"sh".to_vec(), b"".to_vec()]);
         assert_eq!(command.env, [b"A=1".to_vec()]);
         assert_eq!(command.cwd, b"/tmp");
+        assert!(command.mounts.is_empty());
         assert_eq!(Command::from_strings(b"/bin/sh\0sh\0\0", (1, 0)).cwd, b"/");
+        let mounting = Command::from_strings(b"sh\0/\0/opt\0/var/task\0", (0, 0));
+        assert_eq!(mounting.mounts, [b"/opt".to_vec(), b"/var/task".to_vec()]);
     }
 
     #[test]

@@ -6,7 +6,7 @@ use alloc::vec::Vec;
 use core::cell::{Cell, RefCell};
 
 use mayfly_abi::channel::NO_DEADLINE;
-use mayfly_abi::{DeviceInfo, QueueInfo};
+use mayfly_abi::{DeviceInfo, MountInfo, QueueInfo};
 use mayfly_drivers::block::{Block, Piece};
 use mayfly_drivers::virtqueue::{DeviceFault, QueueMemory, VirtQueue};
 use mayfly_drivers::vsock::{RX_BUFFER_BYTES, StreamId, TX_BUFFER_BYTES, Vsock, VsockMemory};
@@ -138,20 +138,43 @@ fn trusted<T>(answer: core::result::Result<T, DeviceFault>) -> T {
     answer.unwrap_or_else(|fault| panic!("a device broke its protocol: {fault}"))
 }
 
-/// The root disk, in pages.
-pub struct RootDisk(pub Rc<Devices>);
+/// A part of the root disk, in pages, that holds one image.
+pub struct Partition {
+    devices: Rc<Devices>,
+    first_page: u64,
+    pages: u64,
+}
 
-impl Disk for RootDisk {
+impl Partition {
+    /// The whole disk. The root image is at its beginning.
+    pub fn whole(devices: Rc<Devices>) -> Partition {
+        let pages = devices.block.borrow().capacity_bytes() / FRAME_SIZE as u64;
+        Partition { devices, first_page: 0, pages }
+    }
+
+    /// The part that `mount` names; EINVAL where the disk ends before it.
+    pub fn of(devices: Rc<Devices>, mount: &MountInfo) -> Result<Partition> {
+        let whole = Partition::whole(devices);
+        let first_page = mount.offset / FRAME_SIZE as u64;
+        let pages = mount.len / FRAME_SIZE as u64;
+        match first_page.checked_add(pages) {
+            Some(end) if end <= whole.pages => Ok(Partition { first_page, pages, ..whole }),
+            _ => Err(Errno::INVAL),
+        }
+    }
+}
+
+impl Disk for Partition {
     fn pages(&self) -> u64 {
-        self.0.block.borrow().capacity_bytes() / FRAME_SIZE as u64
+        self.pages
     }
 
     fn read_pages(&self, first: u64, frames: &[Frame]) -> Result<()> {
         let pieces = pieces(frames);
-        let most = self.0.block.borrow().pieces_max();
-        let mut offset = first * FRAME_SIZE as u64;
+        let most = self.devices.block.borrow().pieces_max();
+        let mut offset = (self.first_page + first) * FRAME_SIZE as u64;
         for pieces in pieces.chunks(most) {
-            self.0.read_disk(offset, pieces)?;
+            self.devices.read_disk(offset, pieces)?;
             offset += pieces.iter().map(|piece| u64::from(piece.len)).sum::<u64>();
         }
         Ok(())

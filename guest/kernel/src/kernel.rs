@@ -10,7 +10,7 @@ use mayfly_hal::boot::Boot;
 use mayfly_hal::context::Context;
 use mayfly_hal::{channel, cpu, phys};
 
-use crate::devices::{Devices, RootDisk};
+use crate::devices::{Devices, Partition};
 use crate::errno::{Errno, Result};
 use crate::event::Timers;
 use crate::exec::{Environment, Executable};
@@ -45,6 +45,8 @@ const DEV_ROOT: u64 = 0x10;
 const DEV_TMP: u64 = 0x11;
 const DEV_DEV: u64 = 0x12;
 const DEV_PROC: u64 = 0x13;
+/// … and of the images mounted besides the root.
+const DEV_IMAGES: u64 = 0x20;
 
 /// The kernel.
 pub struct Kernel {
@@ -101,7 +103,7 @@ pub fn start(boot: Boot) -> ! {
 /// The tree of files, and the file system in memory that is at /tmp.
 fn mount(boot: &Boot, machine: &Rc<Machine>, devices: &Rc<Devices>) -> Result<(Vfs, Rc<RamFs>)> {
     let system: Rc<dyn System> = machine.clone();
-    let disk = Rc::new(RootDisk(devices.clone()));
+    let disk = Rc::new(Partition::whole(devices.clone()));
     let root = Rc::new(ErofsFs::mount(disk, DEV_ROOT)?);
     let vfs = Vfs::new(system.clone(), root, b"/dev/vda", MountFlags::RDONLY);
     let bytes = boot.info.tmp_bytes_max;
@@ -110,7 +112,22 @@ fn mount(boot: &Boot, machine: &Rc<Machine>, devices: &Rc<Devices>) -> Result<(V
     vfs.mount(b"/tmp", tmp.clone(), b"tmpfs", MountFlags::empty())?;
     vfs.mount(b"/dev", Rc::new(devfs(system.clone(), DEV_DEV)), b"dev", MountFlags::empty())?;
     vfs.mount(b"/proc", Rc::new(procfs(system, DEV_PROC)), b"proc", MountFlags::empty())?;
+    mount_images(boot, devices, &vfs)?;
     Ok((vfs, tmp))
+}
+
+/// Mounts the images that come behind the root's on the disk.
+fn mount_images(boot: &Boot, devices: &Rc<Devices>, vfs: &Vfs) -> Result<()> {
+    let places: Vec<_> = boot.info.mounts.iter().take_while(|mount| mount.len > 0).collect();
+    if places.is_empty() {
+        return Ok(());
+    }
+    let paths = command::parse(boot).mounts;
+    for ((path, place), dev) in paths.iter().zip(places).zip(DEV_IMAGES..) {
+        let disk = Rc::new(Partition::of(devices.clone(), place)?);
+        vfs.mount(path, Rc::new(ErofsFs::mount(disk, dev)?), b"/dev/vda", MountFlags::RDONLY)?;
+    }
+    Ok(())
 }
 
 impl Kernel {

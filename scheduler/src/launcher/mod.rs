@@ -15,7 +15,7 @@ use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::sync::Arc;
 
-use mayfly_abi::control::Disk;
+use mayfly_abi::control::{Disk, Mount};
 use tokio::net::UnixStream;
 use tokio::sync::mpsc;
 
@@ -31,6 +31,8 @@ pub struct RootImage {
     pub disk: Disk,
     /// What it is made of.
     pub files: Vec<File>,
+    /// What is mounted from it besides the root.
+    pub mounts: Vec<Mount>,
 }
 
 /// Makes root images: the function's files at /var/task in a minimal Linux user space.

@@ -201,6 +201,7 @@ fn vm_spec(spec: &EnvironmentSpec) -> VmSpec {
         memory_mib: spec.memory_mib.into(),
         kernel: None,
         root: shifted(&spec.image.disk),
+        mounts: spec.image.mounts.clone(),
         program: spec.program.clone().into(),
         argv: vec![spec.program.clone().into()],
         env: spec.variables.iter().map(|one| one.clone().into()).collect(),

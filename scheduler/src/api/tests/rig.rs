@@ -163,7 +163,7 @@ struct BootstrapImages;
 impl ImageBuilder for BootstrapImages {
     fn build(&self, task: &Path) -> io::Result<RootImage> {
         let files = vec![File::open(task.join("bootstrap"))?];
-        Ok(RootImage { disk: mayfly_abi::control::Disk::default(), files })
+        Ok(RootImage { disk: mayfly_abi::control::Disk::default(), files, mounts: Vec::new() })
     }
 }
 

@@ -16,7 +16,7 @@ fn spec() -> EnvironmentSpec {
     EnvironmentSpec {
         memory_mib: 128,
         tmp_bytes_max: 0,
-        image: Arc::new(RootImage { disk: Disk::default(), files: Vec::new() }),
+        image: Arc::new(RootImage { disk: Disk::default(), files: Vec::new(), mounts: Vec::new() }),
         program: "/var/task/bootstrap".into(),
         variables: vec!["A=B".into()],
         directory: "/var/task".into(),
