@@ -98,7 +98,7 @@ impl Server {
             functions.list(None, usize::MAX).iter().map(|one| one.code_sha256.clone()).collect();
         // Before anything can be uploaded: nothing is lost to a race.
         code.retain(|sha256| used.contains(sha256)).map_err(at(data))?;
-        let logs = Logs::open(data).map_err(at(data))?;
+        let logs = Arc::new(Logs::open(data).map_err(at(data))?);
         let address = config.listen.to_string();
         let listener = TcpListener::bind(config.listen);
         let listener = listener.await.map_err(|error| ServeError::Io(address.clone(), error))?;
@@ -107,11 +107,11 @@ impl Server {
             identity: config.identity,
             limits: config.limits,
             code: Arc::clone(&code),
-            logs,
+            logs: Arc::clone(&logs),
             launcher: config.launcher,
             images: config.images,
         });
-        let platform = Arc::new(Platform { functions, code, service, address });
+        let platform = Arc::new(Platform { functions, code, logs, service, address });
         let within = Arc::downgrade(&platform);
         platform.service.open_platform(Box::new(move |stream| {
             let platform = within.upgrade();
@@ -137,7 +137,7 @@ impl Server {
         self,
         stop: impl Future<Output = ()> + Send + 'static,
     ) -> Result<(), ServeError> {
-        let service = Arc::clone(&self.platform.service);
+        let (service, logs) = (Arc::clone(&self.platform.service), Arc::clone(&self.platform.logs));
         let (down, is_down) = tokio::sync::oneshot::channel::<()>();
         let stopping = async move {
             stop.await;
@@ -160,6 +160,7 @@ impl Server {
                 tokio::time::sleep(Duration::from_millis(100)).await;
             } => Ok(()),
         };
+        logs.flush();
         result.map_err(|error| ServeError::Io("the API's socket".into(), error))
     }
 }

@@ -1,5 +1,5 @@
 //! Lambda's REST API (rest-json, version 2015-03-31; shapes, limits and errors as in botocore's model of
-//! the service).
+//! the service), and on the same address CloudWatch Logs', which names its calls in a header.
 //!
 //! | | | |
 //! | --- | --- | --- |
@@ -12,12 +12,14 @@
 //! | DELETE | /2015-03-31/functions/F | DeleteFunction |
 //! | POST | /2015-03-31/functions/F/invocations | Invoke |
 //! | GET | /code/SHA256 | the upload, where GetFunction's Code.Location points |
+//! | POST | / | X-Amz-Target: Logs_20140328.CALL: see [`logs`] |
 //!
 //! Signatures are taken unchecked, which is why the service listens on loopback only.
 
 mod error;
 mod functions;
 mod invoke;
+mod logs;
 mod name;
 mod shapes;
 mod updates;
@@ -38,6 +40,7 @@ use hyper_util::service::TowerToHyperService;
 use tokio::net::UnixStream;
 use uuid::Uuid;
 
+use crate::logs::Logs;
 use crate::service::Service;
 use crate::store::{CodeStore, FunctionStore};
 use error::ApiError;
@@ -49,6 +52,7 @@ const BODY_BYTES_MAX: usize = 70 << 20;
 pub(crate) struct Platform {
     pub(crate) functions: FunctionStore,
     pub(crate) code: Arc<CodeStore>,
+    pub(crate) logs: Arc<Logs>,
     pub(crate) service: Arc<Service>,
     /// Where it listens: part of the locations that it tells.
     pub(crate) address: SocketAddr,
@@ -71,6 +75,7 @@ pub(crate) fn router(platform: Arc<Platform>) -> Router {
         .route("/2015-03-31/functions/{name}/configuration", configuration)
         .route("/2015-03-31/functions/{name}/code", put(updates::code))
         .route("/2015-03-31/functions/{name}/invocations", invocations)
+        .route("/", post(logs::call).layer(DefaultBodyLimit::max(logs::BODY_BYTES_MAX)))
         .route("/code/{sha256}", get(functions::download))
         .fallback(|| async { ApiError::unknown_operation() })
         .method_not_allowed_fallback(|| async { ApiError::unknown_operation() })

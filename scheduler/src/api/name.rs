@@ -48,11 +48,10 @@ impl FunctionName {
             ["function", ref rest @ ..] if !rest.is_empty() => last(rest)?,
             ref rest => last(rest)?,
         };
-        let is_name = (1..=NAME_CHARS_MAX).contains(&name.len()) && name.bytes().all(is_name_byte);
         let fits = |qualifier: &&str| {
             *qualifier == "$LATEST" || !qualifier.is_empty() && qualifier.bytes().all(is_name_byte)
         };
-        (is_name && qualifier.as_ref().is_none_or(fits))
+        (is_function_name(name) && qualifier.as_ref().is_none_or(fits))
             .then(|| FunctionName { name: name.into(), qualifier: qualifier.map(Into::into) })
     }
 
@@ -84,6 +83,11 @@ fn last<'a>(rest: &[&'a str]) -> Option<(&'a str, Option<&'a str>)> {
 
 fn is_account(text: &str) -> bool {
     text.len() == 12 && text.bytes().all(|byte| byte.is_ascii_digit())
+}
+
+/// Whether a function may have this name: it is fit to be part of a path.
+pub(super) fn is_function_name(name: &str) -> bool {
+    (1..=NAME_CHARS_MAX).contains(&name.len()) && name.bytes().all(is_name_byte)
 }
 
 fn is_name_byte(byte: u8) -> bool {

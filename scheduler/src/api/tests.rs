@@ -1,5 +1,6 @@
 //! The API as a client sees it, over a socket.
 
+mod logs;
 mod rig;
 mod updates;
 
@@ -130,7 +131,9 @@ async fn an_environment_is_reused_and_its_log_is_told() {
          REPORT RequestId: {id}\tDuration: "
     );
     assert!(log.starts_with(&wanted), "{log}");
-    assert_eq!(std::fs::read_to_string(data.path().join("logs/print.log")).unwrap(), log);
+    let kept: String =
+        rig.messages("print").await.iter().map(|one| one.as_str().unwrap().to_owned()).collect();
+    assert_eq!(kept, log);
     rig.stop().await;
 }
 

@@ -17,7 +17,7 @@ use super::{Service, State, variables};
 use crate::core::{Deployment, DeploymentId, Ending, EnvironmentId, Event, InvocationId};
 use crate::function::Function;
 use crate::launcher::{Api, EnvironmentSpec, ImageBuilder, LaunchEvent, MemoryGauge, RootImage};
-use crate::logs::{Log, Tail};
+use crate::logs::Stream;
 use crate::runtime_api::{self, Answer, Fault, Session, Watcher};
 
 /// Connections to the Runtime API at once, and to the platform's: a runtime and ten extensions need one or
@@ -25,11 +25,12 @@ use crate::runtime_api::{self, Answer, Fault, Session, Watcher};
 const CONNECTIONS_MAX: usize = 32;
 /// Read at once from what a program prints.
 const OUTPUT_BYTES: usize = 16 * 1024;
+/// What the pipe that it prints into holds (pipe(7)).
+const PIPE_BYTES: usize = 64 * 1024;
 
 /// What the service keeps of an environment.
 pub(super) struct Environment {
     pub(super) session: Arc<Session>,
-    log: Arc<Log>,
     output: Mutex<Output>,
     inner: Mutex<Inner>,
     killed: Notify,
@@ -38,7 +39,7 @@ pub(super) struct Environment {
 
 struct Output {
     pipe: Option<pipe::Receiver>,
-    tail: Tail,
+    log: Stream,
 }
 
 #[derive(Default)]
@@ -52,11 +53,10 @@ struct Inner {
 }
 
 impl Environment {
-    fn new(session: Session, log: Arc<Log>) -> Environment {
+    fn new(session: Session, log: Stream) -> Environment {
         Environment {
             session: Arc::new(session),
-            log,
-            output: Mutex::new(Output { pipe: None, tail: Tail::default() }),
+            output: Mutex::new(Output { pipe: None, log }),
             inner: Mutex::default(),
             killed: Notify::new(),
             launched: Instant::now(),
@@ -76,18 +76,18 @@ impl Environment {
     pub(super) fn begin(&self, invocation: InvocationId, line: &str) {
         lock(&self.inner).running = Some(invocation);
         let mut output = lock(&self.output);
-        output.drain(&self.log);
+        output.drain();
         // What was printed while it started belongs to the first invocation.
-        output.push(&self.log, line.as_bytes());
+        output.log.say(line);
     }
 
     /// Ends an invocation's part of the log, and returns the end of it. What the program printed before
     /// its answer is in the pipe by the time that the answer is here.
     pub(super) fn finish(&self, lines: &str) -> Vec<u8> {
         let mut output = lock(&self.output);
-        output.drain(&self.log);
-        output.push(&self.log, lines.as_bytes());
-        output.tail.take()
+        output.drain();
+        output.log.say(lines);
+        output.log.take_tail()
     }
 
     /// How long it took to become ready.
@@ -114,28 +114,26 @@ impl Environment {
     }
 
     fn drain_output(&self) {
-        lock(&self.output).drain(&self.log);
+        lock(&self.output).drain();
     }
 }
 
 impl Output {
-    /// Takes what is in the pipe. False at its end.
-    fn drain(&mut self, log: &Log) -> bool {
+    /// Takes what is in the pipe, and no more: a program that goes on printing keeps nobody.
+    fn drain(&mut self) {
         let mut buffer = [0; OUTPUT_BYTES];
-        loop {
-            let Some(pipe) = &self.pipe else { return false };
+        let mut taken = 0;
+        while let (Some(pipe), true) = (&self.pipe, taken < PIPE_BYTES) {
             match pipe.try_read(&mut buffer) {
                 Ok(0) => self.pipe = None,
-                Ok(count) => self.push(log, &buffer[..count]),
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return true,
+                Ok(count) => {
+                    self.log.print(&buffer[..count]);
+                    taken += count;
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
                 Err(_) => self.pipe = None,
             }
         }
-    }
-
-    fn push(&mut self, log: &Log, bytes: &[u8]) {
-        log.write(bytes);
-        self.tail.push(bytes);
     }
 }
 
@@ -190,7 +188,7 @@ impl Service {
             return;
         };
         let report = Report { service: self.me.clone(), environment: id };
-        let log = self.logs.of(&function.configuration.name);
+        let log = self.logs.stream(&function.configuration.name, variables::log_stream());
         let environment = Arc::new(Environment::new(Session::new(Box::new(report)), log));
         state.environments.insert(id, Arc::clone(&environment));
         self.runtime.spawn(async move {
@@ -229,13 +227,14 @@ impl Service {
             Ok(output) => output,
             Err(error) => return failed(error),
         };
+        let stream = lock(&environment.output).log.name().to_owned();
         let configuration = &function.configuration;
         let mut launched = self.launcher.launch(EnvironmentSpec {
             memory_mib: configuration.memory_mib,
             tmp_bytes_max: u64::from(configuration.tmp_mib) << 20,
             image,
             program: "/var/task/bootstrap".into(),
-            variables: variables::all(&self.identity, function, &variables::log_stream()),
+            variables: variables::all(&self.identity, function, &stream),
             directory: "/var/task".into(),
             output,
         });

@@ -61,7 +61,7 @@ pub(crate) struct Service {
     me: Weak<Service>,
     pub(crate) identity: Identity,
     code: Arc<CodeStore>,
-    logs: Logs,
+    logs: Arc<Logs>,
     launcher: Arc<dyn Launcher>,
     images: Images,
     limits: Limits,
@@ -91,7 +91,7 @@ pub(crate) struct Parts {
     pub(crate) identity: Identity,
     pub(crate) limits: Limits,
     pub(crate) code: Arc<CodeStore>,
-    pub(crate) logs: Logs,
+    pub(crate) logs: Arc<Logs>,
     pub(crate) launcher: Arc<dyn Launcher>,
     pub(crate) images: Arc<dyn ImageBuilder>,
 }
