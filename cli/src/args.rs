@@ -200,6 +200,16 @@ pub enum ImageCommand {
         #[arg(long, value_name = "IMAGE")]
         out: PathBuf,
     },
+    /// Build an image of programs of this host and all that they need: a python3 with its standard
+    /// library, any other with its shared libraries
+    FromHost {
+        /// Paths, or names on the PATH
+        #[arg(required = true, value_name = "PROGRAM")]
+        programs: Vec<PathBuf>,
+        /// The image's file
+        #[arg(long, value_name = "IMAGE")]
+        out: PathBuf,
+    },
 }
 
 /// Parses the process's arguments.

@@ -51,6 +51,9 @@ fn main() -> ExitCode {
         Command::Image(ImageCommand::FromDir { directory, out }) => {
             image::from_dir(&directory, &out)
         }
+        Command::Image(ImageCommand::FromHost { programs, out }) => {
+            image::from_host(&programs, &out)
+        }
     };
     result.unwrap_or_else(Failure::report)
 }

@@ -59,7 +59,7 @@ impl Program {
 }
 
 /// Where the program is: as for a shell, a name without a slash may be on the PATH.
-fn find(name: &OsStr) -> PathBuf {
+pub fn find(name: &OsStr) -> PathBuf {
     let path = Path::new(name);
     if name.as_bytes().contains(&b'/') || path.exists() {
         return path.to_owned();

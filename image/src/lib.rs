@@ -14,14 +14,18 @@
 //! inode and the root directory share the first block, then each directory is followed by the inodes
 //! of its files. Contents of a block or more lie in whole blocks, so they can be mapped and shared.
 //!
+//! Beside that, [`elf`] and [`loader`] tell which libraries a program comes with.
+//!
 //! The same tree and options give the same bytes. The crate is pure: no file is opened here, but by
 //! the module `walk`, behind a feature of that name.
 #![forbid(unsafe_code)]
 
 mod dir;
+pub mod elf;
 mod error;
 mod inode;
 mod layout;
+pub mod loader;
 mod options;
 mod plan;
 mod superblock;

@@ -156,7 +156,7 @@ impl Walk<'_> {
         let made = match self.linked.get(&key) {
             Some(&node) => self.walked.tree.link(parent, name_of(&path), node),
             None => {
-                let Some(leaf) = self.leaf_of(&path, metadata)? else {
+                let Some(leaf) = leaf(&path, metadata, &mut self.walked.files)? else {
                     self.walked.skipped.push(path);
                     return Ok(());
                 };
@@ -171,43 +171,48 @@ impl Walk<'_> {
         };
         made.map_err(|error| WalkError::Tree { path, error })
     }
+}
 
-    /// What is no directory, as a leaf; `None` for a socket.
-    fn leaf_of(&mut self, path: &Path, metadata: &Metadata) -> Result<Option<Leaf>, WalkError> {
-        let file_type = metadata.file_type();
-        let (major, minor) = device_number(metadata.rdev());
-        Ok(Some(if file_type.is_file() {
-            Leaf::File(self.source(path, metadata.len())?)
-        } else if file_type.is_symlink() {
-            let target = fs::read_link(path)
-                .map_err(|error| WalkError::Io { path: path.to_owned(), error })?;
-            Leaf::Symlink(target.into_os_string().into_vec())
-        } else if file_type.is_char_device() {
-            Leaf::CharDevice { major, minor }
-        } else if file_type.is_block_device() {
-            Leaf::BlockDevice { major, minor }
-        } else if file_type.is_fifo() {
-            Leaf::Fifo
-        } else {
-            return Ok(None);
-        }))
-    }
+/// The file at `path` as a leaf; `None` for a socket or a directory. Contents that are not read are added
+/// to `files`, where [`open`] finds them.
+pub fn leaf(
+    path: &Path,
+    metadata: &Metadata,
+    files: &mut Vec<PathBuf>,
+) -> Result<Option<Leaf>, WalkError> {
+    let file_type = metadata.file_type();
+    let (major, minor) = device_number(metadata.rdev());
+    Ok(Some(if file_type.is_file() {
+        Leaf::File(source(path, metadata.len(), files)?)
+    } else if file_type.is_symlink() {
+        let target =
+            fs::read_link(path).map_err(|error| WalkError::Io { path: path.to_owned(), error })?;
+        Leaf::Symlink(target.into_os_string().into_vec())
+    } else if file_type.is_char_device() {
+        Leaf::CharDevice { major, minor }
+    } else if file_type.is_block_device() {
+        Leaf::BlockDevice { major, minor }
+    } else if file_type.is_fifo() {
+        Leaf::Fifo
+    } else {
+        return Ok(None);
+    }))
+}
 
-    fn source(&mut self, path: &Path, len: u64) -> Result<Source, WalkError> {
-        let path = path.to_owned();
-        if len <= INLINE_FILE_LEN_MAX {
-            return match fs::read(&path) {
-                Ok(bytes) if bytes.len() as u64 == len => Ok(Source::Bytes(bytes)),
-                Ok(_) => Err(WalkError::Changed { path }),
-                Err(error) => Err(WalkError::Io { path, error }),
-            };
-        }
-        let Ok(id) = u32::try_from(self.walked.files.len()) else {
-            return Err(WalkError::TooManyFiles { path });
+fn source(path: &Path, len: u64, files: &mut Vec<PathBuf>) -> Result<Source, WalkError> {
+    let path = path.to_owned();
+    if len <= INLINE_FILE_LEN_MAX {
+        return match fs::read(&path) {
+            Ok(bytes) if bytes.len() as u64 == len => Ok(Source::Bytes(bytes)),
+            Ok(_) => Err(WalkError::Changed { path }),
+            Err(error) => Err(WalkError::Io { path, error }),
         };
-        self.walked.files.push(path);
-        Ok(Source::External { id, len })
     }
+    let Ok(id) = u32::try_from(files.len()) else {
+        return Err(WalkError::TooManyFiles { path });
+    };
+    files.push(path);
+    Ok(Source::External { id, len })
 }
 
 fn list(path: &Path) -> io::Result<Vec<PathBuf>> {
@@ -219,7 +224,8 @@ fn name_of(path: &Path) -> &[u8] {
     path.file_name().map_or(b"", |name| name.as_bytes())
 }
 
-fn attributes(metadata: &Metadata, options: &WalkOptions) -> Attributes {
+/// What an image says of a file of the host.
+pub fn attributes(metadata: &Metadata, options: &WalkOptions) -> Attributes {
     let mtime = Timestamp {
         seconds: metadata.mtime(),
         // The kernel keeps it between 0 and 10^9.
