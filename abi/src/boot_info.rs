@@ -9,7 +9,7 @@ use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 /// "MayflyBI", read as a little-endian number.
 pub const BOOT_MAGIC: u64 = u64::from_le_bytes(*b"MayflyBI");
 /// Version of everything in this crate that guest and VMM share. Both sides refuse any other.
-pub const VERSION: u32 = 1;
+pub const VERSION: u32 = 2;
 /// Most devices that one guest has.
 pub const DEVICES_MAX: usize = 8;
 /// Most file systems that are mounted besides the root: a function's code, its layers, and room.

@@ -15,14 +15,16 @@ pub const PORT_KICK: u16 = 0x10;
 pub const PORT_WAIT: u16 = 0x14;
 /// `out` here: the guest is done; [`Channel::end`] says how.
 pub const PORT_END: u16 = 0x18;
+/// `out` here: look at [`Channel::upcall_ns`], which is earlier than [`Channel::armed_ns`]; go on at once.
+pub const PORT_ARM: u16 = 0x1c;
 
 /// One past the last port that the guest may use.
-pub const PORTS_END: u16 = 0x1c;
+pub const PORTS_END: u16 = 0x20;
 
 /// Most bytes of a message to the host's stderr.
 pub const MESSAGE_MAX: usize = 1024;
 
-/// [`Channel::deadline_ns`]: no deadline.
+/// [`Channel::deadline_ns`], [`Channel::upcall_ns`] and [`Channel::armed_ns`]: no deadline.
 pub const NO_DEADLINE: u64 = u64::MAX;
 
 /// How a guest ended: the values of [`End::kind`].
@@ -106,6 +108,11 @@ pub struct Channel {
     pub clock: Clock,
     /// Guest → VMM: latest CLOCK_MONOTONIC at which [`PORT_WAIT`] returns, ns.
     pub deadline_ns: u64,
+    /// Guest → VMM: CLOCK_MONOTONIC from which on a program that still runs is to be interrupted by an upcall
+    /// ([`crate::vcpu_page`]), ns. The VMM looks at it when [`PORT_ARM`] asks it to, and at `armed_ns`.
+    pub upcall_ns: u64,
+    /// VMM → guest: CLOCK_MONOTONIC at which it looks at `upcall_ns` next, ns.
+    pub armed_ns: u64,
     /// Guest → VMM.
     pub marks: Marks,
     /// Guest → VMM.

@@ -22,9 +22,14 @@
 //! place, [`EXCEPTION_FRAME`], and the kernel reads it there. For a page fault RAX holds CR2 and the
 //! program's RAX is in its cell; for all others every general register is the program's.
 //!
+//! **Upcalls.** While the program runs, and only then, the VMM may enter the kernel's exception entry itself: it writes
+//! the frame, with the vector [`UPCALL_VECTOR`], and sets RIP and RSP as the stub's `iretq` would.
+//!
 //! **The privileged step.** A few things need CPL 0, for the kernel at CPL 3 too: `ud2` at the address
 //! that the kernel's header names makes the stub load CR3 from RDI (which drops stale translations too: no page is
 //! global) and go on behind it. All registers are unharmed.
+
+use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
 use crate::layout::{DIRECT_MAP, VCPU_PAGE};
 
@@ -71,6 +76,8 @@ pub const SYSCALL_STUB: u64 = 0x180;
 pub const IDT: u64 = 0x200;
 /// Vectors with a gate: the processor's exceptions.
 pub const VECTORS: usize = 32;
+/// The vector of an upcall: the VMM makes the program's registers look as after an exception, which it is not.
+pub const UPCALL_VECTOR: u64 = VECTORS as u64;
 /// Offset of the exception stubs.
 pub const EXCEPTION_STUBS: u64 = 0x400;
 /// Offset past the last stub: the CPL 0 stack's lowest byte.
@@ -84,7 +91,7 @@ pub const fn address(offset: u64) -> u64 {
 }
 
 /// What lies on the CPL 0 stack when the kernel's exception entry runs (AMD APM vol 2 §8.9.3).
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, FromBytes, IntoBytes, Immutable, KnownLayout)]
 #[repr(C)]
 pub struct ExceptionFrame {
     /// Vector number.
@@ -105,3 +112,5 @@ pub struct ExceptionFrame {
 
 /// Guest-virtual address of the [`ExceptionFrame`].
 pub const EXCEPTION_FRAME: u64 = address(STACK_TOP) - size_of::<ExceptionFrame>() as u64;
+/// The same place, guest-physical.
+pub const EXCEPTION_FRAME_GPA: u64 = EXCEPTION_FRAME - DIRECT_MAP;

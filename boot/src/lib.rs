@@ -4,7 +4,7 @@
 //!
 //! ```text
 //!   KernelHeader ─┐
-//!   Machine      ─┼─▶ plan() ─▶ BootPlan { writes: [(gpa, bytes)], cpu: CpuState, devices }
+//!   Machine      ─┼─▶ plan() ─▶ BootPlan { writes: [(gpa, bytes)], cpu: CpuState, upcall, devices }
 //!   Command      ─┘
 //! ```
 #![forbid(unsafe_code)]
@@ -16,6 +16,7 @@ mod page_tables;
 mod plan;
 mod queues;
 mod stubs;
+mod upcall;
 mod vcpu_page;
 
 pub use command::{Command, CommandError, Mount};
@@ -23,3 +24,4 @@ pub use cpu_state::{CpuState, Segment, Table};
 pub use kernel::{KernelError, check_elf, check_header};
 pub use plan::{BootError, BootPlan, Machine, Write, plan};
 pub use queues::{DeviceRequest, QueueError};
+pub use upcall::{Position, Upcall};

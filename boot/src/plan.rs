@@ -1,18 +1,21 @@
 //! The plan itself.
 
+use core::mem::offset_of;
+
 use mayfly_abi::layout::{
     BOOT_INFO, CHANNEL, COMMAND, MEMORY_MIB_MAX, MEMORY_MIB_MIN, PAGE_SIZE, VCPU_PAGE, ram_ranges,
 };
 use mayfly_abi::{
     BOOT_MAGIC, BootInfo, CpuInfo, DEVICES_MAX, DeviceInfo, KernelHeader, SEED_BYTES, VERSION,
-    channel::Clock,
+    channel::{Channel, Clock, NO_DEADLINE},
 };
 use thiserror::Error;
-use zerocopy::IntoBytes;
+use zerocopy::{FromZeros, IntoBytes};
 
 use crate::command::{Command, CommandError};
 use crate::cpu_state::CpuState;
 use crate::queues::{DeviceRequest, QueueError};
+use crate::upcall::Upcall;
 use crate::{page_tables, queues, vcpu_page};
 
 /// Bytes to write at a guest-physical address.
@@ -52,6 +55,8 @@ pub struct BootPlan {
     pub writes: Vec<Write>,
     /// The vCPU's state.
     pub cpu: CpuState,
+    /// How the kernel is called up while a program runs.
+    pub upcall: Upcall,
     /// Where the devices' registers and queues are.
     pub devices: [DeviceInfo; DEVICES_MAX],
 }
@@ -110,11 +115,24 @@ pub fn plan(machine: &Machine, command: &Command) -> Result<BootPlan, BootError>
     let mut writes = vec![
         Write { gpa: VCPU_PAGE, bytes: vcpu_page::build(&machine.kernel) },
         Write { gpa: BOOT_INFO, bytes: info.as_bytes().to_vec() },
-        Write { gpa: CHANNEL, bytes: machine.clock.as_bytes().to_vec() },
+        Write { gpa: CHANNEL, bytes: channel(machine.clock) },
         Write { gpa: COMMAND, bytes: strings },
     ];
     writes.extend(page_tables::build(machine.memory_bytes));
-    Ok(BootPlan { writes, cpu: CpuState::at(machine.kernel.entry), devices })
+    let upcall = Upcall::new(&machine.kernel);
+    Ok(BootPlan { writes, cpu: CpuState::at(machine.kernel.entry), upcall, devices })
+}
+
+/// The channel's first bytes; the rest is zero.
+fn channel(clock: Clock) -> Vec<u8> {
+    let start = Channel {
+        clock,
+        deadline_ns: NO_DEADLINE,
+        upcall_ns: NO_DEADLINE,
+        armed_ns: NO_DEADLINE,
+        ..Channel::new_zeroed()
+    };
+    start.as_bytes()[..offset_of!(Channel, marks)].to_vec()
 }
 
 #[cfg(test)]

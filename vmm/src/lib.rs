@@ -22,6 +22,7 @@ mod machine;
 mod memory;
 mod outcome;
 mod poll;
+mod preemption;
 pub mod process;
 mod requests;
 mod runner;

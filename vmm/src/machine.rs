@@ -27,6 +27,7 @@ use crate::disk::{Disk, DiskError};
 use crate::kernel_image::{self, LoadError, Loaded};
 use crate::kvm::{self, Cpu, CpuError, Hypervisor, HypervisorError, Kick, KvmError, Vcpu, Vm};
 use crate::memory::{Memory, MemoryError};
+use crate::preemption::Preemption;
 use crate::requests::Requests;
 use crate::streams::{StreamError, Streams};
 use crate::time;
@@ -52,6 +53,7 @@ pub struct Machine {
     pub(crate) memory: Memory,
     pub(crate) devices: Devices,
     pub(crate) clock: Clock,
+    pub(crate) preemption: Preemption,
     pub(crate) kvm_ready_ns: u64,
 }
 
@@ -139,7 +141,9 @@ impl Machine {
         }
         vcpu.load(&cpu, &plan.cpu)?;
         let devices = Devices::new(disk, streams, requests, &plan.devices)?;
-        Ok(Machine { vcpu, _vm: vm, kick, memory, devices, clock, kvm_ready_ns: ready_ns })
+        let preemption = Preemption::new(plan.upcall);
+        let kvm_ready_ns = ready_ns;
+        Ok(Machine { vcpu, _vm: vm, kick, memory, devices, clock, preemption, kvm_ready_ns })
     }
 }
 

@@ -6,7 +6,8 @@
 //!          Kick ──▶ serve the queues ──────────────────────────────────▶┤
 //!          Wait ──▶ serve; if nothing changed for the guest: sleep ────▶┤
 //!          MMIO ──▶ the device's register ─────────────────────────────▶┤
-//!   Interrupted ──▶ does the starter say something? ───────────────────▶┘
+//!           Arm ──▶ when is the program to be interrupted? ────────────▶┤
+//!   Interrupted ──▶ does the starter say something? is it time? ───────▶┘
 //!           End ──▶ write out what the guest has sent
 //! ```
 
@@ -24,6 +25,7 @@ use thiserror::Error;
 use crate::devices::DeviceFault;
 use crate::kvm::{Exit, KvmError, Surprise};
 use crate::machine::Machine;
+use crate::preemption::PreemptionError;
 use crate::process::control::{self, FrameError};
 use crate::streams::{Lost, Streams};
 use crate::waiter::{Ready, Token, Waiter, Watch};
@@ -49,6 +51,9 @@ pub enum RunError {
     /// The host did not take what the guest has sent.
     #[error(transparent)]
     Lost(#[from] Lost),
+    /// The guest could not be interrupted.
+    #[error(transparent)]
+    Preemption(#[from] PreemptionError),
     /// KVM failed.
     #[error(transparent)]
     Kvm(#[from] KvmError),
@@ -133,9 +138,15 @@ impl<'a> Runner<'a> {
                     devices.write(address, data)?;
                     self.serve()?;
                 }
+                Exit::Arm => {
+                    *other += 1;
+                    self.machine.preemption.arm(&self.machine.memory)?;
+                }
                 Exit::Interrupted => {
                     *interrupted += 1;
                     self.listen()?;
+                    let Machine { vcpu, memory, preemption, .. } = &mut self.machine;
+                    preemption.interrupted(vcpu, memory)?;
                 }
                 Exit::End => {
                     *other += 1;

@@ -4,7 +4,7 @@ use kvm_bindings::{
     KVM_EXIT_FAIL_ENTRY, KVM_EXIT_HLT, KVM_EXIT_INTERNAL_ERROR, KVM_EXIT_IO, KVM_EXIT_IO_OUT,
     KVM_EXIT_MMIO, KVM_EXIT_SHUTDOWN, kvm_run,
 };
-use mayfly_abi::channel::{PORT_END, PORT_KICK, PORT_WAIT};
+use mayfly_abi::channel::{PORT_ARM, PORT_END, PORT_KICK, PORT_WAIT};
 use thiserror::Error;
 
 /// What the guest wants of the VMM.
@@ -14,6 +14,8 @@ pub enum Exit<'a> {
     Kick,
     /// Serve every queue, then sleep until there is something to do ([`PORT_WAIT`]).
     Wait,
+    /// See when the program is to be interrupted ([`PORT_ARM`]).
+    Arm,
     /// The guest is done ([`PORT_END`]).
     End,
     /// A load from where no RAM is; to be filled in.
@@ -64,6 +66,7 @@ pub(super) fn parse(run: &mut kvm_run) -> Exit<'_> {
             match io.port {
                 PORT_KICK if is_out(io.direction) => Exit::Kick,
                 PORT_WAIT if is_out(io.direction) => Exit::Wait,
+                PORT_ARM if is_out(io.direction) => Exit::Arm,
                 PORT_END if is_out(io.direction) => Exit::End,
                 port => Exit::Surprise(Surprise::Port(port)),
             }
@@ -115,6 +118,7 @@ mod tests {
     fn ports_mean_what_the_channel_says() {
         assert_eq!(parse(&mut port(PORT_KICK, KVM_EXIT_IO_OUT)), Exit::Kick);
         assert_eq!(parse(&mut port(PORT_WAIT, KVM_EXIT_IO_OUT)), Exit::Wait);
+        assert_eq!(parse(&mut port(PORT_ARM, KVM_EXIT_IO_OUT)), Exit::Arm);
         assert_eq!(parse(&mut port(PORT_END, KVM_EXIT_IO_OUT)), Exit::End);
         assert_eq!(
             parse(&mut port(PORT_END, KVM_EXIT_IO_IN)),

@@ -6,7 +6,7 @@
 //! ```
 //!
 //! No handler runs, so nothing is shared with one. The signal comes from outside the vCPU's thread: the
-//! control socket sends it when it has something (signal-driven I/O), or a timer.
+//! control socket sends it when it has something (signal-driven I/O), or an alarm.
 
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd};
@@ -16,7 +16,7 @@ use vmm_sys_util::ioctl::ioctl_with_ref;
 use vmm_sys_util::ioctl_iow_nr;
 
 /// The signal that kicks: the kernel's own for signal-driven I/O.
-const SIGNAL: libc::c_int = libc::SIGIO;
+pub(super) const SIGNAL: libc::c_int = libc::SIGIO;
 
 /// The kick's signal, blocked in this thread for as long as this lives.
 #[derive(Debug)]
@@ -68,11 +68,11 @@ impl Kick {
         check(unsafe { libc::fcntl(fd, libc::F_SETFL, flags | libc::O_ASYNC) }).map(drop)
     }
 
-    /// Forgets a kick that has come.
-    pub fn clear(&self) {
+    /// Forgets a kick that has come; whether one had.
+    pub fn clear(&self) -> bool {
         let now = libc::timespec { tv_sec: 0, tv_nsec: 0 };
         // SAFETY: both structures are valid for the call. EAGAIN says that nothing was pending.
-        unsafe { libc::sigtimedwait(&signal_set(), std::ptr::null_mut(), &now) };
+        unsafe { libc::sigtimedwait(&signal_set(), std::ptr::null_mut(), &now) == SIGNAL }
     }
 
     /// KVM_SET_SIGNAL_MASK: the mask while in KVM_RUN is the thread's from before.

@@ -7,6 +7,7 @@
 //!
 //! Every `ioctl` of the VMM is in here.
 
+mod alarm;
 mod clock;
 mod cpuid;
 mod exit;
@@ -16,6 +17,7 @@ mod kick;
 mod vcpu;
 mod vm;
 
+pub use alarm::Alarm;
 pub use clock::read as read_clock;
 pub use cpuid::{Cpu, CpuError};
 pub use exit::{Exit, Surprise};

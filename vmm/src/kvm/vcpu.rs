@@ -2,7 +2,7 @@
 
 use kvm_bindings::{Msrs, kvm_dtable, kvm_msr_entry, kvm_regs, kvm_segment, kvm_xcrs};
 use kvm_ioctls::VcpuFd;
-use mayfly_boot::{CpuState, Segment, Table};
+use mayfly_boot::{CpuState, Position, Segment, Table, Upcall};
 
 use super::{Cpu, Exit, Kick, KvmError, exit, failed};
 
@@ -101,7 +101,38 @@ impl Vcpu {
 
     /// Where the guest is, for a message about a guest that can't go on.
     pub fn instruction_pointer(&self) -> Option<u64> {
-        self.fd.get_regs().ok().map(|registers| registers.rip)
+        self.registers().ok().map(|registers| registers.rip)
+    }
+
+    /// Where the program is, if the vCPU was interrupted while it ran the program, and with nothing of the
+    /// processor's own half done.
+    ///
+    /// # Errors
+    /// What KVM says.
+    pub fn program(&self) -> Result<Option<Position>, KvmError> {
+        let kvm_regs { rip, rsp, rflags, .. } = self.registers()?;
+        let code = self.fd.get_sregs().map_err(failed("KVM_GET_SREGS"))?.cs.selector;
+        let events = self.fd.get_vcpu_events().map_err(failed("KVM_GET_VCPU_EVENTS"))?;
+        let busy = events.exception.injected != 0
+            || events.exception.pending != 0
+            || events.interrupt.injected != 0
+            || events.nmi.injected != 0;
+        let is_program = !busy && Upcall::is_program(rip, code);
+        Ok(is_program.then_some(Position { rip, rsp, rflags }))
+    }
+
+    /// Lets the guest go on elsewhere, with its other registers as they are.
+    ///
+    /// # Errors
+    /// What KVM says.
+    pub fn go_on_at(&self, position: Position) -> Result<(), KvmError> {
+        let Position { rip, rsp, rflags } = position;
+        let registers = kvm_regs { rip, rsp, rflags, ..self.registers()? };
+        self.fd.set_regs(&registers).map_err(failed("KVM_SET_REGS"))
+    }
+
+    fn registers(&self) -> Result<kvm_regs, KvmError> {
+        self.fd.get_regs().map_err(failed("KVM_GET_REGS"))
     }
 
     /// Runs the guest until it wants something.
