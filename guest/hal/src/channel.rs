@@ -3,7 +3,9 @@
 use core::ptr::{addr_of_mut, read_volatile, write_volatile};
 
 use mayfly_abi::Channel;
-use mayfly_abi::channel::{Clock, Counters, End, MESSAGE_MAX, PORT_END, PORT_KICK, PORT_WAIT};
+use mayfly_abi::channel::{
+    Clock, Counters, End, MESSAGE_MAX, PORT_ARM, PORT_END, PORT_KICK, PORT_WAIT,
+};
 use mayfly_abi::layout::{CHANNEL, DIRECT_MAP};
 
 use crate::cpu;
@@ -39,6 +41,19 @@ pub fn wait(deadline_ns: u64) {
     // SAFETY: as in `mark_kernel_ready`.
     unsafe { write_volatile(addr_of_mut!((*PAGE).deadline_ns), deadline_ns) };
     cpu::out(PORT_WAIT);
+}
+
+/// Asks for an upcall if a program runs at `at_ns` of the host's CLOCK_MONOTONIC. Exits where the VMM would look too
+/// late otherwise.
+pub fn set_upcall(at_ns: u64) {
+    // SAFETY: as in `mark_kernel_ready`; `armed_ns` is written during exits only.
+    let armed_ns = unsafe {
+        write_volatile(addr_of_mut!((*PAGE).upcall_ns), at_ns);
+        read_volatile(addr_of_mut!((*PAGE).armed_ns))
+    };
+    if at_ns < armed_ns {
+        cpu::out(PORT_ARM);
+    }
 }
 
 /// Ends the guest. `kind` and `code` are of [`mayfly_abi::channel::end`]; a longer message is cut.

@@ -67,6 +67,8 @@ pub enum Trap {
         address: u64,
         /// What it did.
         access: Access,
+        /// The error code (AMD APM vol 2 §8.4.2).
+        error: u64,
     },
     /// It raised another exception (AMD APM vol 2 §8.2).
     Exception {
@@ -75,6 +77,8 @@ pub enum Trap {
         /// The error code, 0 where there is none.
         error: u64,
     },
+    /// The VMM took it out: the moment has come that the channel names.
+    Upcall,
 }
 
 /// What a program did to an address.

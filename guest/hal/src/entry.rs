@@ -4,6 +4,7 @@
 //!   kernel ── run(context) ──▶ program ── syscall ──▶ LSTAR stub ──▶ mayfly_syscall ─┐
 //!      ▲                          │                                                  │
 //!      │                          └── exception ──▶ gate, stub ──▶ mayfly_exception ─┤
+//!      ▲                          └── upcall by the VMM, as an exception ──────────────┤
 //!      └──────────── returns a Trap ◀── registers are in the context ◀───────────────┘
 //! ```
 //!
@@ -16,8 +17,8 @@ use core::mem::offset_of;
 
 use mayfly_abi::layout::{DIRECT_MAP_SLOT, USER_END};
 use mayfly_abi::vcpu_page::{
-    CELL_R11, CELL_RAX, CELL_RCX, EXCEPTION_FRAME, ExceptionFrame, RFLAGS, USER_CODE, USER_DATA,
-    address,
+    CELL_R11, CELL_RAX, CELL_RCX, EXCEPTION_FRAME, ExceptionFrame, RFLAGS, UPCALL_VECTOR,
+    USER_CODE, USER_DATA, address,
 };
 use mayfly_abi::{KERNEL_MAGIC, VERSION};
 
@@ -38,7 +39,8 @@ unsafe extern "C" {
 pub fn run(context: &mut Context) -> Trap {
     // The way into the program would fault on such an address itself, were it not canonical.
     if context.rip >= USER_END {
-        return Trap::PageFault { address: context.rip, access: Access::Execute };
+        let error = FETCH_ERROR;
+        return Trap::PageFault { address: context.rip, access: Access::Execute, error };
     }
     // SAFETY: the pointer is to a live context that nobody else uses until the call returns; the entry
     // code keeps the System V ABI towards its caller.
@@ -47,8 +49,10 @@ pub fn run(context: &mut Context) -> Trap {
     }
     match context.vector {
         PAGE_FAULT => {
-            Trap::PageFault { address: context.cr2, access: Access::from_error_code(context.error) }
+            let (address, error) = (context.cr2, context.error);
+            Trap::PageFault { address, access: Access::from_error_code(error), error }
         }
+        UPCALL_VECTOR => Trap::Upcall,
         vector => Trap::Exception { vector: vector as u8, error: context.error },
     }
 }
@@ -63,6 +67,8 @@ pub(crate) unsafe fn load_cr3(root: u64) {
 }
 
 const PAGE_FAULT: u64 = 14;
+/// The error code of a fetch by a program from where nothing is (AMD APM vol 2 §8.4.2).
+const FETCH_ERROR: u64 = 0x14;
 /// RFLAGS.TF.
 const TRAP_FLAG: u64 = 1 << 8;
 

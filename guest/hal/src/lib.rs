@@ -5,6 +5,8 @@
 //! calling thread, and the kernel's logic runs under plain `cargo test`.
 #![no_std]
 
+#[cfg(feature = "bare-metal")]
+extern crate alloc;
 #[cfg(not(feature = "bare-metal"))]
 extern crate std;
 

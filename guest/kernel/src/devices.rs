@@ -90,6 +90,11 @@ impl Devices {
         trusted(vsock.poll());
     }
 
+    /// CLOCK_MONOTONIC of the last exit for news, ns.
+    pub fn looked_ns(&self) -> u64 {
+        self.looked_ns.get()
+    }
+
     /// Lets the host speak, unless it has within the last [`GLANCE_NS`], and takes in what it says: for
     /// programs that look for news and do not wait. Whether something came: what was not ready may be now.
     pub fn glance(&self) -> bool {
@@ -112,6 +117,7 @@ impl Devices {
             vsock.about_to_kick();
             self.block.borrow_mut().about_to_kick();
             channel::wait(deadline_ns.unwrap_or(NO_DEADLINE));
+            self.looked_ns.set(clock::monotonic_ns());
         }
         trusted(vsock.poll());
     }

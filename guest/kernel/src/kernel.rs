@@ -1,6 +1,7 @@
 //! The kernel: what it is made of, in the order in which it comes to life.
 
 use alloc::rc::Rc;
+use alloc::string::String;
 use alloc::vec::Vec;
 use core::cell::{Cell, RefCell};
 
@@ -8,8 +9,10 @@ use linux_raw_sys::general as linux;
 use mayfly_abi::channel::Counters;
 use mayfly_hal::boot::Boot;
 use mayfly_hal::context::Context;
-use mayfly_hal::{channel, cpu, phys};
+use mayfly_hal::fpu::Fpu;
+use mayfly_hal::{channel, phys};
 
+use crate::agenda::Agenda;
 use crate::devices::{Devices, Partition};
 use crate::errno::{Errno, Result};
 use crate::event::Timers;
@@ -24,8 +27,10 @@ use crate::machine::Machine;
 use crate::net::{Net, host};
 use crate::process::{Paths, Process, Started};
 use crate::random::Random;
-use crate::signal::{Info, Signals};
-use crate::thread::Thread;
+use crate::signal::{self, Info, Signals};
+use crate::slice::{SLICE_NS, Slice};
+use crate::thread::{Registers, Thread};
+use crate::threads::Threads;
 use crate::{clock, command, console, end, process, scheduler};
 
 /// What uname(2) says: programs parse the release, and want one that is not old.
@@ -59,7 +64,13 @@ pub struct Kernel {
     pub random: Rc<Random>,
     /// Sockets.
     pub net: Rc<Net>,
-    /// What ends a sleep besides devices.
+    /// The threads.
+    pub threads: Threads,
+    /// The turn of the one that runs.
+    pub slice: Slice,
+    /// The extended registers.
+    pub fpu: Fpu,
+    /// What ends a sleep besides devices and deadlines of threads.
     pub timers: Timers,
     /// Where memfd_create(2) makes files.
     pub memory_files: Rc<RamFs>,
@@ -83,6 +94,9 @@ pub fn start(boot: Boot) -> ! {
     };
     let _ = machine.vfs.set(vfs.clone());
     let kernel = Kernel {
+        threads: Threads::default(),
+        slice: Slice::default(),
+        fpu: Fpu::new(&boot.info.cpu),
         boot,
         vfs,
         net: Net::new(host::gateway(devices.clone())),
@@ -96,8 +110,8 @@ pub fn start(boot: Boot) -> ! {
         page_faults: Cell::new(0),
     };
     channel::mark_kernel_ready();
-    let (process, thread) = kernel.first_program();
-    scheduler::run(&kernel, &process, thread)
+    let thread = kernel.first_program();
+    scheduler::run(&kernel, thread)
 }
 
 /// The tree of files, and the file system in memory that is at /tmp.
@@ -137,18 +151,96 @@ impl Kernel {
     }
 
     /// Counts what timers have expired; where the alarm has, its signal comes.
-    pub fn expire_timers(&self, process: &Process) {
-        if self.timers.expire(clock::now) {
-            let signal = linux::SIGALRM as u8;
-            let info = Info { signal, code: linux::SI_KERNEL as i32, address: 0 };
-            process.signals.borrow_mut().raise(info);
+    pub fn expire_timers(&self) {
+        let expired = self.timers.expire(clock::now);
+        if expired.any {
+            self.threads.with_agenda(Agenda::stir);
+        }
+        if expired.alarm
+            && let Some(process) = &*self.machine.process.borrow()
+        {
+            self.raise(process, Info::from_kernel(linux::SIGALRM as u8));
         }
     }
 
-    /// Waits until a device has something, a timer expires, or CLOCK_MONOTONIC reaches the deadline.
-    pub fn wait(&self, deadline_ns: Option<u64>) {
+    /// Sends a signal to a process: the next of its threads that takes it will. False where its queue is full.
+    pub fn raise(&self, process: &Rc<Process>, info: Info) -> bool {
+        let mut signals = process.signals.borrow_mut();
+        if !signals.queue.push(info) {
+            return false;
+        }
+        drop(signals);
+        self.threads.wake_for(process, info.signal);
+        true
+    }
+
+    /// Does what is due by now: timers, and deadlines of threads.
+    pub fn pass_time(&self) {
+        self.expire_timers();
+        self.threads.with_agenda(|agenda| {
+            if agenda.deadline_ns().is_some() {
+                agenda.expire(clock::monotonic_ns());
+            }
+        });
+    }
+
+    /// Takes in news from the host that threads wait for while others run.
+    pub fn look_out(&self) {
+        let watched = self.threads.with_agenda(|agenda| agenda.has_watchers());
+        let is_due = || self.devices.looked_ns().saturating_add(SLICE_NS) <= clock::monotonic_ns();
+        if watched && is_due() && self.devices.glance() {
+            self.threads.with_agenda(Agenda::stir);
+        }
+    }
+
+    /// Whether the thread that runs has had its slice, and others wait for theirs.
+    pub fn is_turn_over(&self) -> bool {
+        let shares = self.threads.with_agenda(|agenda| agenda.has_ready() || agenda.has_watchers());
+        if !shares || !self.slice.is_over() {
+            return false;
+        }
+        self.look_out();
+        if self.threads.with_agenda(|agenda| agenda.has_ready()) {
+            return true;
+        }
+        self.slice.extend();
+        false
+    }
+
+    /// Tells the VMM when the program is to be interrupted: at the end of its slice where others are ready, in time
+    /// for the deadlines of others, and for the alarm.
+    pub fn ask_for_upcall(&self) {
+        let slice = self.threads.with_agenda(|agenda| {
+            let shares = agenda.has_ready() || agenda.has_watchers();
+            [shares.then(|| self.slice.ends_ns()), agenda.deadline_ns()]
+        });
+        let alarm = self.timers.alarm();
+        let alarm = if alarm.is_armed() { alarm.deadline_ns(&clock::now()) } else { None };
+        self.slice.interrupt_at(slice.into_iter().chain([alarm]).flatten().min());
+    }
+
+    /// Waits until a device has something, a timer expires, or a thread's deadline comes.
+    pub fn wait(&self) {
         let timer_ns = self.timers.deadline_ns(clock::now);
-        self.devices.wait(deadline_ns.into_iter().chain(timer_ns).min());
+        let thread_ns = self.threads.with_agenda(|agenda| agenda.deadline_ns());
+        self.devices.wait(timer_ns.into_iter().chain(thread_ns).min());
+        self.threads.with_agenda(Agenda::stir);
+    }
+
+    /// Ends the guest: a signal has killed its program. `text` says what a fault was.
+    pub fn end_by(&self, thread: &Thread, info: &Info, text: &str) -> ! {
+        let path = thread.process.started.borrow().executable.path().unwrap_or_default();
+        let path = String::from_utf8_lossy(&path);
+        let (signal, name) = (info.signal, signal::name(info.signal));
+        let (address, rip) = (info.fields[0], thread.context.rip);
+        if text.is_empty() {
+            end::signaled(signal, format_args!("{path}: killed by {name}"), self.counters())
+        }
+        end::signaled(
+            signal,
+            format_args!("{path}: {text} at address {address:#x} (rip {rip:#x}): killed by {name}"),
+            self.counters(),
+        )
     }
 
     /// Counts a system call.
@@ -203,8 +295,6 @@ impl Kernel {
         let len = stack.bytes.len() as u64;
         let mut range = process.space.borrow_mut().user_range(stack.pointer, len, true)?;
         range.bytes_mut().copy_from_slice(&stack.bytes);
-        cpu::set_fs_base(0);
-        cpu::set_gs_base(0);
         *process.name.borrow_mut() = command::short_name(path);
         *process.started.borrow_mut() = Started {
             executable: dentry,
@@ -236,13 +326,13 @@ impl Kernel {
     }
 
     /// The program that the host asked for, or a clear end.
-    fn first_program(&self) -> (Rc<Process>, Thread) {
+    fn first_program(&self) -> Thread {
         let command = command::parse(&self.boot);
         let name = command.program.clone();
         match self.try_first_program(command) {
             Ok(started) => started,
             Err(error) => {
-                let name = alloc::string::String::from_utf8_lossy(&name);
+                let name = String::from_utf8_lossy(&name);
                 end::not_started(
                     error.number(),
                     format_args!("cannot run {name}: {} ({error:?})", error.text()),
@@ -251,7 +341,7 @@ impl Kernel {
         }
     }
 
-    fn try_first_program(&self, command: command::Command) -> Result<(Rc<Process>, Thread)> {
+    fn try_first_program(&self, command: command::Command) -> Result<Thread> {
         let root = self.vfs.root().clone();
         let cwd = self.vfs.lookup(&root, &command.cwd, Follow::Yes)?;
         let path = command.find(|path| {
@@ -261,6 +351,9 @@ impl Kernel {
                 .map(drop)
         })?;
         let process = Rc::new(Process {
+            pid: process::PID,
+            threads: Cell::new(1),
+            status: Cell::new(None),
             space: RefCell::new(crate::mm::AddressSpace::new(
                 mayfly_abi::layout::PAGE_TABLES,
                 mayfly_abi::layout::USER_END,
@@ -276,13 +369,13 @@ impl Kernel {
             }),
             name: RefCell::new(Vec::new()),
             limits: RefCell::new(limits::Limits::default()),
-            started_ns: Cell::new(clock::monotonic_ns()),
+            ran_ns: Cell::new(0),
         });
         for file in console::open(&self.vfs, &self.devices, command.terminals)? {
             process.files.add(file, 0, false)?;
         }
         let context = self.exec(&process, &cwd, &path, command.argv, command.env)?;
         *self.machine.process.borrow_mut() = Some(process.clone());
-        Ok((process, Thread::new(process::PID, context)))
+        Ok(Thread::new(process.pid, process, context, Registers::initial(&self.fpu)?))
     }
 }

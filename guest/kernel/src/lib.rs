@@ -2,8 +2,9 @@
 //!
 //! ```text
 //!   hal::boot ─▶ kernel::start: random numbers, devices, mounts, first program
-//!                   └─▶ scheduler::run ⟲ enter the program ─▶ syscall/ │ mm/ (faults) │ signal
-//!                                        exec/ starts programs; fs/, net/ and event/ are what they see as files
+//!                   └─▶ scheduler::run ⟲ enter a thread ─▶ syscall/ │ mm/ (faults) │ signal/
+//!                          │             exec/ starts programs; fs/, net/ and event/ are what they see as files
+//!                          └─▶ agenda: who is next · futex: who waits where · slice: for how long
 //! ```
 //!
 //! Without the feature `bare-metal` only what needs no machine is compiled: that is what `cargo test` runs.
@@ -14,6 +15,7 @@ extern crate alloc;
 #[cfg(test)]
 extern crate std;
 
+pub mod agenda;
 #[cfg(feature = "bare-metal")]
 mod clock;
 #[cfg(any(feature = "bare-metal", test))]
@@ -27,7 +29,10 @@ pub mod end;
 pub mod errno;
 pub mod event;
 pub mod exec;
+#[cfg(feature = "bare-metal")]
+mod fault;
 pub mod fs;
+pub mod futex;
 #[cfg(feature = "bare-metal")]
 mod kernel;
 pub mod limits;
@@ -44,9 +49,13 @@ mod scheduler;
 #[cfg(feature = "bare-metal")]
 mod sigframe;
 pub mod signal;
+#[cfg(feature = "bare-metal")]
+mod slice;
 pub mod syscall;
 #[cfg(feature = "bare-metal")]
 mod thread;
+#[cfg(feature = "bare-metal")]
+mod threads;
 
 #[cfg(feature = "bare-metal")]
 pub use kernel::start;

@@ -110,7 +110,7 @@ impl System for Machine {
     }
 
     fn threads(&self) -> u32 {
-        1
+        self.of_process(|process| process.threads.get())
     }
 
     fn comm(&self) -> Vec<u8> {

@@ -39,6 +39,12 @@ pub struct Paths {
 
 /// A process.
 pub struct Process {
+    /// Its number, and its first thread's.
+    pub pid: u32,
+    /// How many threads it has.
+    pub threads: Cell<u32>,
+    /// The status of its first thread, once that has ended: the process's, if its last thread just ends too.
+    pub status: Cell<Option<u8>>,
     /// Its memory.
     pub space: RefCell<AddressSpace>,
     /// Its descriptors.
@@ -53,6 +59,6 @@ pub struct Process {
     pub name: RefCell<Vec<u8>>,
     /// What its limits are, soft and hard (getrlimit(2)).
     pub limits: RefCell<crate::limits::Limits>,
-    /// CLOCK_MONOTONIC at which it began, ns.
-    pub started_ns: Cell<u64>,
+    /// How long its threads have run, ns: up to the beginning of the turn that is on.
+    pub ran_ns: Cell<u64>,
 }

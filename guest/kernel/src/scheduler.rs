@@ -1,81 +1,166 @@
-//! The loop that runs the program: enter it, see why it stopped, do that, enter it again.
+//! The loop that runs the program's threads, one at a time: enter it, see why it stopped, do that, enter it again.
+//!
+//! ```text
+//!   run ⟲ pick: the next that is ready; where there is none, sleep until a device, a deadline
+//!         turn ⟲ make the call that it waits in · signals · enter ─▶ system call │ page fault │ exception │ upcall
+//!            └─▶ Ready: its slice is over │ Waits │ Gone
+//! ```
+//!
+//! There is one kernel stack, and nothing of a thread is on it between turns.
 
-use alloc::rc::Rc;
-use alloc::string::String;
+use alloc::boxed::Box;
 
 use linux_raw_sys::general as linux;
-use mayfly_hal::context::{Access, Trap};
+use mayfly_hal::context::Trap;
 use mayfly_hal::{channel, run as enter};
 
 use crate::end;
 use crate::errno::Errno;
-use crate::kernel::{Kernel, SHRINK_FRAMES};
-use crate::mm::BadAccess;
-use crate::process::Process;
+use crate::fault;
+use crate::kernel::Kernel;
 use crate::sigframe;
-use crate::signal::{self, Action, Delivery, Info};
-use crate::syscall::{Stop, dispatch};
+use crate::signal::{Action, Delivery, Info};
+use crate::syscall::{Stop, dispatch, table};
 use crate::thread::{Pending, Thread};
 
-const SIGILL: u8 = linux::SIGILL as u8;
-const SIGTRAP: u8 = linux::SIGTRAP as u8;
-const SIGBUS: u8 = linux::SIGBUS as u8;
-const SIGFPE: u8 = linux::SIGFPE as u8;
-const SIGKILL: u8 = linux::SIGKILL as u8;
-const SIGSEGV: u8 = linux::SIGSEGV as u8;
-/// si_code where the kernel has nothing more to say.
-const SI_KERNEL: i32 = 0x80;
 /// Bytes of a `syscall` instruction.
 const SYSCALL_BYTES: u64 = 2;
 
+/// What becomes of a thread when its turn is over.
+enum After {
+    /// It wants to go on.
+    Ready,
+    /// Its call waits: for files too where it watches.
+    Waits {
+        /// See [`crate::agenda`].
+        watches: bool,
+    },
+    /// It has ended.
+    Gone,
+}
+
 /// Runs the program to its end, which is the guest's.
-pub fn run(kernel: &Kernel, process: &Rc<Process>, mut thread: Thread) -> ! {
+pub fn run(kernel: &Kernel, first: Thread) -> ! {
+    kernel.threads.ready(Box::new(first));
     channel::mark_user_entered();
     loop {
-        while let Some(delivery) = next_signal(process, &thread) {
-            deliver(kernel, process, &mut thread, delivery, "");
-        }
-        thread.restore_mask();
-        match enter(&mut thread.context) {
-            Trap::SystemCall => system_call(kernel, process, &mut thread),
-            Trap::PageFault { address, access } => {
-                page_fault(kernel, process, &mut thread, address, access);
-            }
-            Trap::Exception { vector, .. } => {
-                let info = exception(vector, thread.context.rip);
-                force(kernel, process, &mut thread, info, exception_text(vector));
-            }
+        let mut thread = pick(kernel);
+        kernel.slice.begin();
+        let after = turn(kernel, &mut thread);
+        charge(kernel, &mut thread);
+        match after {
+            After::Ready => kernel.threads.ready(thread),
+            After::Waits { watches } => kernel.threads.wait(thread, watches),
+            After::Gone => end_thread(kernel, &thread),
         }
     }
 }
 
-/// Makes a system call, waiting as long as it takes.
-fn system_call(kernel: &Kernel, process: &Rc<Process>, thread: &mut Thread) {
-    kernel.count_call();
-    thread.pending = Pending::default();
+/// The thread that runs next. Sleeps while there is none.
+fn pick(kernel: &Kernel) -> Box<Thread> {
     loop {
-        kernel.expire_timers(process);
-        match dispatch(kernel, process, thread) {
-            Ok(value) => thread.context.rax = value,
-            Err(Stop::Errno(errno)) => thread.context.rax = errno_value(errno),
-            Err(Stop::Resume) => {}
-            Err(Stop::Exit(status)) => exit(kernel, status),
-            Err(Stop::Wait) => {
-                if let Some(delivery) = next_signal(process, thread) {
-                    interrupt(thread, &delivery);
-                    deliver(kernel, process, thread, delivery, "");
-                    return;
-                }
-                kernel.wait(thread.pending.deadline_ns);
-                continue;
-            }
+        kernel.pass_time();
+        if kernel.threads.with_agenda(|agenda| agenda.has_ready()) {
+            kernel.look_out();
         }
-        return;
+        if let Some(thread) = kernel.threads.next() {
+            return thread;
+        }
+        kernel.wait();
     }
+}
+
+/// Notes how long a thread has run.
+fn charge(kernel: &Kernel, thread: &mut Thread) {
+    let ran_ns = kernel.slice.ran_ns();
+    thread.ran_ns += ran_ns;
+    let process = &thread.process;
+    process.ran_ns.set(process.ran_ns.get() + ran_ns);
+}
+
+/// Runs a thread until others are to run.
+fn turn(kernel: &Kernel, thread: &mut Thread) -> After {
+    if thread.in_call
+        && let Some(after) = make_call(kernel, thread)
+    {
+        return after;
+    }
+    loop {
+        kernel.threads.load(thread, &kernel.fpu);
+        while let Some(delivery) = next_signal(thread) {
+            deliver(kernel, thread, delivery, "");
+        }
+        thread.restore_mask();
+        if kernel.is_turn_over() {
+            return After::Ready;
+        }
+        kernel.ask_for_upcall();
+        match enter(&mut thread.context) {
+            Trap::SystemCall => {
+                kernel.count_call();
+                thread.pending = Pending::default();
+                if let Some(after) = make_call(kernel, thread) {
+                    return after;
+                }
+            }
+            Trap::PageFault { address, access, error } => {
+                if let Some((info, text)) = fault::page(kernel, thread, address, access, error) {
+                    force(kernel, thread, info, text);
+                }
+            }
+            Trap::Exception { vector, error } => {
+                let (info, text) = fault::exception(kernel, thread, vector, error);
+                force(kernel, thread, info, text);
+            }
+            Trap::Upcall => kernel.pass_time(),
+        }
+    }
+}
+
+/// Makes the system call that the thread's registers ask for, for the first time or again. What becomes of the thread
+/// where it does not simply go on.
+fn make_call(kernel: &Kernel, thread: &mut Thread) -> Option<After> {
+    let number = thread.context.call_number();
+    let progress = thread.pending.progress;
+    thread.in_call = false;
+    kernel.expire_timers();
+    let process = thread.process.clone();
+    let result = dispatch(kernel, &process, thread);
+    // What waits has changed nothing, unless a part of it is done.
+    let waits =
+        matches!(result, Err(Stop::Wait | Stop::Sleep)) && thread.pending.progress == progress;
+    if !waits && table::may_change_files(number) {
+        kernel.threads.with_agenda(|agenda| agenda.stir());
+    }
+    match result {
+        Ok(value) => thread.context.rax = value,
+        Err(Stop::Errno(errno)) => thread.context.rax = errno_value(errno),
+        Err(Stop::Resume) => {}
+        Err(Stop::Exit(status)) => end::exited(status, kernel.counters()),
+        Err(Stop::ExitThread(status)) => {
+            if thread.tid == process.pid {
+                process.status.set(Some(status));
+            }
+            return Some(After::Gone);
+        }
+        Err(stop @ (Stop::Wait | Stop::Sleep)) => match next_signal(thread) {
+            Some(delivery) => {
+                interrupt(kernel, thread, &delivery);
+                kernel.threads.load(thread, &kernel.fpu);
+                deliver(kernel, thread, delivery, "");
+            }
+            None => {
+                thread.in_call = true;
+                return Some(After::Waits { watches: stop == Stop::Wait });
+            }
+        },
+    }
+    None
 }
 
 /// A call that waits is interrupted: it gives what it has, or EINTR, or is made again afterwards.
-fn interrupt(thread: &mut Thread, delivery: &Delivery) {
+fn interrupt(kernel: &Kernel, thread: &mut Thread, delivery: &Delivery) {
+    kernel.threads.leave_futex(thread.tid);
     let restart = matches!(delivery, Delivery::Handle(_, Action { flags, .. })
         if flags & u64::from(linux::SA_RESTART) != 0 && thread.pending.deadline_ns.is_none());
     if thread.pending.progress > 0 {
@@ -91,96 +176,36 @@ fn errno_value(errno: Errno) -> u64 {
     (-i64::from(errno.number())) as u64
 }
 
-fn page_fault(
-    kernel: &Kernel,
-    process: &Rc<Process>,
-    thread: &mut Thread,
-    address: u64,
-    access: Access,
-) {
-    let mut result = process.space.borrow_mut().fault(address, access);
-    if result == Err(BadAccess::OutOfMemory) && kernel.vfs.shrink(SHRINK_FRAMES) > 0 {
-        result = process.space.borrow_mut().fault(address, access);
-    }
-    let (signal, code, text) = match result {
-        Ok(()) => return kernel.count_page_fault(),
-        Err(BadAccess::NotMapped) => (SIGSEGV, linux::SEGV_MAPERR, "segmentation fault"),
-        Err(BadAccess::NotAllowed) => (SIGSEGV, linux::SEGV_ACCERR, "segmentation fault"),
-        Err(BadAccess::NoFile) => (SIGBUS, linux::BUS_ADRERR, "bus error"),
-        Err(BadAccess::OutOfMemory) => (SIGKILL, linux::SI_USER, "out of memory"),
-    };
-    force(kernel, process, thread, Info { signal, code: code as i32, address }, text);
-}
-
-/// The signal for an exception (AMD APM vol 2 §8.2; arch/x86/kernel/traps.c gives the codes).
-fn exception(vector: u8, rip: u64) -> Info {
-    let (signal, code, address) = match vector {
-        0 => (SIGFPE, linux::FPE_INTDIV as i32, rip),
-        1 | 3 => (SIGTRAP, SI_KERNEL, 0),
-        6 => (SIGILL, linux::ILL_ILLOPN as i32, rip),
-        16 | 19 => (SIGFPE, linux::FPE_FLTINV as i32, rip),
-        17 => (SIGBUS, linux::BUS_ADRALN as i32, 0),
-        _ => (SIGSEGV, SI_KERNEL, 0),
-    };
-    Info { signal, code, address }
-}
-
-fn exception_text(vector: u8) -> &'static str {
-    match vector {
-        0 => "division by zero",
-        1 | 3 => "trap",
-        6 => "illegal instruction",
-        16 | 19 => "floating-point exception",
-        17 => "misaligned access",
-        _ => "segmentation fault",
+/// What is left to do for a thread that has ended; with the last of them the process ends.
+fn end_thread(kernel: &Kernel, thread: &Thread) {
+    kernel.threads.forget(thread.tid);
+    let left = thread.process.threads.get() - 1;
+    thread.process.threads.set(left);
+    if left == 0 {
+        end::exited(thread.process.status.get().unwrap_or(0), kernel.counters());
     }
 }
 
-fn next_signal(process: &Process, thread: &Thread) -> Option<Delivery> {
-    process.signals.borrow_mut().take(thread.blocked)
+fn next_signal(thread: &mut Thread) -> Option<Delivery> {
+    thread.process.signals.borrow_mut().take(&mut thread.signals, thread.blocked)
 }
 
-fn force(kernel: &Kernel, process: &Process, thread: &mut Thread, info: Info, text: &str) {
-    let delivery = process.signals.borrow_mut().force(info, thread.blocked);
-    deliver(kernel, process, thread, delivery, text);
+fn force(kernel: &Kernel, thread: &mut Thread, info: Info, text: &str) {
+    let delivery = thread.process.signals.borrow_mut().actions.force(info, thread.blocked);
+    deliver(kernel, thread, delivery, text);
 }
 
 /// Runs a handler, or ends the program. `text` says what a fault was.
-fn deliver(
-    kernel: &Kernel,
-    process: &Process,
-    thread: &mut Thread,
-    delivery: Delivery,
-    text: &str,
-) {
+fn deliver(kernel: &Kernel, thread: &mut Thread, delivery: Delivery, text: &str) {
     let info = match delivery {
         Delivery::Handle(info, action) => {
-            match sigframe::enter(process, thread, &info, &action) {
+            match sigframe::enter(&kernel.fpu, thread, &info, &action) {
                 Ok(()) => return,
                 // No stack to run the handler on.
-                Err(_) => Info { signal: SIGSEGV, ..info },
+                Err(_) => Info { signal: linux::SIGSEGV as u8, ..info },
             }
         }
         Delivery::End(info) => info,
     };
-    let path = process.started.borrow().executable.path().unwrap_or_default();
-    let path = String::from_utf8_lossy(&path);
-    let (signal, rip) = (info.signal, thread.context.rip);
-    let counters = kernel.counters();
-    let name = signal::name(signal);
-    if text.is_empty() {
-        end::signaled(signal, format_args!("{path}: killed by {name}"), counters)
-    }
-    end::signaled(
-        signal,
-        format_args!(
-            "{path}: {text} at address {:#x} (rip {rip:#x}): killed by {name}",
-            info.address
-        ),
-        counters,
-    )
-}
-
-fn exit(kernel: &Kernel, status: u8) -> ! {
-    end::exited(status, kernel.counters())
+    kernel.end_by(thread, &info, text)
 }

@@ -88,16 +88,17 @@ impl Timer {
         Setting { value_ns, interval_ns: self.interval_ns.get() }
     }
 
-    /// Counts what has expired by now.
-    pub fn expire(&self, now: &Now) {
+    /// Counts what has expired by now; whether there was something.
+    pub fn expire(&self, now: &Now) -> bool {
         let now_ns = now.on(self.clock);
-        let Some(next) = self.next_ns.get().filter(|next| *next <= now_ns) else { return };
+        let Some(next) = self.next_ns.get().filter(|next| *next <= now_ns) else { return false };
         let interval = self.interval_ns.get();
         let times = (now_ns - next).checked_div(interval).map_or(1, |more| more + 1);
         let after = next.checked_add(interval.saturating_mul(times)).filter(|_| interval > 0);
         self.next_ns.set(after);
         self.expired.update(|expired| expired.saturating_add(times));
         self.ever_expired.update(|ever| ever.wrapping_add(times));
+        true
     }
 
     /// Whether it is to expire.

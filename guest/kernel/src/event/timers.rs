@@ -10,6 +10,15 @@ use crate::errno::{Errno, Result};
 /// Most timers at a time: each is looked at before every wait.
 pub const TIMERS_MAX: usize = 1024;
 
+/// What has expired.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Expired {
+    /// Some timer: its descriptor may be readable now.
+    pub any: bool,
+    /// The alarm: SIGALRM is due.
+    pub alarm: bool,
+}
+
 /// The timers.
 pub struct Timers {
     alarm: Timer,
@@ -41,11 +50,11 @@ impl Timers {
         Ok(timer)
     }
 
-    /// Counts what has expired by now, asking for the time only where a timer may be armed; whether that
-    /// is a reason for SIGALRM.
-    pub fn expire(&self, now: impl Fn() -> Now) -> bool {
-        self.look(now, |timer, now| timer.expire(now));
-        self.alarm.take_expired() > 0
+    /// Counts what has expired by now, asking for the time only where a timer may be armed.
+    pub fn expire(&self, now: impl Fn() -> Now) -> Expired {
+        let mut any = false;
+        self.look(now, |timer, now| any |= timer.expire(now));
+        Expired { any, alarm: self.alarm.take_expired() > 0 }
     }
 
     /// CLOCK_MONOTONIC at which the next timer expires, ns.
@@ -93,7 +102,7 @@ mod tests {
         near.set(once(20), false, &at(0)());
         assert_eq!(timers.deadline_ns(at(1)), Some(20));
         assert_eq!(timers.deadline_ns(at(30)), Some(30), "late, and still owed");
-        assert!(!timers.expire(at(30)));
+        assert_eq!(timers.expire(at(30)), Expired { any: true, alarm: false });
         assert_eq!((near.expired(), timers.deadline_ns(at(30))), (1, Some(50)));
         drop(far);
         assert_eq!(timers.deadline_ns(at(30)), None);
@@ -104,9 +113,9 @@ mod tests {
         let timers = Timers::default();
         timers.alarm().set(once(5), false, &at(0)());
         assert_eq!(timers.deadline_ns(at(0)), Some(5));
-        assert!(!timers.expire(at(4)));
-        assert!(timers.expire(at(5)));
-        assert!(!timers.expire(at(6)));
+        assert_eq!(timers.expire(at(4)), Expired { any: false, alarm: false });
+        assert_eq!(timers.expire(at(5)), Expired { any: true, alarm: true });
+        assert_eq!(timers.expire(at(6)), Expired { any: false, alarm: false });
     }
 
     #[test]

@@ -11,7 +11,7 @@ use crate::errno::{Errno, Result};
 use crate::fs::{Dentry, OpenFile};
 use crate::kernel::Kernel;
 use crate::process::Process;
-use crate::signal::blockable;
+use crate::signal::{Info, blockable};
 use crate::thread::Thread;
 
 /// Longest path, its NUL included (PATH_MAX).
@@ -24,10 +24,14 @@ const STRINGS_MAX: usize = 2 << 20;
 pub enum Stop {
     /// It fails.
     Errno(Errno),
-    /// It waits; `Pending::deadline_ns` says until when at the latest.
+    /// It waits for files or the host; `Pending::deadline_ns` says until when at the latest.
     Wait,
+    /// It waits for nothing but its deadline, a signal, or somebody who wakes it by name.
+    Sleep,
     /// The program ends with this status.
     Exit(u8),
+    /// The thread ends; should the process end with it, the status is this.
+    ExitThread(u8),
     /// The thread's registers were replaced: return to them as they are.
     Resume,
 }
@@ -195,9 +199,19 @@ impl Call<'_> {
         self.thread.blocked = blockable(mask);
     }
 
+    /// How long the process's threads have run, ns.
+    pub fn ran_ns(&self) -> u64 {
+        self.process.ran_ns.get() + self.kernel.slice.ran_ns()
+    }
+
+    /// How long the calling thread has run, ns.
+    pub fn thread_ran_ns(&self) -> u64 {
+        self.thread.ran_ns + self.kernel.slice.ran_ns()
+    }
+
     /// Whether a signal is to be handled before the call goes on waiting.
     pub fn is_interrupted(&self) -> bool {
-        self.process.signals.borrow().pending() & !self.thread.blocked != 0
+        self.thread.is_interrupted()
     }
 
     /// Whether `timeout_ns` has passed since the call began (`None`: never). The first question of a call
@@ -209,6 +223,19 @@ impl Call<'_> {
             pending.deadline_ns = Some(now.saturating_add(timeout));
         }
         pending.deadline_ns.is_some_and(|deadline| deadline <= now)
+    }
+
+    /// Sends a signal to the calling thread. A full queue loses it: the kernel has nobody to tell.
+    pub fn raise(&mut self, info: Info) {
+        if !self.process.signals.borrow().actions.is_ignored(info.signal) {
+            self.thread.signals.push(info);
+        }
+    }
+
+    /// Sleeps until `timeout_ns` has passed since the call began (`None`: for ever), or somebody wakes the thread by
+    /// name; then fails with `expired`.
+    pub fn sleep(&mut self, timeout_ns: Option<u64>, expired: Errno) -> Stop {
+        if self.is_over(timeout_ns) { Stop::Errno(expired) } else { Stop::Sleep }
     }
 
     /// Waits until something happens; once `timeout_ns` has passed since the call began, fails with

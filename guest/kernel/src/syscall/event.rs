@@ -69,7 +69,7 @@ pub fn timerfd_settime(call: &mut Call<'_>) -> CallResult {
         put_timespecs(call, old, before)?;
     }
     // A moment that has passed is seen by the very next read.
-    call.kernel.expire_timers(call.process);
+    call.kernel.expire_timers();
     Ok(0)
 }
 

@@ -5,8 +5,8 @@ use crate::errno::Errno;
 use crate::process::PID;
 
 /// getpid(2).
-pub fn getpid(_: &mut Call<'_>) -> CallResult {
-    Ok(PID.into())
+pub fn getpid(call: &mut Call<'_>) -> CallResult {
+    Ok(call.process.pid.into())
 }
 
 /// gettid(2).

@@ -3,7 +3,7 @@
 //! ```text
 //!   Trap::SystemCall ─▶ dispatch(number) ─▶ handler(&mut Call) ─▶ Ok(value)       into RAX
 //!                                                               ─▶ Stop::Errno     −errno into RAX
-//!                                                               ─▶ Stop::Wait      parked; made again later
+//!                                                               ─▶ Stop::Wait, Sleep   parked; made again later
 //!                                                               ─▶ Stop::Exit …    the scheduler's
 //! ```
 //!
@@ -12,6 +12,8 @@
 
 #[cfg(feature = "bare-metal")]
 mod call;
+#[cfg(feature = "bare-metal")]
+mod clone;
 #[cfg(feature = "bare-metal")]
 mod control;
 #[cfg(feature = "bare-metal")]
@@ -22,6 +24,8 @@ mod epoll;
 mod event;
 #[cfg(feature = "bare-metal")]
 mod file;
+#[cfg(feature = "bare-metal")]
+mod futex;
 #[cfg(feature = "bare-metal")]
 mod identity;
 #[cfg(feature = "bare-metal")]

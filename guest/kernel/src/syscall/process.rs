@@ -2,7 +2,6 @@
 
 use alloc::rc::Rc;
 
-use linux_raw_sys::general as linux;
 use linux_raw_sys::prctl;
 use mayfly_abi::layout::USER_END;
 use mayfly_hal::cpu;
@@ -10,6 +9,7 @@ use mayfly_hal::cpu;
 use super::{Call, CallResult, Stop};
 use crate::errno::Errno;
 use crate::process::PID;
+use crate::thread::{Registers, Thread};
 
 // arch_prctl(2)'s operations (asm/prctl.h).
 const ARCH_SET_GS: u32 = 0x1001;
@@ -19,25 +19,37 @@ const ARCH_GET_GS: u32 = 0x1004;
 /// Longest name of a thread, without its NUL (TASK_COMM_LEN).
 const NAME_MAX: usize = 15;
 
-/// execve(2): replaces the program. ENOENT, EACCES, ENOEXEC, ENOMEM, E2BIG, ELOOP.
+/// execve(2): replaces the program, whose other threads end. ENOENT, EACCES, ENOEXEC, ENOMEM, E2BIG, ELOOP.
 pub fn execve(call: &mut Call<'_>) -> CallResult {
     let path = call.path(0)?;
     let argv = call.strings(call.args[1])?;
     let env = call.strings(call.args[2])?;
     let cwd = call.cwd();
-    call.thread.context = call.kernel.exec(call.process, &cwd, &path, argv, env)?;
-    call.process.signals.borrow_mut().reset_for_exec();
+    let registers = Registers::initial(&call.kernel.fpu)?;
+    let context = call.kernel.exec(call.process, &cwd, &path, argv, env)?;
+    call.process.signals.borrow_mut().actions.reset_for_exec();
     call.process.files.close_for_exec();
-    call.thread.alternate_stack = (0, 0);
+
+    let (threads, thread) = (&call.kernel.threads, &mut *call.thread);
+    threads.end_others(call.process);
+    call.process.threads.set(1);
+    call.process.status.set(None);
+    threads.forget(thread.tid);
+    let before = Thread::new(call.process.pid, Rc::clone(call.process), context, registers);
+    let before = core::mem::replace(thread, before);
+    thread.signals = before.signals;
+    thread.blocked = before.blocked;
+    thread.ran_ns = before.ran_ns;
     Err(Stop::Resume)
 }
 
-/// exit(2): with one thread, the same as exit_group.
+/// exit(2): ends the thread.
 pub fn exit(call: &mut Call<'_>) -> CallResult {
-    exit_group(call)
+    super::clone::leave(call);
+    Err(Stop::ExitThread(call.uint(0) as u8))
 }
 
-/// exit_group(2).
+/// exit_group(2): ends the process.
 pub fn exit_group(call: &mut Call<'_>) -> CallResult {
     Err(Stop::Exit(call.uint(0) as u8))
 }
@@ -67,13 +79,15 @@ pub fn prctl(call: &mut Call<'_>) -> CallResult {
         prctl::PR_SET_NAME => {
             let mut name = call.string(call.args[1], 4096, Errno::FAULT)?;
             name.truncate(NAME_MAX);
-            *call.process.name.borrow_mut() = name;
+            if call.thread.tid == call.process.pid {
+                call.process.name.borrow_mut().clone_from(&name);
+            }
+            call.thread.name = name;
             Ok(0)
         }
         prctl::PR_GET_NAME => {
             let mut name = [0; NAME_MAX + 1];
-            let process_name = call.process.name.borrow();
-            name[..process_name.len()].copy_from_slice(&process_name);
+            name[..call.thread.name.len()].copy_from_slice(&call.thread.name);
             call.put(call.args[1], &name)?;
             Ok(0)
         }
@@ -84,57 +98,9 @@ pub fn prctl(call: &mut Call<'_>) -> CallResult {
     }
 }
 
-/// set_tid_address(2).
-pub fn set_tid_address(call: &mut Call<'_>) -> CallResult {
-    Ok(call.thread.tid.into())
-}
-
-/// set_robust_list(2). EINVAL for another size than Linux's.
-pub fn set_robust_list(call: &mut Call<'_>) -> CallResult {
-    if call.args[1] == 24 { Ok(0) } else { Err(Errno::INVAL.into()) }
-}
-
-/// futex(2): with one thread nobody else can wake a waiter. EAGAIN where the value has changed,
-/// ETIMEDOUT, ENOSYS for what is not waiting and waking.
-pub fn futex(call: &mut Call<'_>) -> CallResult {
-    let [address, _, value, timeout, ..] = call.args;
-    let operation = call.uint(1);
-    let command = operation & !(linux::FUTEX_PRIVATE_FLAG | linux::FUTEX_CLOCK_REALTIME);
-    match command {
-        linux::FUTEX_WAKE | linux::FUTEX_WAKE_BITSET => Ok(0),
-        linux::FUTEX_WAIT | linux::FUTEX_WAIT_BITSET => {
-            if address % 4 != 0 {
-                return Err(Errno::INVAL.into());
-            }
-            let current = u32::from_le_bytes(call.get(address)?);
-            if current != value as u32 {
-                return Err(Errno::AGAIN.into());
-            }
-            let timeout = if timeout == 0 {
-                None
-            } else {
-                let time = super::time::timespec(call, timeout)?;
-                // FUTEX_WAIT's is a duration, FUTEX_WAIT_BITSET's a moment.
-                Some(if command == linux::FUTEX_WAIT {
-                    time
-                } else {
-                    time.saturating_sub(super::time::now(
-                        if operation & linux::FUTEX_CLOCK_REALTIME != 0 {
-                            linux::CLOCK_REALTIME
-                        } else {
-                            linux::CLOCK_MONOTONIC
-                        },
-                    )?)
-                })
-            };
-            Err(call.wait(timeout, Errno::TIMEDOUT))
-        }
-        _ => Err(Errno::NOSYS.into()),
-    }
-}
-
-/// sched_yield(2).
-pub fn sched_yield(_: &mut Call<'_>) -> CallResult {
+/// sched_yield(2): all others that are ready come first.
+pub fn sched_yield(call: &mut Call<'_>) -> CallResult {
+    call.kernel.slice.give_up();
     Ok(0)
 }
 

@@ -2,11 +2,11 @@
 
 use linux_raw_sys::general as linux;
 
+use super::time::timespec;
 use super::{Call, CallResult, Stop};
 use crate::errno::{Errno, Result};
-use crate::process::PID;
 use crate::sigframe;
-use crate::signal::{Action, Info, blockable, is_signal};
+use crate::signal::{Action, Info, bit, blockable, is_signal};
 
 /// Bytes of the kernel's sigset_t.
 const MASK_BYTES: u64 = 8;
@@ -20,18 +20,29 @@ pub fn rt_sigaction(call: &mut Call<'_>) -> CallResult {
         return Err(Errno::INVAL.into());
     }
     let signal = number as u8;
-    let before = call.process.signals.borrow().action(signal);
+    let before = call.process.signals.borrow().actions.get(signal);
     if new != 0 {
         let [handler, flags, restorer, mask] = call.get_words(new)?;
         let action = Action { handler, flags, restorer, mask };
-        if !call.process.signals.borrow_mut().set_action(signal, action) {
+        if !call.process.signals.borrow_mut().actions.set(signal, action) {
             return Err(Errno::INVAL.into());
         }
+        forget_ignored(call, signal);
     }
     if old != 0 {
         call.put_words(old, &[before.handler, before.flags, before.restorer, before.mask])?;
     }
     Ok(0)
+}
+
+/// Forgets a signal that waits and is ignored from now on.
+fn forget_ignored(call: &mut Call<'_>, signal: u8) {
+    let mut signals = call.process.signals.borrow_mut();
+    if signals.actions.is_ignored(signal) {
+        signals.queue.remove(bit(signal));
+        call.thread.signals.remove(bit(signal));
+        call.kernel.threads.for_each(call.process, |thread| thread.signals.remove(bit(signal)));
+    }
 }
 
 /// rt_sigprocmask(2). EINVAL, EFAULT.
@@ -58,8 +69,8 @@ pub fn rt_sigprocmask(call: &mut Call<'_>) -> CallResult {
 
 /// rt_sigpending(2).
 pub fn rt_sigpending(call: &mut Call<'_>) -> CallResult {
-    let pending = call.process.signals.borrow().pending() & call.thread.blocked;
-    call.put_words(call.args[0], &[pending])?;
+    let waiting = call.process.signals.borrow().queue.mask() | call.thread.signals.mask();
+    call.put_words(call.args[0], &[waiting & call.thread.blocked])?;
     Ok(0)
 }
 
@@ -73,12 +84,36 @@ pub fn rt_sigsuspend(call: &mut Call<'_>) -> CallResult {
 
 /// pause(2). EINTR; never made again, whatever SA_RESTART says.
 pub fn pause(call: &mut Call<'_>) -> CallResult {
-    Err(if call.is_interrupted() { Errno::INTR.into() } else { Stop::Wait })
+    Err(if call.is_interrupted() { Errno::INTR.into() } else { Stop::Sleep })
+}
+
+/// rt_sigtimedwait, the call behind sigwait(3) and its kin: takes a signal of a set that is blocked. EAGAIN once the
+/// time is over, EINTR, EINVAL.
+pub fn rt_sigtimedwait(call: &mut Call<'_>) -> CallResult {
+    let [set, to, time, mask_bytes, ..] = call.args;
+    if mask_bytes != MASK_BYTES {
+        return Err(Errno::INVAL.into());
+    }
+    let [set] = call.get_words(set)?;
+    let set = blockable(set);
+    let timeout_ns = if time == 0 { None } else { Some(timespec(call, time)?) };
+    let own = call.thread.signals.take(set);
+    if let Some(info) = own.or_else(|| call.process.signals.borrow_mut().queue.take(set)) {
+        if to != 0 {
+            call.put_words(to, &info.to_words())?;
+        }
+        return Ok(info.signal.into());
+    }
+    if call.is_interrupted() {
+        return Err(Errno::INTR.into());
+    }
+    call.thread.pending.awaited = set;
+    Err(call.sleep(timeout_ns, Errno::AGAIN))
 }
 
 /// rt_sigreturn(2).
 pub fn rt_sigreturn(call: &mut Call<'_>) -> CallResult {
-    sigframe::leave(call.process, call.thread)?;
+    sigframe::leave(&call.kernel.fpu, call.thread)?;
     Err(Stop::Resume)
 }
 
@@ -110,39 +145,94 @@ pub fn sigaltstack(call: &mut Call<'_>) -> CallResult {
 pub fn kill(call: &mut Call<'_>) -> CallResult {
     match call.int(0) {
         0 | -1 => {}
-        target if target.unsigned_abs() == PID => {}
+        target if target.unsigned_abs() == call.process.pid => {}
         _ => return Err(Errno::SRCH.into()),
     }
-    send(call, call.args[1], linux::SI_USER as i32)
+    let info = Info::from_process(0, linux::SI_USER as i32, call.process.pid);
+    send_to_process(call, call.args[1], info)
 }
 
 /// tkill(2).
 pub fn tkill(call: &mut Call<'_>) -> CallResult {
-    check_thread(call, 0)?;
-    send(call, call.args[1], linux::SI_TKILL)
+    let info = Info::from_process(0, linux::SI_TKILL, call.process.pid);
+    send_to_thread(call, call.args[0], call.args[1], info)
 }
 
 /// tgkill(2).
 pub fn tgkill(call: &mut Call<'_>) -> CallResult {
-    if call.uint(0) != PID {
-        return Err(Errno::SRCH.into());
-    }
-    check_thread(call, 1)?;
-    send(call, call.args[2], linux::SI_TKILL)
+    check_process(call, 0)?;
+    let info = Info::from_process(0, linux::SI_TKILL, call.process.pid);
+    send_to_thread(call, call.args[1], call.args[2], info)
 }
 
-fn check_thread(call: &Call<'_>, index: usize) -> Result<()> {
-    if call.uint(index) == call.thread.tid { Ok(()) } else { Err(Errno::SRCH) }
+/// rt_sigqueueinfo(2), the call behind sigqueue(3).
+pub fn rt_sigqueueinfo(call: &mut Call<'_>) -> CallResult {
+    check_process(call, 0)?;
+    let info = made_up(call, call.args[2])?;
+    send_to_process(call, call.args[1], info)
 }
 
-fn send(call: &Call<'_>, number: u64, code: i32) -> CallResult {
+/// rt_tgsigqueueinfo(2).
+pub fn rt_tgsigqueueinfo(call: &mut Call<'_>) -> CallResult {
+    check_process(call, 0)?;
+    let info = made_up(call, call.args[3])?;
+    send_to_thread(call, call.args[1], call.args[2], info)
+}
+
+/// The program's own siginfo_t. It is the sender and the receiver, so it may claim what it likes.
+fn made_up(call: &Call<'_>, address: u64) -> Result<Info> {
+    let [_, code, first, second, third] = call.get_words(address)?;
+    Ok(Info { signal: 0, code: code as i32, fields: [first, second, third] })
+}
+
+fn check_process(call: &Call<'_>, index: usize) -> Result<()> {
+    if call.uint(index) == call.process.pid { Ok(()) } else { Err(Errno::SRCH) }
+}
+
+/// A signal's number; 0 asks only whether it could be sent. EINVAL.
+fn signal(number: u64) -> Result<Option<u8>> {
     match number {
-        0 => Ok(0),
-        number if is_signal(number) => {
-            let info = Info { signal: number as u8, code, address: PID.into() };
-            call.process.signals.borrow_mut().raise(info);
-            Ok(0)
-        }
-        _ => Err(Errno::INVAL.into()),
+        0 => Ok(None),
+        number if is_signal(number) => Ok(Some(number as u8)),
+        _ => Err(Errno::INVAL),
     }
+}
+
+fn send_to_process(call: &mut Call<'_>, number: u64, info: Info) -> CallResult {
+    let Some(signal) = signal(number)? else { return Ok(0) };
+    let info = Info { signal, ..info };
+    let is_blocked = call.thread.blocked & bit(signal) != 0;
+    let mut signals = call.process.signals.borrow_mut();
+    // A blocked signal is kept: what is done about it may be another thing once it is taken.
+    if signals.actions.is_ignored(signal) && !is_blocked {
+        return Ok(0);
+    }
+    if !signals.queue.push(info) {
+        return Err(Errno::AGAIN.into());
+    }
+    drop(signals);
+    if is_blocked {
+        call.kernel.threads.wake_for(call.process, signal);
+    }
+    Ok(0)
+}
+
+fn send_to_thread(call: &mut Call<'_>, tid: u64, number: u64, info: Info) -> CallResult {
+    let tid = u32::try_from(tid as i32).ok().filter(|tid| *tid > 0).ok_or(Errno::INVAL)?;
+    let signal = signal(number)?;
+    let info = Info { signal: signal.unwrap_or(0), ..info };
+    if tid != call.thread.tid {
+        return match signal {
+            Some(_) => Ok(call.kernel.threads.raise_at(call.process, tid, info).map(|()| 0)?),
+            None => Ok(call.kernel.threads.with(tid, |_| 0).ok_or(Errno::SRCH)?),
+        };
+    }
+    if let Some(signal) = signal {
+        let is_blocked = call.thread.blocked & bit(signal) != 0;
+        let is_ignored = call.process.signals.borrow().actions.is_ignored(signal);
+        if (is_blocked || !is_ignored) && !call.thread.signals.push(info) {
+            return Err(Errno::AGAIN.into());
+        }
+    }
+    Ok(0)
 }

@@ -1,5 +1,6 @@
 //! The system: its name, its load, its randomness.
 
+use linux_raw_sys::general as linux;
 use mayfly_hal::phys;
 
 use super::{Call, CallResult};
@@ -13,6 +14,11 @@ const NAME_BYTES: usize = 65;
 const RANDOM_MAX: u64 = 1 << 20;
 /// Ticks in a second, as times(2) counts (sysconf(_SC_CLK_TCK)).
 const TICKS: u64 = 100;
+
+// Whose usage getrusage(2) is to tell.
+const RUSAGE_SELF: i32 = linux::RUSAGE_SELF as i32;
+const RUSAGE_CHILDREN: i32 = linux::RUSAGE_CHILDREN;
+const RUSAGE_THREAD: i32 = linux::RUSAGE_THREAD as i32;
 
 /// uname(2).
 pub fn uname(call: &mut Call<'_>) -> CallResult {
@@ -51,9 +57,14 @@ pub fn getrandom(call: &mut Call<'_>) -> CallResult {
     Ok(len)
 }
 
-/// getrusage(2): all the time since the start is the program's.
+/// getrusage(2): the time in the kernel counts as the program's.
 pub fn getrusage(call: &mut Call<'_>) -> CallResult {
-    let used = clock::monotonic_ns() - call.process.started_ns.get();
+    let used = match call.int(0) {
+        RUSAGE_SELF => call.ran_ns(),
+        RUSAGE_CHILDREN => 0,
+        RUSAGE_THREAD => call.thread_ran_ns(),
+        _ => return Err(Errno::INVAL.into()),
+    };
     let usage = phys::usage();
     let mut words = [0; 18];
     words[0] = used / SECOND;
@@ -76,8 +87,7 @@ pub fn getcpu(call: &mut Call<'_>) -> CallResult {
 
 /// times(2).
 pub fn times(call: &mut Call<'_>) -> CallResult {
-    let now = clock::monotonic_ns();
-    let used = now - call.process.started_ns.get();
+    let (now, used) = (clock::monotonic_ns(), call.ran_ns());
     if call.args[0] != 0 {
         call.put_words(call.args[0], &[used * TICKS / SECOND, 0, 0, 0])?;
     }

@@ -58,11 +58,12 @@ macro_rules! calls {
 
 #[cfg(feature = "bare-metal")]
 use super::{
-    control, directory, epoll, event, file, identity, memory, message, metadata, poll, process,
-    signals, socket, sockopt, stat, storage, system, time, transfer,
+    clone, control, directory, epoll, event, file, futex, identity, memory, message, metadata,
+    poll, process, signals, socket, sockopt, stat, storage, system, time, transfer,
 };
 
 const NO_NEW_PROCESS: &str = "a microVM runs one process so far";
+const THREADS: &str = "threads, up to 1,024; ENOSYS for a process";
 const NO_SIGNALFD: &str = "programs then use handlers or sigwait";
 const ALARM_AT_ENTRIES: &str =
     "ITIMER_REAL; while the program computes, SIGALRM comes at its next system call";
@@ -188,21 +189,23 @@ calls! {
     __NR_munlock "munlock" => Supported, memory::mlock;
     __NR_membarrier "membarrier" => Error(Errno::NOSYS, "there is one vCPU");
     // The process.
-    __NR_execve "execve" => Partial("from the only thread"), process::execve;
+    __NR_execve "execve" => Supported, process::execve;
     __NR_exit "exit" => Supported, process::exit;
     __NR_exit_group "exit_group" => Supported, process::exit_group;
     __NR_fork "fork" => Error(Errno::NOSYS, NO_NEW_PROCESS);
     __NR_vfork "vfork" => Error(Errno::NOSYS, NO_NEW_PROCESS);
-    __NR_clone "clone" => Error(Errno::NOSYS, NO_NEW_PROCESS);
-    __NR_clone3 "clone3" => Error(Errno::NOSYS, NO_NEW_PROCESS);
+    __NR_clone "clone" => Partial(THREADS), clone::clone;
+    __NR_clone3 "clone3" => Partial(THREADS), clone::clone3;
     __NR_wait4 "wait4" => Error(Errno::CHILD, NO_NEW_PROCESS);
     __NR_waitid "waitid" => Error(Errno::CHILD, NO_NEW_PROCESS);
     __NR_arch_prctl "arch_prctl" => Partial("FS and GS"), process::arch_prctl;
     __NR_prctl "prctl" => Partial("names, dumpable, no_new_privs"), process::prctl;
-    __NR_set_tid_address "set_tid_address" => Supported, process::set_tid_address;
-    __NR_set_robust_list "set_robust_list" => Partial("remembered by nobody: no other thread"), process::set_robust_list;
+    __NR_set_tid_address "set_tid_address" => Supported, clone::set_tid_address;
+    __NR_set_robust_list "set_robust_list" => Supported, clone::set_robust_list;
+    __NR_get_robust_list "get_robust_list" => Supported, clone::get_robust_list;
     __NR_rseq "rseq" => Error(Errno::NOSYS, "one vCPU needs no restartable sequences");
-    __NR_futex "futex" => Partial("a single thread: waiting ends at its time-out only"), process::futex;
+    __NR_futex "futex" => Partial("without priority inheritance"), futex::futex;
+    __NR_futex_waitv "futex_waitv" => Error(Errno::NOSYS, "programs then wait for one");
     __NR_sched_yield "sched_yield" => Supported, process::sched_yield;
     __NR_sched_getaffinity "sched_getaffinity" => Supported, process::sched_getaffinity;
     __NR_getpriority "getpriority" => Supported, process::getpriority;
@@ -216,9 +219,12 @@ calls! {
     __NR_rt_sigsuspend "rt_sigsuspend" => Supported, signals::rt_sigsuspend;
     __NR_rt_sigreturn "rt_sigreturn" => Partial("AVX state is not restored"), signals::rt_sigreturn;
     __NR_sigaltstack "sigaltstack" => Supported, signals::sigaltstack;
+    __NR_rt_sigtimedwait "rt_sigtimedwait" => Supported, signals::rt_sigtimedwait;
+    __NR_rt_sigqueueinfo "rt_sigqueueinfo" => Partial("to itself"), signals::rt_sigqueueinfo;
+    __NR_rt_tgsigqueueinfo "rt_tgsigqueueinfo" => Partial("to its own threads"), signals::rt_tgsigqueueinfo;
     __NR_kill "kill" => Partial("to itself"), signals::kill;
-    __NR_tkill "tkill" => Partial("to itself"), signals::tkill;
-    __NR_tgkill "tgkill" => Partial("to itself"), signals::tgkill;
+    __NR_tkill "tkill" => Partial("to its own threads"), signals::tkill;
+    __NR_tgkill "tgkill" => Partial("to its own threads"), signals::tgkill;
     __NR_pause "pause" => Supported, signals::pause;
     // Who and where.
     __NR_getpid "getpid" => Supported, identity::getpid;
@@ -278,6 +284,41 @@ calls! {
     __NR_recvmsg "recvmsg" => Partial("SCM_RIGHTS over AF_UNIX is the only control message"), message::recvmsg;
     __NR_sendmmsg "sendmmsg" => Supported, message::sendmmsg;
     __NR_recvmmsg "recvmmsg" => Error(Errno::NOSYS, "programs then use recvmsg");
+}
+
+/// Whether a call may make a file ready for a thread that waits. Not those that programs make most often and that
+/// have nothing to do with files.
+pub fn may_change_files(number: u64) -> bool {
+    const OTHERS: [u32; 27] = [
+        linux::__NR_futex,
+        linux::__NR_sched_yield,
+        linux::__NR_clock_gettime,
+        linux::__NR_clock_nanosleep,
+        linux::__NR_nanosleep,
+        linux::__NR_gettimeofday,
+        linux::__NR_time,
+        linux::__NR_getpid,
+        linux::__NR_gettid,
+        linux::__NR_brk,
+        linux::__NR_mmap,
+        linux::__NR_mprotect,
+        linux::__NR_mremap,
+        linux::__NR_madvise,
+        linux::__NR_clone,
+        linux::__NR_clone3,
+        linux::__NR_set_robust_list,
+        linux::__NR_rt_sigaction,
+        linux::__NR_rt_sigprocmask,
+        linux::__NR_rt_sigreturn,
+        linux::__NR_sigaltstack,
+        linux::__NR_tgkill,
+        linux::__NR_getrandom,
+        linux::__NR_poll,
+        linux::__NR_epoll_wait,
+        linux::__NR_epoll_pwait,
+        linux::__NR_fstat,
+    ];
+    !OTHERS.iter().any(|other| u64::from(*other) == number)
 }
 
 /// The error that a known call always gives.

@@ -33,9 +33,8 @@ pub fn gettimeofday(call: &mut Call<'_>) -> CallResult {
 /// clock_gettime(2). EINVAL.
 pub fn clock_gettime(call: &mut Call<'_>) -> CallResult {
     let now = match call.uint(0) {
-        linux::CLOCK_PROCESS_CPUTIME_ID | linux::CLOCK_THREAD_CPUTIME_ID => {
-            clock::monotonic_ns() - call.process.started_ns.get()
-        }
+        linux::CLOCK_PROCESS_CPUTIME_ID => call.ran_ns(),
+        linux::CLOCK_THREAD_CPUTIME_ID => call.thread_ran_ns(),
         clock => now(clock)?,
     };
     call.put_words(call.args[1], &[now / SECOND, now % SECOND])?;
@@ -54,21 +53,37 @@ pub fn clock_getres(call: &mut Call<'_>) -> CallResult {
 /// nanosleep(2). EINVAL; EINTR with the rest, where a signal came.
 pub fn nanosleep(call: &mut Call<'_>) -> CallResult {
     let duration = timespec(call, call.args[0])?;
-    sleep(call, duration)
+    sleep(call, duration, call.args[1])
 }
 
-/// clock_nanosleep(2).
+/// clock_nanosleep(2). As nanosleep(2), but that a sleep until a moment has no rest.
 pub fn clock_nanosleep(call: &mut Call<'_>) -> CallResult {
-    let [_, flags, request, ..] = call.args;
+    let [_, flags, request, rest, ..] = call.args;
     let time = timespec(call, request)?;
-    let now = now(call.uint(0))?;
-    let absolute = flags & u64::from(linux::TIMER_ABSTIME) != 0;
-    let duration = if absolute { time.saturating_sub(now) } else { time };
-    sleep(call, duration)
+    let now = match call.uint(0) {
+        linux::CLOCK_THREAD_CPUTIME_ID => return Err(Errno::INVAL.into()),
+        clock => now(clock)?,
+    };
+    if flags & u64::from(linux::TIMER_ABSTIME) != 0 {
+        return sleep(call, time.saturating_sub(now), 0);
+    }
+    sleep(call, time, rest)
 }
 
-fn sleep(call: &mut Call<'_>, duration: u64) -> CallResult {
-    if call.is_over(Some(duration)) { Ok(0) } else { Err(Stop::Wait) }
+/// Sleeps for `duration` ns; where a signal ends it, the rest goes to the struct timespec at `rest`.
+fn sleep(call: &mut Call<'_>, duration: u64, rest: u64) -> CallResult {
+    if call.is_over(Some(duration)) {
+        return Ok(0);
+    }
+    if !call.is_interrupted() {
+        return Err(Stop::Sleep);
+    }
+    if rest != 0 {
+        let deadline_ns = call.thread.pending.deadline_ns.unwrap_or(0);
+        let left_ns = deadline_ns.saturating_sub(clock::monotonic_ns());
+        call.put_words(rest, &[left_ns / SECOND, left_ns % SECOND])?;
+    }
+    Err(Errno::INTR.into())
 }
 
 /// A clock's time, ns. EINVAL for one that does not exist.

@@ -21,7 +21,6 @@ use super::target::check_offset;
 use super::{Call, CallResult, message};
 use crate::errno::{Errno, Result};
 use crate::fs::{OpenFile, OpenFlags, Whence};
-use crate::process::PID;
 use crate::signal::Info;
 
 /// Most bytes that one step reaches for: enough for the step's own cost not to count.
@@ -219,10 +218,9 @@ fn stopped(call: &mut Call<'_>, file: &OpenFile, done: u64, errno: Errno) -> Cal
 }
 
 /// SIGPIPE: nobody is left to read what was written.
-pub(super) fn raise_broken_pipe(call: &Call<'_>) {
-    let signal = linux::SIGPIPE as u8;
-    let info = Info { signal, code: linux::SI_USER as i32, address: PID.into() };
-    call.process.signals.borrow_mut().raise(info);
+pub(super) fn raise_broken_pipe(call: &mut Call<'_>) {
+    let (code, pid) = (linux::SI_USER as i32, call.process.pid);
+    call.raise(Info::from_process(linux::SIGPIPE as u8, code, pid));
 }
 
 /// The buffer that arguments 1 and 2 describe. EFAULT.

@@ -1,0 +1,181 @@
+//! Who waits at which futex (futex(2)).
+//!
+//! ```text
+//!   queues:   (process, address) ─▶ [thread, bits] [thread, bits] …    in order of arrival
+//!   waiting:  thread ─▶ its queue                                      so that it can leave
+//! ```
+//!
+//! A thread that is woken is not in here any more: that is how its call, made again, learns of it.
+
+use alloc::collections::{BTreeMap, VecDeque};
+
+use crate::agenda::Tid;
+
+/// A futex: a word of a process's memory. Threads of one process share addresses, so it does not matter whether the
+/// futex is private.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Key {
+    /// The process.
+    pub pid: u32,
+    /// The word's address.
+    pub address: u64,
+}
+
+/// FUTEX_BITSET_MATCH_ANY.
+pub const ANY: u32 = !0;
+
+#[derive(Clone, Copy, Debug)]
+struct Waiter {
+    tid: Tid,
+    bits: u32,
+}
+
+/// All queues. They are as long as there are threads.
+#[derive(Debug, Default)]
+pub struct Futexes {
+    queues: BTreeMap<Key, VecDeque<Waiter>>,
+    waiting: BTreeMap<Tid, Key>,
+}
+
+impl Futexes {
+    /// Puts a thread, which is in no queue, at the end of one.
+    pub fn wait(&mut self, key: Key, tid: Tid, bits: u32) {
+        self.queues.entry(key).or_default().push_back(Waiter { tid, bits });
+        self.waiting.insert(tid, key);
+    }
+
+    /// Whether a thread is in a queue.
+    pub fn is_waiting(&self, tid: Tid) -> bool {
+        self.waiting.contains_key(&tid)
+    }
+
+    /// Takes a thread out of its queue, if it is in one.
+    pub fn cancel(&mut self, tid: Tid) {
+        let Some(key) = self.waiting.remove(&tid) else { return };
+        let Some(queue) = self.queues.get_mut(&key) else { return };
+        queue.retain(|waiter| waiter.tid != tid);
+        if queue.is_empty() {
+            self.queues.remove(&key);
+        }
+    }
+
+    /// Wakes up to `most` of those who wait for one of `bits`, the longest wait first; how many it were.
+    pub fn wake(&mut self, key: Key, most: u32, bits: u32, mut woken: impl FnMut(Tid)) -> u32 {
+        let Some(queue) = self.queues.get_mut(&key) else { return 0 };
+        let (mut count, mut index) = (0, 0);
+        while count < most && index < queue.len() {
+            if queue[index].bits & bits == 0 {
+                index += 1;
+            } else if let Some(waiter) = queue.remove(index) {
+                self.waiting.remove(&waiter.tid);
+                woken(waiter.tid);
+                count += 1;
+            }
+        }
+        if queue.is_empty() {
+            self.queues.remove(&key);
+        }
+        count
+    }
+
+    /// Wakes up to `wake` of those at `from`, and sends up to `send` of the others to `to`; how many it were together.
+    pub fn requeue(
+        &mut self,
+        from: Key,
+        to: Key,
+        wake: u32,
+        send: u32,
+        woken: impl FnMut(Tid),
+    ) -> u32 {
+        let count = self.wake(from, wake, ANY, woken);
+        let Some(mut queue) = self.queues.remove(&from) else { return count };
+        let rest = queue.split_off(queue.len().min(send as usize));
+        let sent = queue.len() as u32;
+        for waiter in &queue {
+            self.waiting.insert(waiter.tid, to);
+        }
+        if !rest.is_empty() {
+            self.queues.insert(from, rest);
+        }
+        if sent > 0 {
+            self.queues.entry(to).or_default().append(&mut queue);
+        }
+        count + sent
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use alloc::vec::Vec;
+
+    const A: Key = Key { pid: 2, address: 0x1000 };
+    const B: Key = Key { pid: 2, address: 0x2000 };
+
+    fn waiting(key: Key, tids: impl IntoIterator<Item = Tid>) -> Futexes {
+        let mut futexes = Futexes::default();
+        tids.into_iter().for_each(|tid| futexes.wait(key, tid, ANY));
+        futexes
+    }
+
+    fn wake(futexes: &mut Futexes, key: Key, most: u32, bits: u32) -> Vec<Tid> {
+        let mut woken = Vec::new();
+        let count = futexes.wake(key, most, bits, |tid| woken.push(tid));
+        assert_eq!(count as usize, woken.len());
+        woken
+    }
+
+    #[test]
+    fn the_longest_wait_ends_first_and_exactly_so_many() {
+        let mut futexes = waiting(A, [5, 6, 7]);
+        assert_eq!(wake(&mut futexes, B, 9, ANY), []);
+        assert_eq!(wake(&mut futexes, A, 2, ANY), [5, 6]);
+        assert!(!futexes.is_waiting(5) && futexes.is_waiting(7));
+        assert_eq!(wake(&mut futexes, A, u32::MAX, ANY), [7]);
+        assert!(futexes.queues.is_empty() && futexes.waiting.is_empty(), "nothing is left behind");
+    }
+
+    #[test]
+    fn the_same_address_of_another_process_is_another_futex() {
+        let mut futexes = waiting(A, [5]);
+        assert_eq!(wake(&mut futexes, Key { pid: 3, ..A }, 1, ANY), []);
+    }
+
+    #[test]
+    fn bits_choose_among_those_who_wait() {
+        let mut futexes = Futexes::default();
+        futexes.wait(A, 5, 1);
+        futexes.wait(A, 6, 2);
+        futexes.wait(A, 7, 3);
+        assert_eq!(wake(&mut futexes, A, 9, 2), [6, 7]);
+        assert!(futexes.is_waiting(5));
+    }
+
+    #[test]
+    fn who_leaves_is_not_woken() {
+        let mut futexes = waiting(A, [5, 6]);
+        futexes.cancel(5);
+        futexes.cancel(5);
+        assert_eq!(wake(&mut futexes, A, 9, ANY), [6]);
+    }
+
+    #[test]
+    fn requeued_threads_wait_elsewhere_in_order() {
+        let mut futexes = waiting(A, 1..=6);
+        futexes.wait(B, 9, ANY);
+        let mut woken = Vec::new();
+        assert_eq!(futexes.requeue(A, B, 1, 3, |tid| woken.push(tid)), 4);
+        assert_eq!(woken, [1]);
+        assert_eq!(wake(&mut futexes, A, 9, ANY), [5, 6]);
+        futexes.cancel(3);
+        assert_eq!(wake(&mut futexes, B, 9, ANY), [9, 2, 4]);
+        assert!(futexes.queues.is_empty() && futexes.waiting.is_empty());
+    }
+
+    #[test]
+    fn a_futex_may_be_requeued_to_itself() {
+        let mut futexes = waiting(A, [1, 2]);
+        assert_eq!(futexes.requeue(A, A, 0, 9, |_| ()), 2);
+        assert_eq!(wake(&mut futexes, A, 9, ANY), [1, 2]);
+    }
+}

@@ -1,0 +1,90 @@
+//! Signals that wait to be taken: of a thread, or of a process.
+
+use alloc::collections::VecDeque;
+
+use super::{Info, SIGRTMIN, bit};
+
+/// Most signals in one queue: RLIMIT_SIGPENDING.
+pub const QUEUED_MAX: usize = 1024;
+/// The signals of faults: where several wait, these come first, so that their handlers see where it happened.
+const SYNCHRONOUS: u64 = bit(4) | bit(5) | bit(7) | bit(8) | bit(11) | bit(31);
+
+/// The queue.
+#[derive(Clone, Debug, Default)]
+pub struct Queue(VecDeque<Info>);
+
+impl Queue {
+    /// Adds a signal. One below SIGRTMIN that waits already is there once; false where the queue is full.
+    pub fn push(&mut self, info: Info) -> bool {
+        let waits = info.signal < SIGRTMIN && self.mask() & bit(info.signal) != 0;
+        if !waits && self.0.len() >= QUEUED_MAX {
+            return false;
+        }
+        if !waits {
+            self.0.push_back(info);
+        }
+        true
+    }
+
+    /// The signals that wait, as a mask.
+    pub fn mask(&self) -> u64 {
+        self.0.iter().fold(0, |mask, info| mask | bit(info.signal))
+    }
+
+    /// Takes the next signal in `wanted`: the lowest number first, and the oldest of that number.
+    pub fn take(&mut self, wanted: u64) -> Option<Info> {
+        let wanted = self.mask() & wanted;
+        let first = if wanted & SYNCHRONOUS != 0 { wanted & SYNCHRONOUS } else { wanted };
+        let lowest = first & first.wrapping_neg();
+        let index = self.0.iter().position(|info| bit(info.signal) == lowest)?;
+        self.0.remove(index)
+    }
+
+    /// Forgets every signal in `mask`.
+    pub fn remove(&mut self, mask: u64) {
+        self.0.retain(|info| bit(info.signal) & mask == 0);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use alloc::vec::Vec;
+
+    fn info(signal: u8, value: u64) -> Info {
+        Info { signal, fields: [0, value, 0], ..Info::default() }
+    }
+
+    fn drain(queue: &mut Queue) -> Vec<(u8, u64)> {
+        core::iter::from_fn(|| queue.take(!0)).map(|info| (info.signal, info.fields[1])).collect()
+    }
+
+    #[test]
+    fn real_time_signals_queue_and_others_do_not() {
+        let mut queue = Queue::default();
+        for value in 0..3 {
+            assert!(queue.push(info(40, value)) && queue.push(info(15, value)));
+        }
+        assert_eq!(drain(&mut queue), [(15, 0), (40, 0), (40, 1), (40, 2)]);
+    }
+
+    #[test]
+    fn faults_come_first_then_the_lowest_number() {
+        let mut queue = Queue::default();
+        for signal in [34, 10, 2, 11] {
+            queue.push(info(signal, 0));
+        }
+        assert_eq!(queue.take(!bit(2)), Some(info(11, 0)));
+        assert_eq!(queue.take(bit(10) | bit(34)), Some(info(10, 0)));
+        queue.remove(bit(34));
+        assert_eq!(drain(&mut queue), [(2, 0)]);
+    }
+
+    #[test]
+    fn a_queue_has_a_bound() {
+        let mut queue = Queue::default();
+        assert!((0..QUEUED_MAX as u64).all(|value| queue.push(info(63, value))));
+        assert!(!queue.push(info(63, 0)));
+        assert!(!queue.push(info(1, 0)));
+    }
+}
