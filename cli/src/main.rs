@@ -16,6 +16,7 @@ mod platform;
 mod program;
 mod root;
 mod run;
+mod runtimes;
 mod sample;
 mod serve;
 mod signals;
@@ -49,10 +50,10 @@ fn main() -> ExitCode {
         Command::Doctor { json } => doctor::doctor(json),
         Command::Bench(BenchCommand::Boot { runs, json }) => bench::boot(runs, json),
         Command::Image(ImageCommand::FromDir { directory, out }) => {
-            image::from_dir(&directory, &out)
+            image::from_dir(&directory, &out).map(|bytes| image::made(&out, bytes))
         }
         Command::Image(ImageCommand::FromHost { programs, out }) => {
-            image::from_host(&programs, &out)
+            image::from_host(&programs, &out).map(|bytes| image::made(&out, bytes))
         }
     };
     result.unwrap_or_else(Failure::report)

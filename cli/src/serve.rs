@@ -1,20 +1,17 @@
 //! `mayfly serve`: joins the platform with what makes its VMs and their images.
 
-use std::io;
-use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 
 use mayfly_scheduler::core::Limits;
-use mayfly_scheduler::launcher::{ImageBuilder, ProcessLauncher, RootImage};
+use mayfly_scheduler::launcher::ProcessLauncher;
 use mayfly_scheduler::{Config, Identity, Server};
 use tokio::runtime::Runtime;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::args::Serve;
 use crate::failure::{Failure, say};
-use crate::filesystems::Filesystems;
-use crate::root::Root;
+use crate::runtimes::Runtimes;
 
 /// Serves until SIGINT or SIGTERM.
 ///
@@ -22,13 +19,14 @@ use crate::root::Root;
 /// An address or a data directory that cannot be used, in one line.
 pub fn serve(options: Serve) -> Result<ExitCode, Failure> {
     let runtime = Runtime::new().map_err(Failure::new)?;
+    let images = Arc::new(Runtimes::new(&options.data));
     let config = Config {
         listen: options.listen,
         data: options.data,
         limits: Limits { memory_mib: options.memory, ..Limits::default() },
         identity: Identity::default(),
         launcher: Arc::new(ProcessLauncher::new(runtime.handle().clone()).map_err(Failure::new)?),
-        images: Arc::new(TaskImages),
+        images,
     };
     runtime.block_on(async {
         let interrupted = signal(SignalKind::interrupt()).map_err(Failure::new)?;
@@ -46,15 +44,4 @@ async fn stop(mut interrupted: Signal, mut terminated: Signal) {
         _ = terminated.recv() => {}
     }
     say("ending: running invocations have a few seconds");
-}
-
-/// Images of a directory at /var/task and little else.
-struct TaskImages;
-
-impl ImageBuilder for TaskImages {
-    fn build(&self, task: &Path) -> io::Result<RootImage> {
-        let root = Root::of_task(task).map_err(|failure| io::Error::other(failure.to_string()))?;
-        let Filesystems { disk, files, mounts } = Filesystems::new(root);
-        Ok(RootImage { disk, files, mounts })
-    }
 }

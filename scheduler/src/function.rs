@@ -12,7 +12,7 @@ pub const LATEST: &str = "$LATEST";
 pub struct Configuration {
     /// 1–64 of `[a-zA-Z0-9-_]`.
     pub name: String,
-    /// One of [`RUNTIMES`].
+    /// Lambda's name of it, such as `provided.al2023` or `python3.11`.
     pub runtime: String,
     /// ARN of the execution role.
     pub role: String,
@@ -29,9 +29,6 @@ pub struct Configuration {
     /// Environment variables, 4 KB together.
     pub variables: BTreeMap<String, String>,
 }
-
-/// Runtimes whose code brings its own `bootstrap`.
-pub const RUNTIMES: [&str; 2] = ["provided.al2023", "provided.al2"];
 
 /// A function as the store keeps it.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -1,7 +1,6 @@
 //! `mayfly image from-host`: programs of this host and what they need to run.
 
 use std::path::{Path, PathBuf};
-use std::process::ExitCode;
 
 use mayfly_image::walk;
 
@@ -29,11 +28,11 @@ const FILES: [(&str, &str); 4] = [
     ),
 ];
 
-/// Builds an image of the programs in the file `out`.
+/// Builds an image of the programs in the file `out`; how many bytes it has.
 ///
 /// # Errors
 /// A program that this host does not have, or what it needs; what the host says.
-pub fn from_host(programs: &[PathBuf], out: &Path) -> Result<ExitCode, Failure> {
+pub fn from_host(programs: &[PathBuf], out: &Path) -> Result<u64, Failure> {
     let mut mirror = Mirror::new()?;
     for directory in DIRECTORIES {
         mirror.directory(Path::new(directory))?;

@@ -139,6 +139,15 @@ impl Mirror {
         self.put_leaf(path, leaf, Attributes::root(0o644, EPOCH))
     }
 
+    /// Puts a program of ours at `path`, a script.
+    ///
+    /// # Errors
+    /// As [`Mirror::put`].
+    pub fn put_program(&mut self, path: &Path, text: &str) -> Result<(), Failure> {
+        let leaf = Leaf::File(Source::Bytes(text.as_bytes().to_vec()));
+        self.put_leaf(path, leaf, Attributes::root(0o755, EPOCH))
+    }
+
     /// Makes a symbolic link at `path`, unless something is there.
     ///
     /// # Errors

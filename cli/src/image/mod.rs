@@ -24,12 +24,13 @@ use mayfly_image::{ImageLayout, Options, Tree};
 use crate::failure::{Failure, say};
 
 pub use from_host::from_host;
+pub use python::Python;
 
-/// Builds an image of `directory` in the file `out`.
+/// Builds an image of `directory` in the file `out`; how many bytes it has.
 ///
 /// # Errors
 /// What the host says, or a file that an image can't hold.
-pub fn from_dir(directory: &Path, out: &Path) -> Result<ExitCode, Failure> {
+pub fn from_dir(directory: &Path, out: &Path) -> Result<u64, Failure> {
     let walked = walk::walk(directory, &WalkOptions { all_root: true, mtime: None })?;
     for path in &walked.skipped {
         say(&format!("{}: a socket, left out", path.display()));
@@ -37,12 +38,18 @@ pub fn from_dir(directory: &Path, out: &Path) -> Result<ExitCode, Failure> {
     write(walked.tree, out, |id| walk::open(&walked.files, id))
 }
 
+/// Says what was made.
+pub fn made(out: &Path, bytes: u64) -> ExitCode {
+    println!("{}: {} KiB", out.display(), bytes >> 10);
+    ExitCode::SUCCESS
+}
+
 /// Writes the image of `tree` to `out`; a file that is not whole is not left there.
 fn write<R: io::Read>(
     tree: Tree,
     out: &Path,
     open: impl FnMut(u32) -> io::Result<R>,
-) -> Result<ExitCode, Failure> {
+) -> Result<u64, Failure> {
     let layout = ImageLayout::build(tree, &Options::default())?;
     let file = File::create(out).map_err(|error| Failure::at(out, error))?;
     let mut to = BufWriter::new(file);
@@ -54,6 +61,5 @@ fn write<R: io::Read>(
         let _ = fs::remove_file(out);
         return Err(failure);
     }
-    println!("{}: {} KiB", out.display(), layout.size() >> 10);
-    Ok(ExitCode::SUCCESS)
+    Ok(layout.size())
 }

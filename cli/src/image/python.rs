@@ -58,6 +58,8 @@ const ZONES_LEFT: [&str; 2] = ["right", "posix"];
 
 /// What CPython opens by itself: pthread_exit(3) wants it (glibc's dlopen, no DT_NEEDED).
 const OPENED_LATER: [&str; 1] = ["libgcc_s.so.1"];
+/// Our runtime for functions: what an environment of `python3.x` runs.
+const BOOTSTRAP: &str = include_str!("../../../guest/runtimes/python/bootstrap.py");
 /// Where distributions keep all certificates in one file: Debian, Fedora, Alpine.
 const CERTIFICATES: [&str; 3] =
     ["/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt", "/etc/ssl/cert.pem"];
@@ -137,6 +139,7 @@ impl Python {
             }
         }
         self.take_data(mirror)?;
+        mirror.put_program(Path::new(crate::runtimes::BOOTSTRAP), BOOTSTRAP)?;
         // So that a guest's PATH leads to it, whatever this host's does.
         mirror.link(Path::new("/usr/bin/python3"), &self.executable)
     }

@@ -55,6 +55,7 @@ pub(super) async fn create(State(platform): Shared, body: Result<Bytes, BytesRej
         if platform.functions.get(&name).is_some() {
             return Err(ApiError::exists(&name));
         }
+        prepare(&platform, &configuration.runtime)?;
         let code = keep(&platform, &zip)?;
         let function = Function {
             deployment: 0,
@@ -72,6 +73,14 @@ pub(super) async fn create(State(platform): Shared, body: Result<Bytes, BytesRej
     });
     let created = created.await.map_err(|error| ApiError::service(error.to_string()))??;
     Ok((StatusCode::CREATED, Json(created)).into_response())
+}
+
+/// Makes sure that a runtime is there; may take seconds at its first use.
+pub(super) fn prepare(platform: &Platform, runtime: &str) -> Result<(), ApiError> {
+    platform.service.prepare_runtime(runtime).map_err(|advice| {
+        let must = format!("be a runtime that this platform has: {advice}");
+        ApiError::constraint(runtime, "runtime", &must)
+    })
 }
 
 pub(super) async fn get(

@@ -13,7 +13,7 @@ use tokio::task::spawn_blocking;
 use uuid::Uuid;
 
 use super::error::ApiError;
-use super::functions::{Answer, Shared, find, keep, parse};
+use super::functions::{Answer, Shared, find, keep, parse, prepare};
 use super::name::FunctionName;
 use super::shapes::{self, UpdateFunctionCode, UpdateFunctionConfiguration};
 use super::{Platform, validate};
@@ -52,6 +52,9 @@ pub(super) async fn configuration(
         replace(platform, name, |before| {
             is_revision(before, request.revision_id.as_deref())?;
             let configuration = validate::configuration_update(&request, &before.configuration)?;
+            if configuration.runtime != before.configuration.runtime {
+                prepare(platform, &configuration.runtime)?;
+            }
             Ok(changed(Function { configuration, ..before.clone() }))
         })
     })

@@ -7,7 +7,7 @@ use std::ops::RangeInclusive;
 use super::error::ApiError;
 use super::name::FunctionName;
 use super::shapes::{CreateFunction, Environment, UpdateFunctionCode, UpdateFunctionConfiguration};
-use crate::function::{Configuration, RUNTIMES};
+use crate::function::Configuration;
 use crate::service::RESERVED_VARIABLES;
 
 const MEMORY_MIB: RangeInclusive<i64> = 128..=10_240;
@@ -15,6 +15,7 @@ const TIMEOUT_S: RangeInclusive<i64> = 1..=900;
 const TMP_MIB: RangeInclusive<i64> = 512..=10_240;
 const DESCRIPTION_CHARS_MAX: usize = 256;
 const HANDLER_CHARS_MAX: usize = 128;
+const RUNTIME_CHARS_MAX: usize = 32;
 const ROLE_CHARS_MAX: usize = 10_000;
 /// All environment variables of a function, names and values.
 const VARIABLES_BYTES_MAX: usize = 4096;
@@ -127,15 +128,23 @@ fn no_layers(layers: Option<&[String]>) -> Result<(), ApiError> {
 
 fn runtime(runtime: Option<&str>) -> Result<String, ApiError> {
     match runtime {
-        Some(runtime) if RUNTIMES.contains(&runtime) => Ok(runtime.into()),
+        Some(runtime) if is_runtime_name(runtime) => Ok(runtime.into()),
         Some(runtime) => {
-            let must = format!("satisfy enum value set: [{}]", RUNTIMES.join(", "));
-            Err(ApiError::constraint(runtime, "runtime", &must))
+            let must = "satisfy regular expression pattern: [a-z][a-z0-9.]{0,31}";
+            Err(ApiError::constraint(runtime, "runtime", must))
         }
         None => {
             Err(ApiError::invalid("Runtime is mandatory for functions created with Zip packages."))
         }
     }
+}
+
+/// Whether a runtime may be called so: the name is part of file names.
+fn is_runtime_name(name: &str) -> bool {
+    let allowed = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'.';
+    name.len() <= RUNTIME_CHARS_MAX
+        && name.starts_with(|first: char| first.is_ascii_lowercase())
+        && name.bytes().all(allowed)
 }
 
 fn role(role: &str) -> Result<String, ApiError> {

@@ -33,15 +33,33 @@ pub struct RootImage {
     pub files: Vec<File>,
     /// What is mounted from it besides the root.
     pub mounts: Vec<Mount>,
+    /// The program that is the runtime.
+    pub program: String,
 }
 
-/// Makes root images: the function's files at /var/task in a minimal Linux user space.
+/// What a root image is made of.
+#[derive(Clone, Copy, Debug)]
+pub struct Code<'a> {
+    /// The runtime, by its Lambda name: `provided.al2023`, `python3.11`.
+    pub runtime: &'a str,
+    /// The directory that becomes /var/task.
+    pub task: &'a Path,
+}
+
+/// Makes root images: the function's files at /var/task, in its runtime's file system or a minimal one. Its
+/// methods may block, some for seconds.
 pub trait ImageBuilder: Send + Sync {
-    /// An image with what is below `task` at /var/task. Called on a thread that may block.
+    /// Makes sure that there is such a runtime.
+    ///
+    /// # Errors
+    /// A sentence for a client, about what there is instead, or what can be done.
+    fn prepare(&self, runtime: &str) -> Result<(), String>;
+
+    /// An image for this code; `None` where there is nothing in it to run.
     ///
     /// # Errors
     /// What the file system says, or a file that an image can't hold.
-    fn build(&self, task: &Path) -> io::Result<RootImage>;
+    fn build(&self, code: Code<'_>) -> io::Result<Option<RootImage>>;
 }
 
 /// What one environment is.
@@ -51,10 +69,8 @@ pub struct EnvironmentSpec {
     pub memory_mib: u32,
     /// Most bytes of files in /tmp.
     pub tmp_bytes_max: u64,
-    /// The root.
+    /// The root, and the program in it.
     pub image: Arc<RootImage>,
-    /// The program in it.
-    pub program: String,
     /// Its environment, each `NAME=value`.
     pub variables: Vec<String>,
     /// Its working directory.

@@ -1,12 +1,11 @@
 //! One execution environment at work: its image, its process, its streams and its log.
 
 use std::collections::HashMap;
+use std::io;
 use std::os::fd::OwnedFd;
-use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
-use std::{fs, io};
 
 use bytes::Bytes;
 use tokio::net::unix::pipe;
@@ -16,7 +15,9 @@ use tokio::task::{JoinSet, spawn_blocking};
 use super::{Service, State, variables};
 use crate::core::{Deployment, DeploymentId, Ending, EnvironmentId, Event, InvocationId};
 use crate::function::Function;
-use crate::launcher::{Api, EnvironmentSpec, ImageBuilder, LaunchEvent, MemoryGauge, RootImage};
+use crate::launcher::{
+    Api, Code, EnvironmentSpec, ImageBuilder, LaunchEvent, MemoryGauge, RootImage,
+};
 use crate::logs::Stream;
 use crate::runtime_api::{self, Answer, Fault, Session, Watcher};
 
@@ -233,7 +234,6 @@ impl Service {
             memory_mib: configuration.memory_mib,
             tmp_bytes_max: u64::from(configuration.tmp_mib) << 20,
             image,
-            program: "/var/task/bootstrap".into(),
             variables: variables::all(&self.identity, function, &stream),
             directory: "/var/task".into(),
             output,
@@ -283,10 +283,13 @@ async fn readable(environment: &Environment) {
     .await;
 }
 
+/// An image that is built once, or nothing to run.
+type Built = Arc<OnceCell<Option<Arc<RootImage>>>>;
+
 /// Root images, one for each deployment at work.
 pub(super) struct Images {
     builder: Arc<dyn ImageBuilder>,
-    built: Mutex<HashMap<DeploymentId, Arc<OnceCell<Arc<RootImage>>>>>,
+    built: Mutex<HashMap<DeploymentId, Built>>,
 }
 
 impl Images {
@@ -298,27 +301,26 @@ impl Images {
         lock(&self.built).remove(&deployment);
     }
 
+    /// Makes sure that a runtime is there. Blocks.
+    pub(super) fn prepare(&self, runtime: &str) -> Result<(), String> {
+        self.builder.prepare(runtime)
+    }
+
     /// The image of a function, built at first use; `None` where it has nothing to run.
     async fn get(&self, function: &Function, task: &Path) -> io::Result<Option<Arc<RootImage>>> {
-        if !has_entrypoint(task) {
-            return Ok(None);
-        }
         let cell = {
             let mut built = lock(&self.built);
             Arc::clone(built.entry(DeploymentId(function.deployment)).or_default())
         };
         let build = || async {
             let (builder, task) = (Arc::clone(&self.builder), task.to_owned());
-            let image = spawn_blocking(move || builder.build(&task)).await;
-            image.map_err(io::Error::other)?.map(Arc::new)
+            let runtime = function.configuration.runtime.clone();
+            let image =
+                spawn_blocking(move || builder.build(Code { runtime: &runtime, task: &task }));
+            Ok::<_, io::Error>(image.await.map_err(io::Error::other)??.map(Arc::new))
         };
-        cell.get_or_try_init(build).await.map(|image| Some(Arc::clone(image)))
+        cell.get_or_try_init(build).await.cloned()
     }
-}
-
-fn has_entrypoint(task: &Path) -> bool {
-    let metadata = fs::metadata(task.join("bootstrap"));
-    metadata.is_ok_and(|one| one.is_file() && one.permissions().mode() & 0o111 != 0)
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

@@ -130,6 +130,14 @@ impl Service {
         let _ = self.platform.set(serve);
     }
 
+    /// Makes sure that a runtime is there; may block for seconds.
+    ///
+    /// # Errors
+    /// A sentence for the client.
+    pub(crate) fn prepare_runtime(&self, runtime: &str) -> Result<(), String> {
+        self.images.prepare(runtime)
+    }
+
     /// Forgets a deployment that has been deleted or replaced; what it has accepted is finished.
     pub(crate) fn retire(&self, deployment: u64) {
         let deployment = crate::core::DeploymentId(deployment);

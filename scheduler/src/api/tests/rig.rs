@@ -175,9 +175,16 @@ impl Answer {
 struct BootstrapImages;
 
 impl ImageBuilder for BootstrapImages {
-    fn build(&self, task: &Path) -> io::Result<RootImage> {
-        let files = vec![File::open(task.join("bootstrap"))?];
-        Ok(RootImage { disk: mayfly_abi::control::Disk::default(), files, mounts: Vec::new() })
+    fn prepare(&self, runtime: &str) -> Result<(), String> {
+        if runtime.starts_with("provided.") { Ok(()) } else { Err("there is no other".into()) }
+    }
+
+    fn build(&self, code: launcher::Code<'_>) -> io::Result<Option<RootImage>> {
+        let Ok(bootstrap) = File::open(code.task.join("bootstrap")) else { return Ok(None) };
+        let files = vec![bootstrap];
+        let disk = mayfly_abi::control::Disk::default();
+        let program = "/var/task/bootstrap".into();
+        Ok(Some(RootImage { disk, files, mounts: Vec::new(), program }))
     }
 }
 

@@ -16,8 +16,12 @@ fn spec() -> EnvironmentSpec {
     EnvironmentSpec {
         memory_mib: 128,
         tmp_bytes_max: 0,
-        image: Arc::new(RootImage { disk: Disk::default(), files: Vec::new(), mounts: Vec::new() }),
-        program: "/var/task/bootstrap".into(),
+        image: Arc::new(RootImage {
+            disk: Disk::default(),
+            files: Vec::new(),
+            mounts: Vec::new(),
+            program: "/var/task/bootstrap".into(),
+        }),
         variables: vec!["A=B".into()],
         directory: "/var/task".into(),
         output: output.into(),
