@@ -201,6 +201,8 @@ pub struct Report {
     pub user_entered: u64,
     /// The guest said that it is done.
     pub exited: u64,
+    /// Resident memory of the VM's process at the end, bytes.
+    pub resident_bytes: u64,
     /// Exits to the VMM, by cause.
     pub exits: Exits,
     /// What the guest counted.

@@ -56,8 +56,18 @@ const SUFFIXES_LEFT: [&str; 2] = [".opt-1.pyc", ".opt-2.pyc"];
 /// Copies of the time zones: by another clock, or once more.
 const ZONES_LEFT: [&str; 2] = ["right", "posix"];
 
-/// What CPython opens by itself: pthread_exit(3) wants it (glibc's dlopen, no DT_NEEDED).
-const OPENED_LATER: [&str; 1] = ["libgcc_s.so.1"];
+/// What is opened later: by CPython itself (pthread_exit(3) wants libgcc_s, without a DT_NEEDED), and by the
+/// extension modules of packages, which may count on what the manylinux policies allow (PEP 599).
+const OPENED_LATER: [&str; 8] = [
+    "libgcc_s.so.1",
+    "libstdc++.so.6",
+    "libm.so.6",
+    "libdl.so.2",
+    "librt.so.1",
+    "libutil.so.1",
+    "libpthread.so.0",
+    "libresolv.so.2",
+];
 /// Our runtime for functions: what an environment of `python3.x` runs.
 const BOOTSTRAP: &str = include_str!("../../../guest/runtimes/python/bootstrap.py");
 /// Where distributions keep all certificates in one file: Debian, Fedora, Alpine.

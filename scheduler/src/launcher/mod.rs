@@ -88,6 +88,29 @@ pub enum Api {
     Platform,
 }
 
+/// How an environment ended, and what is known about it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ended {
+    /// How.
+    pub ending: Ending,
+    /// A line that says more, where there is more.
+    pub detail: Option<String>,
+    /// Bytes of the host's memory that it took at its end, where it said so; its own word.
+    pub resident_bytes: Option<u64>,
+}
+
+impl Ended {
+    /// An end about which no more is known.
+    pub fn new(ending: Ending) -> Ended {
+        Ended { ending, detail: None, resident_bytes: None }
+    }
+
+    /// An end with a line about it.
+    pub fn because(ending: Ending, detail: impl ToString) -> Ended {
+        Ended { detail: Some(detail.to_string()), ..Ended::new(ending) }
+    }
+}
+
 /// What becomes of an environment.
 #[derive(Debug)]
 pub enum LaunchEvent {
@@ -95,8 +118,8 @@ pub enum LaunchEvent {
     Started(MemoryGauge),
     /// Its program connected.
     Connected(Api, UnixStream),
-    /// It is gone and its memory free; always the last event. The text says more, where there is more.
-    Ended(Ending, Option<String>),
+    /// It is gone and its memory free; always the last event.
+    Ended(Ended),
 }
 
 /// An environment that has been asked for.

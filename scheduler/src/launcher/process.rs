@@ -31,7 +31,7 @@ use tokio::net::UnixStream;
 use tokio::runtime::Handle;
 use tokio::sync::{Notify, mpsc, oneshot};
 
-use super::{Api, EnvironmentSpec, LaunchEvent, Launched, Launcher, MemoryGauge};
+use super::{Api, Ended, EnvironmentSpec, LaunchEvent, Launched, Launcher, MemoryGauge};
 use crate::core::Ending;
 
 /// This very program, also where its file has been replaced meanwhile.
@@ -52,7 +52,7 @@ pub struct ProcessLauncher {
 }
 
 /// A process that has been killed, and what its end is to be called.
-type Dying = (Child, mpsc::Sender<LaunchEvent>, Ending, Option<String>);
+type Dying = (Child, mpsc::Sender<LaunchEvent>, Ended);
 type SpawnRequest = (StdStream, oneshot::Sender<io::Result<Child>>);
 
 impl ProcessLauncher {
@@ -95,9 +95,9 @@ fn spawn_all(program: &PathBuf, requests: thread_channel::Receiver<SpawnRequest>
 }
 
 fn reap_all(dying: thread_channel::Receiver<Dying>) {
-    for (mut child, events, ending, detail) in dying {
+    for (mut child, events, ended) in dying {
         let _ = child.wait();
-        let _ = events.blocking_send(LaunchEvent::Ended(ending, detail));
+        let _ = events.blocking_send(LaunchEvent::Ended(ended));
     }
 }
 
@@ -112,23 +112,24 @@ impl Launcher for ProcessLauncher {
                 Ok(process) => process,
                 Err(error) => {
                     let detail = format!("the VM's process does not start: {error}");
-                    let _ = sender.send(LaunchEvent::Ended(Ending::Failed, Some(detail))).await;
+                    let ended = Ended::because(Ending::Failed, detail);
+                    let _ = sender.send(LaunchEvent::Ended(ended)).await;
                     return;
                 }
             };
             if let Ok(gauge) = MemoryGauge::of_process(child.id()) {
                 let _ = sender.send(LaunchEvent::Started(gauge)).await;
             }
-            let (ending, detail) = tokio::select! {
+            let ended = tokio::select! {
                 end = run(control, spec, &sender) => end.unwrap_or_else(|error| {
-                    (Ending::Failed, Some(format!("the VM's process is lost: {error}")))
+                    Ended::because(Ending::Failed, format!("the VM's process is lost: {error}"))
                 }),
-                () = killed.notified() => (Ending::Killed, None),
+                () = killed.notified() => Ended::new(Ending::Killed),
             };
             // At once; an error says that it has ended already. Giving its memory back takes longer.
             let _ = child.kill();
             // The reaper lives as long as a sender to it does.
-            let _ = reaper.send((child, sender, ending, detail));
+            let _ = reaper.send((child, sender, ended));
         });
         Launched { events, kill: Box::new(move || kill.notify_one()) }
     }
@@ -147,7 +148,7 @@ async fn run(
     mut control: UnixStream,
     spec: EnvironmentSpec,
     events: &mpsc::Sender<LaunchEvent>,
-) -> io::Result<(Ending, Option<String>)> {
+) -> io::Result<Ended> {
     // Every runtime connects to its API, so the first connection is granted before it asks.
     let theirs = connect(Api::Runtime, events).await?;
     let input = File::open("/dev/null")?;
@@ -166,13 +167,18 @@ async fn run(
                 let theirs = connect(api, events).await?;
                 send(&mut control, &ToVmm::Accept { request }, &[theirs.as_fd()]).await?;
             }
-            FromVmm::Ended { outcome, .. } => {
-                return Ok(match outcome {
-                    Outcome::Exited(status) => (Ending::Exited(status), None),
-                    Outcome::Signaled(signal, detail) => (Ending::Signaled(signal), Some(detail)),
-                    Outcome::NotStarted(detail) => (Ending::InvalidEntrypoint, Some(detail)),
-                    Outcome::Failed(detail) => (Ending::Failed, Some(detail)),
-                });
+            FromVmm::Ended { outcome, report } => {
+                let ended = match outcome {
+                    Outcome::Exited(status) => Ended::new(Ending::Exited(status)),
+                    Outcome::Signaled(signal, detail) => {
+                        Ended::because(Ending::Signaled(signal), detail)
+                    }
+                    Outcome::NotStarted(detail) => {
+                        Ended::because(Ending::InvalidEntrypoint, detail)
+                    }
+                    Outcome::Failed(detail) => Ended::because(Ending::Failed, detail),
+                };
+                return Ok(Ended { resident_bytes: Some(report.resident_bytes), ..ended });
             }
         }
     }

@@ -16,7 +16,7 @@ use super::{Service, State, variables};
 use crate::core::{Deployment, DeploymentId, Ending, EnvironmentId, Event, InvocationId};
 use crate::function::Function;
 use crate::launcher::{
-    Api, Code, EnvironmentSpec, ImageBuilder, LaunchEvent, MemoryGauge, RootImage,
+    Api, Code, Ended, EnvironmentSpec, ImageBuilder, LaunchEvent, MemoryGauge, RootImage,
 };
 use crate::logs::Stream;
 use crate::runtime_api::{self, Answer, Fault, Session, Watcher};
@@ -193,11 +193,15 @@ impl Service {
         let environment = Arc::new(Environment::new(Session::new(Box::new(report)), log));
         state.environments.insert(id, Arc::clone(&environment));
         self.runtime.spawn(async move {
-            let (ending, detail) = service.live(&environment, &function).await;
+            let ended = service.live(&environment, &function).await;
             environment.session.close();
             environment.drain_output();
-            lock(&environment.inner).ending_detail = detail;
-            service.ended(id, ending);
+            {
+                let mut inner = lock(&environment.inner);
+                inner.memory_max = inner.memory_max.max(ended.resident_bytes.unwrap_or(0));
+                inner.ending_detail = ended.detail;
+            }
+            service.ended(id, ended.ending);
         });
     }
 
@@ -208,20 +212,16 @@ impl Service {
     }
 
     /// From the image to the end.
-    async fn live(
-        &self,
-        environment: &Arc<Environment>,
-        function: &Arc<Function>,
-    ) -> (Ending, Option<String>) {
-        let failed = |error: io::Error| (Ending::Failed, Some(error.to_string()));
+    async fn live(&self, environment: &Arc<Environment>, function: &Arc<Function>) -> Ended {
+        let failed = |error: io::Error| Ended::because(Ending::Failed, error);
         let task = self.code.task(&function.code_sha256);
         let image = tokio::select! {
             image = self.images.get(function, &task) => image,
-            () = environment.killed.notified() => return (Ending::Killed, None),
+            () = environment.killed.notified() => return Ended::new(Ending::Killed),
         };
         let image = match image {
             Ok(Some(image)) => image,
-            Ok(None) => return (Ending::InvalidEntrypoint, None),
+            Ok(None) => return Ended::new(Ending::InvalidEntrypoint),
             Err(error) => return failed(error),
         };
         let output = match output(environment) {
@@ -255,8 +255,8 @@ impl Service {
                             connections.spawn(platform(stream));
                         }
                     }
-                    Some(LaunchEvent::Ended(ending, detail)) => return (ending, detail),
-                    None => return (Ending::Failed, None),
+                    Some(LaunchEvent::Ended(ended)) => return ended,
+                    None => return Ended::new(Ending::Failed),
                 },
                 () = environment.killed.notified() => (launched.kill)(),
                 _ = connections.join_next(), if !connections.is_empty() => {}

@@ -3,11 +3,13 @@
 //! Descriptor 0 is the control socket. What the process needs besides comes over it.
 
 use std::convert::Infallible;
+use std::fs;
 use std::io;
 use std::os::fd::{AsFd, FromRawFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 
 use mayfly_abi::control::{FromVmm, Outcome, Report, ToVmm};
+use mayfly_abi::layout::PAGE_SIZE;
 
 use super::control::{self, FrameError};
 use crate::{Descriptors, Machine, MachineError, Prepared, Runner, poll, time};
@@ -57,7 +59,15 @@ fn serve(control: &UnixStream, started_ns: u64) -> Result<Infallible, MachineErr
     let (outcome, report) = runner.run();
     runner.close_streams();
     // The report goes before the machine is taken apart: that would take longer than many a guest runs.
-    tell(control, outcome, Report { process_started: started_ns, ..report })
+    let resident_bytes = resident_bytes().unwrap_or(0);
+    tell(control, outcome, Report { process_started: started_ns, resident_bytes, ..report })
+}
+
+/// What this process takes in RAM (proc_pid_statm(5)); `None` where there is no /proc.
+fn resident_bytes() -> Option<u64> {
+    let text = fs::read_to_string("/proc/self/statm").ok()?;
+    let pages: u64 = text.split(' ').nth(1)?.parse().ok()?;
+    Some(pages * PAGE_SIZE)
 }
 
 /// A forked process bears its starter's name: ps(1) is to tell them apart.

@@ -202,7 +202,7 @@ impl Launcher for TaskLauncher {
                 ending = bootstrap(guest, spec) => ending,
                 () = killed.notified() => Ending::Killed,
             };
-            let _ = sender.send(LaunchEvent::Ended(ending, None)).await;
+            let _ = sender.send(LaunchEvent::Ended(launcher::Ended::new(ending))).await;
         });
         Launched { events, kill: Box::new(move || kill.notify_one()) }
     }

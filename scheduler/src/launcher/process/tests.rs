@@ -40,7 +40,7 @@ async fn ending(launched: &mut Launched) -> (Ending, Option<String>) {
     loop {
         match timeout(PATIENCE, launched.events.recv()).await.unwrap().unwrap() {
             LaunchEvent::Started(_) | LaunchEvent::Connected(..) => {}
-            LaunchEvent::Ended(ending, detail) => return (ending, detail),
+            LaunchEvent::Ended(ended) => return (ended.ending, ended.detail),
         }
     }
 }
