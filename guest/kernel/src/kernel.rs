@@ -21,6 +21,7 @@ use crate::fs::devfs::devfs;
 use crate::fs::erofs::ErofsFs;
 use crate::fs::procfs::procfs;
 use crate::fs::ramfs::{Limits, RamFs};
+use crate::fs::sysfs::sysfs;
 use crate::fs::{Dentry, FdTable, Follow, MountFlags, System, Vfs};
 use crate::limits;
 use crate::machine::Machine;
@@ -43,13 +44,18 @@ pub const HOSTNAME: &str = "mayfly";
 pub const SHRINK_FRAMES: usize = 64;
 /// Most scripts that name each other as interpreters (Linux's bound).
 const SCRIPTS_MAX: usize = 4;
-/// A name in /tmp costs kernel memory: one for each so many bytes of the limit.
-const TMP_BYTES_FOR_NAME: u64 = 4096;
+/// A name in memory costs kernel memory: one for each so many bytes of a file system's limit.
+const BYTES_FOR_NAME: u64 = 4096;
+/// Fewest names that a file system in memory may have, however small it is.
+const NAMES_MIN: u64 = 1024;
 /// `st_dev` of each file system.
 const DEV_ROOT: u64 = 0x10;
 const DEV_TMP: u64 = 0x11;
 const DEV_DEV: u64 = 0x12;
 const DEV_PROC: u64 = 0x13;
+const DEV_SYS: u64 = 0x14;
+const DEV_SHM: u64 = 0x15;
+const DEV_MEMORY: u64 = 0x16;
 /// … and of the images mounted besides the root.
 const DEV_IMAGES: u64 = 0x20;
 
@@ -72,7 +78,7 @@ pub struct Kernel {
     pub fpu: Fpu,
     /// What ends a sleep besides devices and deadlines of threads.
     pub timers: Timers,
-    /// Where memfd_create(2) makes files.
+    /// Where files are that have no name: memfd_create(2), memory that mappings share.
     pub memory_files: Rc<RamFs>,
     machine: Rc<Machine>,
     system_calls: Cell<u64>,
@@ -114,20 +120,26 @@ pub fn start(boot: Boot) -> ! {
     scheduler::run(&kernel, thread)
 }
 
-/// The tree of files, and the file system in memory that is at /tmp.
+/// The tree of files, and a file system for files without a name.
 fn mount(boot: &Boot, machine: &Rc<Machine>, devices: &Rc<Devices>) -> Result<(Vfs, Rc<RamFs>)> {
     let system: Rc<dyn System> = machine.clone();
     let disk = Rc::new(Partition::whole(devices.clone()));
     let root = Rc::new(ErofsFs::mount(disk, DEV_ROOT)?);
     let vfs = Vfs::new(system.clone(), root, b"/dev/vda", MountFlags::RDONLY);
-    let bytes = boot.info.tmp_bytes_max;
-    let tmp = Limits { bytes, entries: (bytes / TMP_BYTES_FOR_NAME).max(1024) };
-    let tmp = Rc::new(RamFs::new(system.clone(), DEV_TMP, tmp, 0o1777));
-    vfs.mount(b"/tmp", tmp.clone(), b"tmpfs", MountFlags::empty())?;
-    vfs.mount(b"/dev", Rc::new(devfs(system.clone(), DEV_DEV)), b"dev", MountFlags::empty())?;
-    vfs.mount(b"/proc", Rc::new(procfs(system, DEV_PROC)), b"proc", MountFlags::empty())?;
+    let in_memory = |dev, bytes: u64| {
+        let limits = Limits { bytes, entries: (bytes / BYTES_FOR_NAME).max(NAMES_MIN) };
+        Rc::new(RamFs::new(system.clone(), dev, limits, 0o1777))
+    };
+    let plain = MountFlags::empty();
+    vfs.mount(b"/tmp", in_memory(DEV_TMP, boot.info.tmp_bytes_max), b"tmpfs", plain)?;
+    vfs.mount(b"/dev", Rc::new(devfs(system.clone(), DEV_DEV)), b"dev", plain)?;
+    // As Linux bounds it by default; what memory holds is memory's own bound.
+    let memory = boot.info.memory_bytes;
+    vfs.mount(b"/dev/shm", in_memory(DEV_SHM, memory / 2), b"tmpfs", plain)?;
+    vfs.mount(b"/proc", Rc::new(procfs(system.clone(), DEV_PROC)), b"proc", plain)?;
+    vfs.mount(b"/sys", Rc::new(sysfs(system.clone(), DEV_SYS)), b"sysfs", plain)?;
     mount_images(boot, devices, &vfs)?;
-    Ok((vfs, tmp))
+    Ok((vfs, in_memory(DEV_MEMORY, memory)))
 }
 
 /// Mounts the images that come behind the root's on the disk.
@@ -282,7 +294,7 @@ impl Kernel {
         let (dentry, executable, argv) = self.find_program(cwd, path, argv)?;
         let open = |path: &[u8]| {
             let found = self.vfs.lookup(self.vfs.root(), path, Follow::Yes)?;
-            Executable::open(found.inode().clone())
+            Executable::open(found)
         };
         let random = || self.random.next();
         let environment = Environment { cpu: &self.boot.info.cpu, open: &open, random: &random };
@@ -315,7 +327,7 @@ impl Kernel {
         let mut path = path.to_vec();
         for _ in 0..=SCRIPTS_MAX {
             let dentry = self.vfs.lookup(cwd, &path, Follow::Yes)?;
-            let executable = Executable::open(dentry.inode().clone())?;
+            let executable = Executable::open(dentry.clone())?;
             let Some(script) = executable.script() else {
                 return Ok((dentry, executable, argv));
             };
@@ -345,10 +357,7 @@ impl Kernel {
         let root = self.vfs.root().clone();
         let cwd = self.vfs.lookup(&root, &command.cwd, Follow::Yes)?;
         let path = command.find(|path| {
-            self.vfs
-                .lookup(&cwd, path, Follow::Yes)
-                .and_then(|found| Executable::open(found.inode().clone()))
-                .map(drop)
+            self.vfs.lookup(&cwd, path, Follow::Yes).and_then(Executable::open).map(drop)
         })?;
         let process = Rc::new(Process {
             pid: process::PID,

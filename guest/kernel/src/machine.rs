@@ -96,6 +96,10 @@ impl System for Machine {
         self.vfs.get().map(|vfs| vfs.mounts_text()).unwrap_or_default()
     }
 
+    fn mountinfo(&self) -> Vec<u8> {
+        self.vfs.get().map(|vfs| vfs.mountinfo_text()).unwrap_or_default()
+    }
+
     fn terminal(&self) -> Option<Rc<dyn File>> {
         let process = self.process.borrow();
         let files = &process.as_deref()?.files;
@@ -174,14 +178,18 @@ impl System for Machine {
 /// A line as proc_pid_maps(5) describes it.
 fn maps_line(area: &crate::mm::Area) -> String {
     let flag = |bit, letter| if area.protection.contains(bit) { letter } else { '-' };
-    let (shared, offset, ino) = match &area.backing {
-        Backing::Anonymous => ('p', 0, 0),
-        Backing::File { inode, offset, shared } => {
-            (if *shared { 's' } else { 'p' }, *offset, inode.stat().ino)
+    let shared = if area.backing.is_shared() { 's' } else { 'p' };
+    let (dev, ino, offset, name) = match &area.backing {
+        Backing::Anonymous => (0, 0, 0, area.name.into()),
+        Backing::File { file, offset, .. } => {
+            let stat = file.inode().stat();
+            let path = file.shown_path().unwrap_or_default();
+            (stat.dev, stat.ino, *offset, String::from_utf8_lossy(&path).into_owned())
         }
     };
+    let (major, minor) = (dev >> 8, dev & 0xff);
     format!(
-        "{:012x}-{:012x} {}{}{}{} {:08x} 00:00 {:<20} {}\n",
+        "{:012x}-{:012x} {}{}{}{} {:08x} {major:02x}:{minor:02x} {:<20} {}\n",
         area.start,
         area.end,
         flag(Protection::READ, 'r'),
@@ -190,6 +198,6 @@ fn maps_line(area: &crate::mm::Area) -> String {
         shared,
         offset,
         ino,
-        area.name,
+        name,
     )
 }

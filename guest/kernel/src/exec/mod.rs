@@ -18,7 +18,7 @@ use mayfly_abi::layout::{PAGE_SIZE, PAGE_TABLES, USER_END};
 use self::elf::{HEADER_BYTES, Program, Segment};
 use self::stack::{Auxiliary, Stack};
 use crate::errno::{Errno, Result};
-use crate::fs::{FileType, Inode};
+use crate::fs::{Dentry, FileType, Inode};
 use crate::mm::{AddressSpace, Backing, Placement, Protection};
 
 pub use script::Script;
@@ -36,7 +36,7 @@ const STACK_GAP: u64 = 1 << 20;
 
 /// A file that is to be run.
 pub struct Executable {
-    inode: Rc<dyn Inode>,
+    file: Rc<Dentry>,
     start: Vec<u8>,
     len: u64,
 }
@@ -63,14 +63,14 @@ pub struct Environment<'a> {
 
 impl Executable {
     /// Reads the start of a file that is to be run. EACCES where it is not a regular executable file.
-    pub fn open(inode: Rc<dyn Inode>) -> Result<Executable> {
-        let stat = inode.stat();
+    pub fn open(file: Rc<Dentry>) -> Result<Executable> {
+        let stat = file.inode().stat();
         if stat.file_type() != FileType::Regular || stat.mode & 0o111 == 0 {
             return Err(Errno::ACCES);
         }
         let mut start = alloc::vec![0; HEADER_BYTES.min(stat.size as usize)];
-        read_exact(&inode, 0, &mut start)?;
-        Ok(Executable { inode, start, len: stat.size })
+        read_exact(file.inode(), 0, &mut start)?;
+        Ok(Executable { file, start, len: stat.size })
     }
 
     /// The `#!` line, if the file begins with one.
@@ -103,7 +103,7 @@ impl Executable {
         let mut base = 0;
         if let Some(path) = &program.interpreter {
             let mut name = alloc::vec![0; (path.end - path.start) as usize];
-            read_exact(&self.inode, path.start, &mut name)?;
+            read_exact(self.file.inode(), path.start, &mut name)?;
             let interpreter = (environment.open)(&name)?;
             let linker = Program::parse(&interpreter.start, interpreter.len)?;
             let span = linker.span();
@@ -150,7 +150,7 @@ impl Executable {
         let mut zero_start = start;
         if file_len > 0 {
             let backing = Backing::File {
-                inode: self.inode.clone(),
+                file: self.file.clone(),
                 offset: segment.file.start - into_page,
                 shared: false,
             };

@@ -44,6 +44,7 @@ pub mod ramfs;
 mod recent;
 pub mod ring;
 pub mod stat;
+pub mod sysfs;
 pub mod system;
 #[cfg(test)]
 pub(crate) mod testing;
@@ -133,6 +134,21 @@ impl Vfs {
         let roots = self.roots.borrow();
         let line = |root: &Rc<Dentry>| Some(root.mount()?.line(&root.path().ok()?));
         roots.iter().filter_map(line).flatten().collect()
+    }
+
+    /// The lines of /proc/self/mountinfo (proc(5)).
+    pub fn mountinfo_text(&self) -> Vec<u8> {
+        let roots = self.roots.borrow();
+        let ids: Vec<&Rc<Mount>> = roots.iter().filter_map(|root| root.mount()).collect();
+        let id_of = |mount: &Rc<Mount>| ids.iter().position(|other| Rc::ptr_eq(other, mount));
+        let line = |(id, root): (usize, &Rc<Dentry>)| {
+            let mount = root.mount()?;
+            // The root is its own parent's child, and has none.
+            let parent = mount.covers().and_then(|under| id_of(under.mount()?)).unwrap_or(0);
+            let dev = root.inode().stat().dev;
+            Some(mount.info_line(id + 1, parent + 1, dev, &root.path().ok()?))
+        };
+        roots.iter().enumerate().filter_map(line).flatten().collect()
     }
 
     /// Frees up to `frames` frames that file systems hold and can read again: how many it were.

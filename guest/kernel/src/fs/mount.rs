@@ -65,6 +65,21 @@ impl Mount {
         if self.flags.contains(MountFlags::RDONLY) { Err(Errno::ROFS) } else { Ok(()) }
     }
 
+    /// The mount's line in /proc/self/mountinfo (proc(5)): the `id`th mount, on the `parent`th, with this
+    /// `st_dev`.
+    pub fn info_line(&self, id: usize, parent: usize, dev: u64, mounted_on: &[u8]) -> Vec<u8> {
+        let mode = if self.flags.contains(MountFlags::RDONLY) { "ro" } else { "rw" };
+        let (id, parent) = (FIRST_ID + id, FIRST_ID + parent);
+        let head = alloc::format!("{id} {parent} {}:{} / ", dev >> 8, dev & 0xff);
+        let mut line = head.into_bytes();
+        escape(mounted_on, &mut line);
+        let kind = self.fs.type_name();
+        line.extend_from_slice(alloc::format!(" {mode},noatime - {kind} ").as_bytes());
+        escape(&self.source, &mut line);
+        line.extend_from_slice(alloc::format!(" {mode}\n").as_bytes());
+        line
+    }
+
     /// The mount's line in /proc/mounts (fstab(5)).
     pub fn line(&self, mounted_on: &[u8]) -> Vec<u8> {
         let mut line = Vec::new();
@@ -79,6 +94,9 @@ impl Mount {
         line
     }
 }
+
+/// The number that /proc/self/mountinfo gives the first mount: Linux's are never below it.
+const FIRST_ID: usize = 20;
 
 /// Writes white space and backslashes as octal numbers, as getmntent(3) reads them.
 fn escape(text: &[u8], to: &mut Vec<u8>) {

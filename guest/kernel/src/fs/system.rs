@@ -24,7 +24,7 @@ pub struct Memory {
 /// The kernel, as files see it: clock, memory, and the one program that runs.
 ///
 /// The methods are called while a file is opened, read or looked up. They may come back only to
-/// [`Vfs::shrink`](super::Vfs::shrink) and [`Vfs::mounts_text`](super::Vfs::mounts_text).
+/// [`Vfs::shrink`](super::Vfs::shrink) and [`Vfs::mounts_text`](super::Vfs::mounts_text) and its like.
 pub trait System {
     /// CLOCK_REALTIME.
     fn realtime_ns(&self) -> TimeNs;
@@ -68,6 +68,9 @@ pub trait System {
 
     /// The lines of /proc/mounts: what [`Vfs::mounts_text`](super::Vfs::mounts_text) gives.
     fn mounts(&self) -> Vec<u8>;
+
+    /// The lines of /proc/self/mountinfo: what [`Vfs::mountinfo_text`](super::Vfs::mountinfo_text) gives.
+    fn mountinfo(&self) -> Vec<u8>;
 
     /// What /dev/tty is: the terminal, where standard input or output is one.
     fn terminal(&self) -> Option<Rc<dyn File>>;

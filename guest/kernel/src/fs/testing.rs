@@ -14,6 +14,7 @@ use mayfly_hal::phys::{FRAME_SIZE, Frame};
 use super::devfs::devfs;
 use super::procfs::procfs;
 use super::ramfs::{Limits, RamFs};
+use super::sysfs::sysfs;
 use super::*;
 
 /// Room in the machine's /tmp.
@@ -75,6 +76,10 @@ impl System for TestSystem {
 
     fn release(&self) -> Vec<u8> {
         b"6.1.0-mayfly".to_vec()
+    }
+
+    fn mountinfo(&self) -> Vec<u8> {
+        b"21 21 0:2 / / ro - none none ro\n".to_vec()
     }
 
     fn mounts(&self) -> Vec<u8> {
@@ -164,6 +169,7 @@ pub fn machine_with_root(system: Rc<TestSystem>, root: Rc<dyn FileSystem>) -> Ma
     vfs.mount(b"/tmp", tmp, b"tmpfs", none).unwrap();
     vfs.mount(b"/dev", Rc::new(devfs(system.clone(), 3)), b"dev", none).unwrap();
     vfs.mount(b"/proc", Rc::new(procfs(system.clone(), 4)), b"proc", none).unwrap();
+    vfs.mount(b"/sys", Rc::new(sysfs(system.clone(), 5)), b"sysfs", none).unwrap();
     *system.directory.borrow_mut() = Some(vfs.root().clone());
     Machine { system, vfs }
 }

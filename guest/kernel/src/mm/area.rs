@@ -8,7 +8,7 @@ use core::ops::Range;
 use bitflags::bitflags;
 use mayfly_abi::layout::{PAGE_SIZE, USER_END, USER_START};
 
-use crate::fs::Inode;
+use crate::fs::{Dentry, Inode};
 
 /// Most areas of one program: Linux's vm.max_map_count.
 const AREAS_MAX: usize = 65_530;
@@ -34,12 +34,35 @@ pub enum Backing {
     /// A file, from `offset` (bytes, a multiple of the page size).
     File {
         /// The file.
-        inode: Rc<dyn Inode>,
+        file: Rc<Dentry>,
         /// Where the area's first byte lies in it.
         offset: u64,
         /// Writes reach the file (MAP_SHARED) or only this program (MAP_PRIVATE).
         shared: bool,
     },
+}
+
+impl Backing {
+    /// The file behind it, and where the area's first byte lies in that.
+    pub fn file(&self) -> Option<(&Rc<dyn Inode>, u64)> {
+        match self {
+            Backing::Anonymous => None,
+            Backing::File { file, offset, .. } => Some((file.inode(), *offset)),
+        }
+    }
+
+    /// Whether what is written reaches others: a private page is this program's alone.
+    pub fn is_shared(&self) -> bool {
+        matches!(self, Backing::File { shared: true, .. })
+    }
+
+    /// The same, `bytes` further on.
+    pub fn advanced(mut self, bytes: u64) -> Backing {
+        if let Backing::File { offset, .. } = &mut self {
+            *offset += bytes;
+        }
+        self
+    }
 }
 
 /// One area.
@@ -61,11 +84,8 @@ impl Area {
     /// The part of this area that lies in `range`.
     fn cut(&self, range: &Range<u64>) -> Area {
         let start = self.start.max(range.start);
-        let mut part = Area { start, end: self.end.min(range.end), ..self.clone() };
-        if let Backing::File { offset, .. } = &mut part.backing {
-            *offset += start - self.start;
-        }
-        part
+        let backing = self.backing.clone().advanced(start - self.start);
+        Area { start, end: self.end.min(range.end), backing, ..self.clone() }
     }
 
     /// Whether `next`, which begins where this one ends, is more of the same.
@@ -73,10 +93,10 @@ impl Area {
         let same_backing = match (&self.backing, &next.backing) {
             (Backing::Anonymous, Backing::Anonymous) => true,
             (
-                Backing::File { inode, offset, shared },
-                Backing::File { inode: other, offset: further, shared: too },
+                Backing::File { file, offset, shared },
+                Backing::File { file: other, offset: further, shared: too },
             ) => {
-                Rc::ptr_eq(inode, other)
+                Rc::ptr_eq(file, other)
                     && offset + (self.end - self.start) == *further
                     && shared == too
             }

@@ -3,6 +3,8 @@
 //! A fault costs the program an exception (17 µs on a software KVM), a page that is mapped but not
 //! touched costs a page-table entry: so a fault maps the neighbourhood too.
 
+use core::ops::Range;
+
 use mayfly_abi::layout::PAGE_SIZE;
 #[cfg(feature = "bare-metal")]
 use mayfly_abi::layout::USER_END;
@@ -80,12 +82,30 @@ impl AddressSpace {
         UserRange::check(&mut self.tables, start, len as usize, writable).map_err(|_| Errno::FAULT)
     }
 
+    /// Makes every page of `range` accessible, as far as it is mapped and there is memory (MAP_POPULATE):
+    /// what cannot be had now is a fault later.
+    pub fn populate(&mut self, range: Range<u64>) -> Result<(), BadAccess> {
+        let mut page = range.start;
+        while page < range.end {
+            let Some(area) = self.areas.find(page) else { return Err(BadAccess::NotMapped) };
+            // A shared page is not written to: that would make a hole of its file a page.
+            let writes = area.protection.contains(Protection::WRITE) && !area.backing.is_shared();
+            let access = if writes { Access::Write } else { Access::Read };
+            let needed = if writes { Flags::PRESENT | Flags::WRITE } else { Flags::PRESENT };
+            if !self.tables.query(page).is_some_and(|mapping| mapping.flags.contains(needed)) {
+                self.fault(page, access)?;
+            }
+            page += PAGE_SIZE;
+        }
+        Ok(())
+    }
+
     /// Zeroes from `address` to the end of its page: what follows a program's initialised data.
     pub fn zero_tail(&mut self, address: u64) -> Result<(), Errno> {
         let page = page_of(address);
         let area = self.areas.find(page).ok_or(Errno::FAULT)?;
         let flags = page_flags(area.protection);
-        let Backing::File { inode, offset, .. } = &area.backing else { return Ok(()) };
+        let Some((inode, offset)) = area.backing.file() else { return Ok(()) };
         let cached = inode.page((offset + (page - area.start)) / PAGE_SIZE)?;
         let copy = Frame::scratch().ok_or(Errno::NOMEM)?;
         copy.copy_from(&cached);
@@ -97,16 +117,21 @@ impl AddressSpace {
     /// A write to a page that is there but read-only: alone, it becomes writable; shared, it is copied.
     fn make_writable(&mut self, area: &Area, page: u64) -> Result<(), BadAccess> {
         let flags = page_flags(area.protection);
-        let shared_file = matches!(area.backing, Backing::File { shared: true, .. });
+        // Taken first: where there is none, the page must stay as it is.
+        let spare = Frame::scratch();
         let frame = self.tables.unmap(page).ok_or(BadAccess::NotMapped)?;
-        let frame = if shared_file || frame.is_unique() {
-            frame
-        } else {
-            let copy = Frame::scratch().ok_or(BadAccess::OutOfMemory)?;
-            copy.copy_from(&frame);
-            copy
-        };
-        self.put(page, frame, flags)?;
+        let is_ours = area.backing.is_shared() || frame.is_unique();
+        match spare {
+            _ if is_ours => self.put(page, frame, flags)?,
+            Some(copy) => {
+                copy.copy_from(&frame);
+                self.put(page, copy, flags)?;
+            }
+            None => {
+                self.put(page, frame, flags - Flags::WRITE)?;
+                return Err(BadAccess::OutOfMemory);
+            }
+        }
         self.flush();
         Ok(())
     }
@@ -125,7 +150,8 @@ impl AddressSpace {
     }
 
     fn fill_from_file(&mut self, area: &Area, page: u64, access: Access) -> Result<(), BadAccess> {
-        let Backing::File { inode, offset, shared } = &area.backing else { return Ok(()) };
+        let Some((inode, offset)) = area.backing.file() else { return Ok(()) };
+        let shared = area.backing.is_shared();
         let index = |page: u64| (offset + (page - area.start)) / PAGE_SIZE;
         let frame = inode.page(index(page)).map_err(|error| match error {
             Errno::NOMEM => BadAccess::OutOfMemory,

@@ -10,8 +10,10 @@
 
 mod area;
 mod fault;
+mod remap;
 mod space;
 
 pub use area::{Area, Areas, Backing, Protection};
 pub use fault::BadAccess;
+pub use remap::Destination;
 pub use space::{AddressSpace, Placement};

@@ -79,7 +79,6 @@ impl AddressSpace {
     ) -> Result<u64> {
         let len =
             len.checked_next_multiple_of(PAGE_SIZE).filter(|len| *len > 0).ok_or(Errno::NOMEM)?;
-        self.check_promise(len, protection, &backing)?;
         let start = match placement {
             Placement::Anywhere(hint) => self.place(hint, len)?,
             Placement::Replace(start) => {
@@ -131,44 +130,38 @@ impl AddressSpace {
         if covered < range.end { Err(Errno::NOMEM) } else { Ok(()) }
     }
 
-    /// madvise(MADV_DONTNEED): private pages are zero (or the file's) at the next touch.
-    pub fn discard(&mut self, range: Range<u64>) -> Result<()> {
+    /// madvise(MADV_DONTNEED): private pages are zero (or the file's) at the next touch, and their frames
+    /// are free. Shared pages stay what they are.
+    pub fn discard(&mut self, range: Range<u64>) {
         self.drop_pages(range);
-        Ok(())
     }
 
-    /// mremap(2): gives the area at `old` a new length, in place or, where `may_move`, elsewhere.
-    pub fn remap(&mut self, old: Range<u64>, new_len: u64, may_move: bool) -> Result<u64> {
-        let new_len =
-            new_len.checked_next_multiple_of(PAGE_SIZE).filter(|l| *l > 0).ok_or(Errno::INVAL)?;
-        let area = self.areas.find(old.start).filter(|area| old.end <= area.end);
-        let area = area.ok_or(Errno::FAULT)?.clone();
-        let old_len = old.end - old.start;
-        if new_len <= old_len {
-            self.unmap(old.start + new_len..old.end)?;
-            return Ok(old.start);
-        }
-        let grown = checked_range(old.start, new_len)?;
-        self.check_promise(new_len - old_len, area.protection, &area.backing)?;
-        let more = |start: u64, at: u64| {
-            let mut more = Area { start, end: start + new_len - (at - old.start), ..area.clone() };
-            if let Backing::File { offset, .. } = &mut more.backing {
-                *offset += at - area.start;
+    /// Whether every page of `range` is in some area.
+    pub fn is_mapped(&self, range: Range<u64>) -> bool {
+        let mut covered = range.start;
+        for area in self.areas.overlapping(range.clone()) {
+            if area.start > covered {
+                break;
             }
-            more
+            covered = area.end;
+        }
+        covered >= range.end
+    }
+
+    /// mincore(2): whether a touch of each page of `range` would need nothing from a disk.
+    pub fn resident(&mut self, range: Range<u64>) -> Vec<bool> {
+        let in_cache = |page: u64| {
+            let area = self.areas.find(page)?;
+            let (inode, offset) = area.backing.file()?;
+            inode.cached_page((offset + (page - area.start)) / PAGE_SIZE)
         };
-        if old.end == area.end && self.areas.is_free(old.end..grown.end) {
-            self.areas.insert(more(old.end, old.end))?;
-            return Ok(old.start);
-        }
-        if !may_move {
-            return Err(Errno::NOMEM);
-        }
-        let start = self.place(0, new_len)?;
-        self.areas.insert(more(start, old.start))?;
-        self.move_pages(old.clone(), start)?;
-        self.unmap(old)?;
-        Ok(start)
+        let cached: Vec<bool> = range
+            .clone()
+            .step_by(PAGE_SIZE as usize)
+            .map(|page| in_cache(page).is_some())
+            .collect();
+        let pages = range.step_by(PAGE_SIZE as usize).zip(cached);
+        pages.map(|(page, cached)| cached || self.tables.query(page).is_some()).collect()
     }
 
     /// Where the heap of brk(2) begins; it is empty at first.
@@ -194,6 +187,7 @@ impl AddressSpace {
         }
         if new > old {
             let rw = Protection::READ | Protection::WRITE;
+            AddressSpace::check_promise(new - old, rw)?;
             self.map(Placement::Exactly(old), new - old, rw, Backing::Anonymous, "[heap]")?;
         }
         Ok(())
@@ -201,14 +195,13 @@ impl AddressSpace {
 
     /// Refuses a promise that could never be kept: more private writable memory than there is. Linux's
     /// heuristic overcommit (vm.overcommit_memory = 0) refuses the same.
-    fn check_promise(&self, len: u64, protection: Protection, backing: &Backing) -> Result<()> {
-        let counted =
-            protection.contains(Protection::WRITE) && matches!(backing, Backing::Anonymous);
+    pub fn check_promise(len: u64, protection: Protection) -> Result<()> {
+        let counted = protection.contains(Protection::WRITE);
         let total = u64::from(phys::usage().total) * PAGE_SIZE;
         if counted && len > total { Err(Errno::NOMEM) } else { Ok(()) }
     }
 
-    fn place(&self, hint: u64, len: u64) -> Result<u64> {
+    pub(super) fn place(&self, hint: u64, len: u64) -> Result<u64> {
         let hint = hint & !(PAGE_SIZE - 1);
         if hint != 0
             && let Ok(range) = checked_range(hint, len)
@@ -217,21 +210,6 @@ impl AddressSpace {
             return Ok(hint);
         }
         self.areas.find_free(len, self.mmap_top).ok_or(Errno::NOMEM)
-    }
-
-    /// Moves what is there at `old` to `new`, without copying a byte.
-    fn move_pages(&mut self, old: Range<u64>, new: u64) -> Result<()> {
-        let mut page = old.start;
-        while let Some(at) = self.tables.next_populated(page).filter(|at| *at < old.end) {
-            if let Some(mapping) = self.tables.query(at)
-                && let Some(frame) = self.tables.unmap(at)
-            {
-                self.tables.map(new + (at - old.start), frame, mapping.flags)?;
-            }
-            page = at + PAGE_SIZE;
-        }
-        self.flush();
-        Ok(())
     }
 
     /// Unmaps every page in `range`; frames are freed once no translation leads to them.
@@ -244,7 +222,11 @@ impl AddressSpace {
     }
 
     /// Calls `work` for each page of `range` that may be there.
-    fn for_each_page(&mut self, range: Range<u64>, mut work: impl FnMut(&mut PageTables, u64)) {
+    pub(super) fn for_each_page(
+        &mut self,
+        range: Range<u64>,
+        mut work: impl FnMut(&mut PageTables, u64),
+    ) {
         let mut page = range.start;
         while let Some(at) = self.tables.next_populated(page).filter(|at| *at < range.end) {
             work(&mut self.tables, at);
@@ -254,7 +236,7 @@ impl AddressSpace {
 }
 
 /// `start..start + len` if it is page-aligned and the program's to use.
-fn checked_range(start: u64, len: u64) -> Result<Range<u64>> {
+pub(super) fn checked_range(start: u64, len: u64) -> Result<Range<u64>> {
     if !start.is_multiple_of(PAGE_SIZE) {
         return Err(Errno::INVAL);
     }

@@ -94,13 +94,21 @@ impl DatagramSocket {
         Ok(())
     }
 
+    /// The address that was bound: what the socket is called while it has no peer.
+    fn bound(&self) -> Address {
+        match &*self.lease.borrow() {
+            Some(lease) => lease.address().clone(),
+            None => Address::none(self.domain),
+        }
+    }
+
     /// The address that messages to `to` come from. UDP takes a free port where it has none.
     fn source(&self, to: &Address) -> Result<Address> {
         let Address::Inet(to) = to else { return Ok(self.local.borrow().clone()) };
         if self.lease.borrow().is_none() {
             self.take_name(&Address::none(self.domain))?;
         }
-        let own = self.local.borrow().inet()?;
+        let own = self.bound().inet()?;
         let is_any = own.ip().is_unspecified();
         Ok(Address::Inet(if is_any { source_for(*to, own.port()) } else { own }))
     }
@@ -188,6 +196,7 @@ impl Socket for DatagramSocket {
         if *to == Address::Unspecified {
             self.mailbox.only_from.set(None);
             *self.peer.borrow_mut() = None;
+            *self.local.borrow_mut() = self.bound();
             return Ok(());
         }
         let address = self.route(to)?;

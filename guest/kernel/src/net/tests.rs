@@ -2,6 +2,7 @@
 //! with Linux by the fixtures `sockets` and `events`.
 
 use alloc::boxed::Box;
+use core::net::{Ipv4Addr, Ipv6Addr};
 use std::vec;
 use std::vec::Vec;
 
@@ -140,4 +141,20 @@ fn a_connected_datagram_socket_hears_its_peer_alone() {
     let got = sockets[0].receive(&mut [0; 9], false).unwrap();
     assert_eq!(got.from, Some(sockets[1].name()));
     assert_eq!(sockets[0].receive(&mut [0; 9], false).err(), Some(Errno::AGAIN));
+}
+
+#[test]
+fn a_datagram_socket_may_change_its_peer_from_one_family_to_the_other() {
+    // As getaddrinfo(3) does, to learn which source address each destination would have.
+    let net = net();
+    let socket = net.socket(Domain::Inet6, Kind::Datagram).unwrap();
+    let local = |to: &str| {
+        socket.connect(&inet(to), false).unwrap();
+        socket.name().inet().unwrap().ip()
+    };
+    assert_eq!(local("[::1]:80"), Ipv6Addr::LOCALHOST);
+    assert_eq!(local("127.0.0.1:80"), Ipv4Addr::LOCALHOST);
+    socket.connect(&Address::Unspecified, false).unwrap();
+    assert_eq!(socket.name().inet().unwrap().ip(), Ipv6Addr::UNSPECIFIED);
+    assert_eq!(local("[::1]:80"), Ipv6Addr::LOCALHOST);
 }

@@ -9,7 +9,7 @@ use super::table;
 use crate::clock;
 use crate::errno::{Errno, Result};
 use crate::fs::{Dentry, OpenFile};
-use crate::kernel::Kernel;
+use crate::kernel::{Kernel, SHRINK_FRAMES};
 use crate::process::Process;
 use crate::signal::{Info, blockable};
 use crate::thread::Thread;
@@ -89,14 +89,24 @@ impl Call<'_> {
         self.process.files.get(self.uint(index))
     }
 
-    /// The program's bytes at `address`, to read. EFAULT.
+    /// The program's bytes at `address`, to read. EFAULT; ENOMEM where they cannot be there.
     pub fn bytes(&self, address: u64, len: u64) -> Result<UserRange> {
-        self.process.space.borrow_mut().user_range(address, len, false)
+        self.reach(address, len, false)
     }
 
-    /// The program's bytes at `address`, to write. EFAULT.
+    /// The program's bytes at `address`, to write. EFAULT; ENOMEM where they cannot be there.
     pub fn bytes_mut(&self, address: u64, len: u64) -> Result<UserRange> {
-        self.process.space.borrow_mut().user_range(address, len, true)
+        self.reach(address, len, true)
+    }
+
+    /// The program's bytes. Where memory is short, caches give theirs, as for a fault.
+    fn reach(&self, address: u64, len: u64, writable: bool) -> Result<UserRange> {
+        loop {
+            match self.process.space.borrow_mut().user_range(address, len, writable) {
+                Err(Errno::NOMEM) if self.kernel.vfs.shrink(SHRINK_FRAMES) > 0 => {}
+                result => return result,
+            }
+        }
     }
 
     /// A copy of `N` bytes of the program's memory. EFAULT.

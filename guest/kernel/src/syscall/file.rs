@@ -118,7 +118,7 @@ fn make_pipe(call: &Call<'_>, flags: OpenFlags) -> CallResult {
     Ok(0)
 }
 
-/// memfd_create(2): a file of /tmp's memory without a name. EFAULT, EINVAL, EMFILE, ENOSPC.
+/// memfd_create(2): a file in memory without a name. EFAULT, EINVAL, EMFILE, ENOSPC.
 pub fn memfd_create(call: &mut Call<'_>) -> CallResult {
     let name = call.string(call.args[0], MEMFD_NAME_MAX, Errno::INVAL)?;
     let flags = call.uint(1);

@@ -1,12 +1,20 @@
 //! Memory: mmap(2) and its like.
 
+use alloc::rc::Rc;
+use alloc::vec::Vec;
+use core::ops::Range;
+
 use linux_raw_sys::general as linux;
 use mayfly_abi::layout::PAGE_SIZE;
 
 use super::{Call, CallResult};
 use crate::errno::{Errno, Result};
-use crate::fs::FileType;
-use crate::mm::{Backing, Placement, Protection};
+use crate::fs::open_file::OFFSET_MAX;
+use crate::fs::{Dentry, FallocateMode, FileType, Inode};
+use crate::mm::{AddressSpace, Area, Backing, BadAccess, Destination, Placement, Protection};
+
+/// Pages that mincore(2) asks about in one go: bounds what it holds in memory.
+const MINCORE_PAGES: u64 = 4096;
 
 /// brk(2).
 pub fn brk(call: &mut Call<'_>) -> CallResult {
@@ -30,13 +38,21 @@ pub fn mmap(call: &mut Call<'_>) -> CallResult {
     } else {
         Placement::Anywhere(address)
     };
-    let backing = if flags & linux::MAP_ANONYMOUS != 0 {
-        Backing::Anonymous
-    } else {
-        file_backing(call, protection, shared, offset)?
+    let backing = match flags & linux::MAP_ANONYMOUS {
+        0 => file_backing(call, protection, shared, offset)?,
+        _ if shared => shared_memory(call, len)?,
+        _ => Backing::Anonymous,
     };
+    // A program that says so may promise itself more than there is, and use a part.
+    if matches!(backing, Backing::Anonymous) && flags & linux::MAP_NORESERVE == 0 {
+        AddressSpace::check_promise(len, protection)?;
+    }
     let mut space = call.process.space.borrow_mut();
     let start = space.map(placement, len, protection, backing, "")?;
+    if flags & (linux::MAP_POPULATE | linux::MAP_LOCKED) != 0 && !protection.is_empty() {
+        // What memory is short of now is a fault later.
+        let _ = space.populate(start..start + len.next_multiple_of(PAGE_SIZE));
+    }
     Ok(start)
 }
 
@@ -52,13 +68,27 @@ fn file_backing(
         return Err(Errno::ACCES);
     }
     match file.file_type() {
-        FileType::Regular => {
-            Ok(Backing::File { inode: file.dentry().inode().clone(), offset, shared })
-        }
-        // /dev/zero, privately, is memory.
-        FileType::CharDevice if file.page(0).is_ok() && !shared => Ok(Backing::Anonymous),
+        FileType::Regular => Ok(Backing::File { file: file.dentry().clone(), offset, shared }),
+        // /dev/zero is memory.
+        FileType::CharDevice if file.page(0).is_ok() && shared => shared_memory(call, call.args[1]),
+        FileType::CharDevice if file.page(0).is_ok() => Ok(Backing::Anonymous),
         _ => Err(Errno::NODEV),
     }
+}
+
+/// Memory that mappings share: a file that has no name, as on Linux. ENOMEM.
+fn shared_memory(call: &Call<'_>, len: u64) -> Result<Backing> {
+    let inode = call.kernel.memory_files.unnamed(0o777)?;
+    let len = len.checked_next_multiple_of(PAGE_SIZE).ok_or(Errno::NOMEM)?;
+    if len > OFFSET_MAX {
+        return Err(Errno::NOMEM);
+    }
+    inode.truncate(len)?;
+    Ok(Backing::File {
+        file: Dentry::anonymous(inode, b"/dev/zero (deleted)"),
+        offset: 0,
+        shared: true,
+    })
 }
 
 /// munmap(2). EINVAL.
@@ -83,30 +113,84 @@ pub fn mprotect(call: &mut Call<'_>) -> CallResult {
 
 /// mremap(2). EINVAL, EFAULT, ENOMEM.
 pub fn mremap(call: &mut Call<'_>) -> CallResult {
-    let [address, old_len, new_len, flags, ..] = call.args;
-    if flags & !u64::from(linux::MREMAP_MAYMOVE) != 0 || old_len == 0 {
-        return Err(Errno::INVAL.into());
-    }
+    let [address, old_len, new_len, flags, new_address, _] = call.args;
+    let to = match u32::try_from(flags).map_err(|_| Errno::INVAL)? {
+        0 => Destination::InPlace,
+        linux::MREMAP_MAYMOVE => Destination::MayMove,
+        flags if flags == linux::MREMAP_MAYMOVE | linux::MREMAP_FIXED => {
+            Destination::Fixed(new_address)
+        }
+        flags if flags == linux::MREMAP_MAYMOVE | linux::MREMAP_DONTUNMAP => Destination::Leaving,
+        _ => return Err(Errno::INVAL.into()),
+    };
     let old = page_range(address, old_len)?;
-    let may_move = flags & u64::from(linux::MREMAP_MAYMOVE) != 0;
-    Ok(call.process.space.borrow_mut().remap(old, new_len, may_move)?)
+    Ok(call.process.space.borrow_mut().remap(old, new_len, to)?)
 }
 
-/// madvise(2). EINVAL, ENOMEM.
+/// madvise(2). EINVAL, ENOMEM; EFAULT where pages that are to be there cannot be.
 pub fn madvise(call: &mut Call<'_>) -> CallResult {
     let range = page_range(call.args[0], call.args[1])?;
+    let mut space = call.process.space.borrow_mut();
     match call.uint(2) {
-        linux::MADV_DONTNEED | linux::MADV_FREE => {
-            let mut space = call.process.space.borrow_mut();
-            if space.areas().is_free(range.clone()) && !range.is_empty() {
-                return Err(Errno::NOMEM.into());
+        linux::MADV_DONTNEED => space.discard(range.clone()),
+        linux::MADV_FREE => {
+            let is_anonymous = |area: &Area| matches!(area.backing, Backing::Anonymous);
+            if !space.areas().overlapping(range.clone()).all(is_anonymous) {
+                return Err(Errno::INVAL.into());
             }
-            space.discard(range)?;
-            Ok(0)
+            space.discard(range.clone());
         }
-        advice if advice <= linux::MADV_POPULATE_WRITE => Ok(0),
-        _ => Err(Errno::INVAL.into()),
+        linux::MADV_REMOVE => {
+            for (file, bytes) in shared_parts(&space, &range)? {
+                let hole = FallocateMode::PUNCH_HOLE | FallocateMode::KEEP_SIZE;
+                file.fallocate(hole, bytes.start, bytes.end - bytes.start)?;
+            }
+            space.discard(range.clone());
+        }
+        linux::MADV_POPULATE_READ | linux::MADV_POPULATE_WRITE => {
+            space.populate(range.clone()).map_err(|bad| match bad {
+                BadAccess::NotMapped | BadAccess::OutOfMemory => Errno::NOMEM,
+                BadAccess::NotAllowed => Errno::INVAL,
+                BadAccess::NoFile => Errno::FAULT,
+            })?;
+        }
+        // What is left of the numbers up to here is about speed, or about processes to come.
+        advice if advice <= linux::MADV_COLLAPSE => {}
+        _ => return Err(Errno::INVAL.into()),
     }
+    if space.is_mapped(range) { Ok(0) } else { Err(Errno::NOMEM.into()) }
+}
+
+/// Bytes of a file.
+type FilePart = (Rc<dyn Inode>, Range<u64>);
+
+/// The bytes of shared files that a range maps. EINVAL where part of it is something else.
+fn shared_parts(space: &AddressSpace, range: &Range<u64>) -> Result<Vec<FilePart>> {
+    let part = |area: &Area| {
+        let (inode, offset) =
+            area.backing.file().filter(|_| area.backing.is_shared()).ok_or(Errno::INVAL)?;
+        let at = |address: u64| offset + (address - area.start);
+        let bytes = at(area.start.max(range.start))..at(area.end.min(range.end));
+        Ok((inode.clone(), bytes))
+    };
+    space.areas().overlapping(range.clone()).map(part).collect()
+}
+
+/// mincore(2). EFAULT, EINVAL, ENOMEM.
+pub fn mincore(call: &mut Call<'_>) -> CallResult {
+    let range = page_range(call.args[0], call.args[1])?;
+    if !call.process.space.borrow().is_mapped(range.clone()) {
+        return Err(Errno::NOMEM.into());
+    }
+    let mut start = range.start;
+    while start < range.end {
+        let end = range.end.min(start + MINCORE_PAGES * PAGE_SIZE);
+        let resident = call.process.space.borrow_mut().resident(start..end);
+        let bytes: Vec<u8> = resident.into_iter().map(u8::from).collect();
+        call.put(call.args[2] + (start - range.start) / PAGE_SIZE, &bytes)?;
+        start = end;
+    }
+    Ok(0)
 }
 
 /// msync(2): files that can be written live in memory. EINVAL, ENOMEM.
@@ -122,10 +206,7 @@ pub fn mlock(call: &mut Call<'_>) -> CallResult {
 
 fn mapped_range(call: &Call<'_>) -> CallResult {
     let range = page_range(call.args[0], call.args[1])?;
-    if !range.is_empty() && call.process.space.borrow().areas().is_free(range) {
-        return Err(Errno::NOMEM.into());
-    }
-    Ok(0)
+    if call.process.space.borrow().is_mapped(range) { Ok(0) } else { Err(Errno::NOMEM.into()) }
 }
 
 fn checked_protection(bits: u64) -> Result<Protection> {
@@ -134,7 +215,7 @@ fn checked_protection(bits: u64) -> Result<Protection> {
 }
 
 /// A page-aligned start and a length, rounded up. EINVAL.
-fn page_range(start: u64, len: u64) -> Result<core::ops::Range<u64>> {
+fn page_range(start: u64, len: u64) -> Result<Range<u64>> {
     let end = len
         .checked_next_multiple_of(PAGE_SIZE)
         .and_then(|len| start.checked_add(len))

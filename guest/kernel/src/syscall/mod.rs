@@ -17,6 +17,8 @@ mod clone;
 #[cfg(feature = "bare-metal")]
 mod control;
 #[cfg(feature = "bare-metal")]
+mod copy;
+#[cfg(feature = "bare-metal")]
 mod directory;
 #[cfg(feature = "bare-metal")]
 mod epoll;

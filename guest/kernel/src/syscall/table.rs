@@ -58,8 +58,8 @@ macro_rules! calls {
 
 #[cfg(feature = "bare-metal")]
 use super::{
-    clone, control, directory, epoll, event, file, futex, identity, memory, message, metadata,
-    poll, process, signals, socket, sockopt, stat, storage, system, time, transfer,
+    clone, control, copy, directory, epoll, event, file, futex, identity, memory, message,
+    metadata, poll, process, signals, socket, sockopt, stat, storage, system, time, transfer,
 };
 
 const NO_NEW_PROCESS: &str = "a microVM runs one process so far";
@@ -78,8 +78,10 @@ calls! {
     __NR_pwrite64 "pwrite64" => Supported, transfer::pwrite64;
     __NR_preadv "preadv" => Supported, transfer::preadv;
     __NR_pwritev "pwritev" => Supported, transfer::pwritev;
-    __NR_sendfile "sendfile" => Supported, transfer::sendfile;
-    __NR_copy_file_range "copy_file_range" => Error(Errno::XDEV, "programs then copy by themselves");
+    __NR_preadv2 "preadv2" => Partial("flags but RWF_HIPRI, DSYNC and SYNC are EOPNOTSUPP"), transfer::preadv2;
+    __NR_pwritev2 "pwritev2" => Partial("flags but RWF_HIPRI, DSYNC and SYNC are EOPNOTSUPP"), transfer::pwritev2;
+    __NR_sendfile "sendfile" => Supported, copy::sendfile;
+    __NR_copy_file_range "copy_file_range" => Supported, copy::copy_file_range;
     __NR_splice "splice" => Error(Errno::INVAL, "programs then read and write");
     __NR_lseek "lseek" => Supported, storage::lseek;
     // Descriptors.
@@ -96,7 +98,7 @@ calls! {
     __NR_ioctl "ioctl" => Partial("TCGETS, TIOCGWINSZ, FIONREAD, FIONBIO"), control::ioctl;
     __NR_pipe "pipe" => Supported, file::pipe;
     __NR_pipe2 "pipe2" => Supported, file::pipe2;
-    __NR_memfd_create "memfd_create" => Partial("without seals and huge pages; it counts against /tmp"), file::memfd_create;
+    __NR_memfd_create "memfd_create" => Partial("without seals and huge pages"), file::memfd_create;
     __NR_fsync "fsync" => Supported, storage::fsync;
     __NR_fdatasync "fdatasync" => Supported, storage::fsync;
     __NR_sync "sync" => Supported, storage::sync;
@@ -178,13 +180,13 @@ calls! {
     __NR_flistxattr "flistxattr" => Error(Errno::OPNOTSUPP, "no file system here has extended attributes");
     // Memory.
     __NR_brk "brk" => Supported, memory::brk;
-    __NR_mmap "mmap" => Partial("MAP_SHARED|MAP_ANONYMOUS is private: there is one process"), memory::mmap;
+    __NR_mmap "mmap" => Supported, memory::mmap;
     __NR_munmap "munmap" => Supported, memory::munmap;
     __NR_mprotect "mprotect" => Supported, memory::mprotect;
-    __NR_mremap "mremap" => Partial("without MREMAP_FIXED"), memory::mremap;
-    __NR_madvise "madvise" => Partial("MADV_DONTNEED and MADV_FREE free; other advice is ignored"), memory::madvise;
+    __NR_mremap "mremap" => Supported, memory::mremap;
+    __NR_madvise "madvise" => Partial("MADV_DONTNEED, FREE, REMOVE and POPULATE act; other advice is accepted"), memory::madvise;
     __NR_msync "msync" => Supported, memory::msync;
-    __NR_mincore "mincore" => Error(Errno::NOSYS, "nothing here needs it so far");
+    __NR_mincore "mincore" => Supported, memory::mincore;
     __NR_mlock "mlock" => Supported, memory::mlock;
     __NR_munlock "munlock" => Supported, memory::mlock;
     __NR_membarrier "membarrier" => Error(Errno::NOSYS, "there is one vCPU");

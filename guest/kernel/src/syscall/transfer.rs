@@ -20,15 +20,13 @@ use super::socket::socket_of;
 use super::target::check_offset;
 use super::{Call, CallResult, message};
 use crate::errno::{Errno, Result};
-use crate::fs::{OpenFile, OpenFlags, Whence};
+use crate::fs::{OpenFile, OpenFlags};
 use crate::signal::Info;
 
 /// Most bytes that one step reaches for: enough for the step's own cost not to count.
 const WINDOW: u64 = 128 << 10;
 /// Most bytes that one call transfers: what Linux allows, a whole number of pages that fits in an int.
-const TRANSFER_MAX: u64 = 0x7fff_f000;
-/// Bytes that sendfile(2) holds between its two files: what a pipe takes at once.
-const BOUNCE_BYTES: u64 = 64 << 10;
+pub(super) const TRANSFER_MAX: u64 = 0x7fff_f000;
 /// Bytes of a struct iovec.
 const IOVEC_BYTES: u64 = 16;
 
@@ -77,6 +75,31 @@ pub fn writev(call: &mut Call<'_>) -> CallResult {
     output(call, &buffers, None)
 }
 
+/// preadv2(2). As preadv(2), at the file's own offset for an offset of -1. EOPNOTSUPP for flags that
+/// promise what no file here has.
+pub fn preadv2(call: &mut Call<'_>) -> CallResult {
+    check_hints(call)?;
+    let (buffers, offset) = (vector(call)?, offset_or_own(call)?);
+    input(call, &buffers, offset)
+}
+
+/// pwritev2(2). As preadv2(2).
+pub fn pwritev2(call: &mut Call<'_>) -> CallResult {
+    check_hints(call)?;
+    let (buffers, offset) = (vector(call)?, offset_or_own(call)?);
+    output(call, &buffers, offset)
+}
+
+/// The flags of preadv2(2) that change nothing here: files are in memory, and never wait.
+fn check_hints(call: &Call<'_>) -> Result<()> {
+    let known = linux::RWF_HIPRI | linux::RWF_DSYNC | linux::RWF_SYNC;
+    if call.uint(5) & !known == 0 { Ok(()) } else { Err(Errno::OPNOTSUPP) }
+}
+
+fn offset_or_own(call: &Call<'_>) -> Result<Option<u64>> {
+    if call.args[3] == u64::MAX { Ok(None) } else { check_offset(call.args[3]).map(Some) }
+}
+
 /// preadv(2). As readv(2) and pread(2).
 pub fn preadv(call: &mut Call<'_>) -> CallResult {
     let (buffers, offset) = (vector(call)?, check_offset(call.args[3])?);
@@ -87,60 +110,6 @@ pub fn preadv(call: &mut Call<'_>) -> CallResult {
 pub fn pwritev(call: &mut Call<'_>) -> CallResult {
     let (buffers, offset) = (vector(call)?, check_offset(call.args[3])?);
     output(call, &buffers, Some(offset))
-}
-
-/// sendfile(2). EAGAIN, EBADF, EFAULT; EINVAL where the source is a stream or the target is opened with
-/// O_APPEND; ESPIPE where an offset is given for a stream.
-pub fn sendfile(call: &mut Call<'_>) -> CallResult {
-    let (target, source) = (call.file(0)?, call.file(1)?);
-    let [_, _, offset_at, len, ..] = call.args;
-    if target.flags().contains(OpenFlags::APPEND) {
-        return Err(Errno::INVAL.into());
-    }
-    let mut offset = if offset_at == 0 {
-        source.seek(0, Whence::Current).map_err(|errno| match errno {
-            Errno::SPIPE => Errno::INVAL,
-            errno => errno,
-        })?
-    } else {
-        let [offset] = call.get_words(offset_at)?;
-        check_offset(offset)?
-    };
-    // The offset is stored before each wait, so that it counts what is done already.
-    let done = call.thread.pending.progress;
-    let len = len.min(TRANSFER_MAX).saturating_sub(done);
-    let start = offset;
-    let met = pump(&source, &target, &mut offset, len);
-    if offset_at == 0 {
-        source.seek(offset as i64, Whence::Set)?;
-    } else {
-        call.put_words(offset_at, &[offset])?;
-    }
-    let done = done + (offset - start);
-    match met {
-        Ok(()) => Ok(done),
-        Err(errno) => stopped(call, &target, done, errno),
-    }
-}
-
-/// Copies up to `len` bytes from `source` at `offset`, which moves behind what was taken.
-fn pump(source: &OpenFile, target: &OpenFile, offset: &mut u64, len: u64) -> Result<()> {
-    let end = offset.saturating_add(len);
-    let mut bounce = zeros(len.min(BOUNCE_BYTES))?;
-    while *offset < end {
-        let want = (end - *offset).min(BOUNCE_BYTES) as usize;
-        let got = source.pread(*offset, &mut bounce[..want])?;
-        if got == 0 {
-            break;
-        }
-        // What a stream leaves is read again.
-        let taken = target.write(&bounce[..got])?;
-        if taken == 0 {
-            break;
-        }
-        *offset += taken as u64;
-    }
-    Ok(())
 }
 
 /// Fills the buffers from the file of argument 0, at `offset` or at the file's own.
@@ -203,7 +172,7 @@ fn output(call: &mut Call<'_>, buffers: &[Buffer], offset: Option<u64>) -> CallR
 }
 
 /// What a transfer comes to that met an error after `done` bytes: it waits, is short, or fails.
-fn stopped(call: &mut Call<'_>, file: &OpenFile, done: u64, errno: Errno) -> CallResult {
+pub(super) fn stopped(call: &mut Call<'_>, file: &OpenFile, done: u64, errno: Errno) -> CallResult {
     if errno == Errno::PIPE {
         raise_broken_pipe(call);
     }

@@ -193,7 +193,10 @@ fn the_tree_is_the_images() {
     assert_eq!(machine.read("/bin/hello"), b"hello");
     let link = machine.vfs.lookup(machine.root(), b"/bin", Follow::No).unwrap();
     assert_eq!(link.inode().read_link().unwrap(), b"usr/bin");
-    assert_eq!(machine.list("/"), [".", "..", "bin", "many", "null", "usr", "tmp", "dev", "proc"]);
+    assert_eq!(
+        machine.list("/"),
+        [".", "..", "bin", "many", "null", "usr", "tmp", "dev", "proc", "sys"]
+    );
     assert_eq!(machine.list("/many").len(), 502);
     assert_eq!(machine.list("/many")[501], "file-499");
     let stat = machine.lookup("/usr/bin/hi").unwrap().inode().stat();

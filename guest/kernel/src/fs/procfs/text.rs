@@ -52,7 +52,20 @@ pub(super) fn loadavg(system: &dyn System) -> Vec<u8> {
 }
 
 pub(super) fn filesystems(_: &dyn System) -> Vec<u8> {
-    b"nodev\tproc\nnodev\ttmpfs\nnodev\tdevtmpfs\n\terofs\n".to_vec()
+    b"nodev\tsysfs\nnodev\tproc\nnodev\ttmpfs\nnodev\tdevtmpfs\n\terofs\n".to_vec()
+}
+
+pub(super) fn swaps(_: &dyn System) -> Vec<u8> {
+    b"Filename\t\t\t\tType\t\tSize\t\tUsed\t\tPriority\n".to_vec()
+}
+
+/// Threads cost memory, and are bounded by it.
+pub(super) fn threads_max(_: &dyn System) -> Vec<u8> {
+    b"1024\n".to_vec()
+}
+
+pub(super) fn kernel_version(_: &dyn System) -> Vec<u8> {
+    b"#1 Mayfly\n".to_vec()
 }
 
 pub(super) fn meminfo(system: &dyn System) -> Vec<u8> {
