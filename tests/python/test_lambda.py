@@ -117,3 +117,19 @@ def test_waiters_end(client, echo):
     client.get_waiter("function_active_v2").wait(FunctionName=echo)
     client.get_waiter("function_updated_v2").wait(FunctionName=echo)
     client.get_waiter("function_exists").wait(FunctionName=echo)
+
+
+def test_a_function_is_replaced(client, echo):
+    before = client.get_function_configuration(FunctionName=echo)
+    client.invoke(FunctionName=echo, Payload=b"{}")
+    updated = client.update_function_code(FunctionName=echo, ZipFile=program("function"))
+    client.get_waiter("function_updated_v2").wait(FunctionName=echo)
+    assert updated["CodeSha256"] != before["CodeSha256"]
+    assert tell(client, echo, "count") == (None, 1)
+    updated = client.update_function_configuration(
+        FunctionName=echo, MemorySize=256, Environment={"Variables": {"KEY": "new"}}
+    )
+    assert (updated["MemorySize"], updated["Timeout"]) == (256, before["Timeout"])
+    assert tell(client, echo, "count") == (None, 1)
+    with pytest.raises(client.exceptions.PreconditionFailedException):
+        client.update_function_configuration(FunctionName=echo, Timeout=5, RevisionId=before["RevisionId"])

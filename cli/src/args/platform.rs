@@ -11,8 +11,8 @@ Examples:
   mayfly deploy hello target/lambda/hello/       a directory that holds `bootstrap`
   mayfly deploy hello hello.zip --memory 256 --timeout 10 --env LEVEL=debug
 
-The program is a Lambda runtime: it asks AWS_LAMBDA_RUNTIME_API for events and answers them. Where a function of
-this name exists, its code is replaced, and of its settings those that are named here; --env replaces all of its
+The program is a Lambda runtime: it asks AWS_LAMBDA_RUNTIME_API for events and answers them. Where a function of \
+this name exists, its code is replaced, and of its settings those that are named here; --env replaces all of its \
 variables. What runs finishes on the old code; the next invocation starts fresh.";
 pub const INVOKE_EXAMPLES: &str = "\
 Examples:
@@ -20,7 +20,7 @@ Examples:
   mayfly invoke hello --payload @event.json --log
   echo '{}' | mayfly invoke hello --payload - | jq .
 
-The answer goes to stdout, the log and a function's error to stderr. The exit status is 0, 1 where the function
+The answer goes to stdout, the log and a function's error to stderr. The exit status is 0, 1 where the function \
 failed, 125 where Mayfly did.";
 pub const LOGS_EXAMPLES: &str = "\
 Examples:

@@ -71,7 +71,7 @@ impl Client {
 
     /// Waits, while the connection notices its end.
     pub fn pause(&mut self, duration: Duration) {
-        self.runtime.block_on(tokio::time::sleep(duration));
+        self.runtime.block_on(async { tokio::time::sleep(duration).await });
     }
 
     /// Asks, and waits for the whole answer for as long as it takes.
