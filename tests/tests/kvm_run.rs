@@ -259,6 +259,37 @@ fn signals_end_it_at_once_and_leave_nothing() {
     }
 }
 
+/// A program that never waits (tests/fixtures/spin.c).
+fn spinning(how: &str) -> Child {
+    let program = mayfly_tests::fixture("spin");
+    mayfly(&["run", "--", program.to_str().unwrap(), how])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap()
+}
+
+#[test]
+fn what_was_written_arrives_though_the_program_never_comes_back() {
+    let mut child = spinning("out");
+    let mut byte = [0];
+    child.stdout.as_mut().unwrap().read_exact(&mut byte).unwrap();
+    assert_eq!(&byte, b"!");
+    child.kill().unwrap();
+    child.wait().unwrap();
+}
+
+#[test]
+fn input_reaches_a_program_that_looks_for_it_and_never_waits() {
+    let mut child = spinning("in");
+    std::thread::sleep(Duration::from_millis(50));
+    child.stdin.as_mut().unwrap().write_all(b"?").unwrap();
+    let mut byte = [0];
+    child.stdout.as_mut().unwrap().read_exact(&mut byte).unwrap();
+    assert_eq!(&byte, b"?");
+    assert_eq!(child.wait().unwrap().code(), Some(0));
+}
+
 #[test]
 fn a_killed_starter_takes_its_vm_along() {
     let (mut child, vm) = waiting();

@@ -89,12 +89,13 @@ impl Devices {
         Ok(self.serve_streams(memory).map_err(blame("vsock"))? || more)
     }
 
-    /// How far each queue has come in handing things back to the guest: two looks tell whether anything
-    /// has changed for it.
-    pub fn handed_over(&mut self) -> [u16; 4] {
-        let [root] = self.root.parts().1;
-        let [to_guest, from_guest, events] = self.vsock.parts().1;
-        [root, to_guest, from_guest, events].map(|queue| queue.state().next_used)
+    /// Whether something was handed to the guest, since this was asked last, that it wants to be told of.
+    ///
+    /// # Errors
+    /// [`DeviceFault`].
+    pub fn announce(&mut self, memory: &Memory) -> Result<bool, DeviceFault> {
+        let root = self.root.announce(memory.guest()).map_err(blame("the root disk"))?;
+        Ok(self.vsock.announce(memory.guest()).map_err(blame("vsock"))? || root)
     }
 
     /// The streams' device.

@@ -25,12 +25,18 @@ use crate::descriptors::Descriptors;
 use crate::devices::Devices;
 use crate::disk::{Disk, DiskError};
 use crate::kernel_image::{self, LoadError, Loaded};
-use crate::kvm::{self, Cpu, CpuError, Hypervisor, HypervisorError, Kick, KvmError, Vcpu, Vm};
+use crate::kvm::{
+    self, Alarm, Cpu, CpuError, Hypervisor, HypervisorError, Kick, KvmError, Vcpu, Vm,
+};
 use crate::memory::{Memory, MemoryError};
 use crate::preemption::Preemption;
 use crate::requests::Requests;
 use crate::streams::{StreamError, Streams};
 use crate::time;
+
+/// Processor time after which a guest that has not exited is looked after. The host minds its own ticks only, so it
+/// comes to 4 ms where it has 250 of them in a second: 0.1 % of the time on hardware, 1 % on a software KVM.
+const TICK_NS: u64 = 2_000_000;
 
 /// A VM without memory: all that can be made before anyone knows what it is to run.
 #[derive(Debug)]
@@ -39,6 +45,7 @@ pub struct Prepared {
     vm: Vm,
     vcpu: Vcpu,
     kick: Kick,
+    tick: Alarm,
     /// When this was ready: CLOCK_MONOTONIC, ns.
     ready_ns: u64,
 }
@@ -50,6 +57,7 @@ pub struct Machine {
     pub(crate) vcpu: Vcpu,
     _vm: Vm,
     pub(crate) kick: Kick,
+    _tick: Alarm,
     pub(crate) memory: Memory,
     pub(crate) devices: Devices,
     pub(crate) clock: Clock,
@@ -94,11 +102,12 @@ impl Prepared {
     /// [`MachineError::Hypervisor`] with advice, or what KVM says.
     pub fn new() -> Result<Prepared, MachineError> {
         let kick = Kick::new()?;
+        let tick = Alarm::ticking(TICK_NS)?;
         let hypervisor = Hypervisor::open()?;
         let vm = hypervisor.create_vm()?;
         let vcpu = vm.create_vcpu()?;
         vcpu.open_to(&kick)?;
-        Ok(Prepared { hypervisor, vm, vcpu, kick, ready_ns: time::monotonic_ns() })
+        Ok(Prepared { hypervisor, vm, vcpu, kick, tick, ready_ns: time::monotonic_ns() })
     }
 
     /// The signal that takes this VM's vCPU out of the guest.
@@ -117,7 +126,7 @@ impl Machine {
         mut spec: VmSpec,
         descriptors: &Descriptors,
     ) -> Result<Machine, MachineError> {
-        let Prepared { hypervisor, vm, vcpu, kick, ready_ns } = prepared;
+        let Prepared { hypervisor, vm, vcpu, kick, tick, ready_ns } = prepared;
         if !(MEMORY_MIB_MIN..=MEMORY_MIB_MAX).contains(&spec.memory_mib) {
             return Err(BootError::Memory(spec.memory_mib).into());
         }
@@ -143,7 +152,8 @@ impl Machine {
         let devices = Devices::new(disk, streams, requests, &plan.devices)?;
         let preemption = Preemption::new(plan.upcall);
         let kvm_ready_ns = ready_ns;
-        Ok(Machine { vcpu, _vm: vm, kick, memory, devices, clock, preemption, kvm_ready_ns })
+        let _tick = tick;
+        Ok(Machine { vcpu, _vm: vm, kick, _tick, memory, devices, clock, preemption, kvm_ready_ns })
     }
 }
 

@@ -7,7 +7,7 @@
 //!          Wait ──▶ serve; if nothing changed for the guest: sleep ────▶┤
 //!          MMIO ──▶ the device's register ─────────────────────────────▶┤
 //!           Arm ──▶ when is the program to be interrupted? ────────────▶┤
-//!   Interrupted ──▶ does the starter say something? is it time? ───────▶┘
+//!   Interrupted ──▶ serve; does the outside say something? is it time? ▶┘
 //!           End ──▶ write out what the guest has sent
 //! ```
 
@@ -144,7 +144,7 @@ impl<'a> Runner<'a> {
                 }
                 Exit::Interrupted => {
                     *interrupted += 1;
-                    self.listen()?;
+                    self.look_around()?;
                     let Machine { vcpu, memory, preemption, .. } = &mut self.machine;
                     preemption.interrupted(vcpu, memory)?;
                 }
@@ -160,6 +160,14 @@ impl<'a> Runner<'a> {
         }
     }
 
+    /// A guest that does not exit all the same gets what there is, and gets rid of what it has.
+    fn look_around(&mut self) -> Result<(), RunError> {
+        self.listen()?;
+        self.serve()?;
+        self.sleep(Sleep::ForGuest, Some(Duration::ZERO))?;
+        self.serve().map(drop)
+    }
+
     /// Serves the queues, and asks the starter for what that has brought up. `true` where there is more.
     fn serve(&mut self) -> Result<bool, RunError> {
         let more = self.machine.devices.serve(&self.machine.memory)?;
@@ -171,23 +179,28 @@ impl<'a> Runner<'a> {
         Ok(more)
     }
 
-    /// Serves the queues, and sleeps until that changes something for the guest or its deadline has come.
+    /// Serves the queues, and sleeps until that changes something for the guest or its deadline has come; one
+    /// that has come already is a look at the outside.
     fn wait_for_guest(&mut self) -> Result<(), RunError> {
-        let before = self.machine.devices.handed_over();
-        let deadline: Option<u64> = self.machine.memory.read(DEADLINE);
+        let Machine { devices, memory, .. } = &mut self.machine;
+        // What was handed over before, it has seen.
+        devices.announce(memory)?;
+        let deadline: Option<u64> = memory.read(DEADLINE);
         let deadline_ns = deadline.filter(|&deadline| deadline != NO_DEADLINE);
+        let mut has_looked = false;
         loop {
             let more = self.serve()?;
-            if self.machine.devices.handed_over() != before {
+            if self.machine.devices.announce(&self.machine.memory)? {
                 return Ok(());
             }
             let left = deadline_ns.map(|deadline| deadline.saturating_sub(time::monotonic_ns()));
-            if left == Some(0) {
+            if left == Some(0) && has_looked {
                 return Ok(());
             }
             // With more to do there is no sleep, but a look at the outside there must be.
             let left = if more { Some(0) } else { left };
             self.sleep(Sleep::ForGuest, left.map(Duration::from_nanos))?;
+            has_looked = true;
         }
     }
 

@@ -46,6 +46,8 @@ pub struct HostEnd {
     kind: Kind,
     direction: Direction,
     stream: Option<StreamId>,
+    /// The last read took all there was.
+    is_drained: bool,
     /// Why something that the guest has sent got no further.
     lost: Option<io::Error>,
 }
@@ -125,7 +127,7 @@ impl Streams {
             let file =
                 descriptors.get(descriptor).ok_or(StreamError::Descriptor { port, descriptor })?;
             let kind = Kind::of(&file).map_err(|error| StreamError::Host { port, error })?;
-            Ok(HostEnd { port, file, kind, direction, stream: None, lost: None })
+            Ok(HostEnd { port, file, kind, direction, stream: None, is_drained: false, lost: None })
         };
         let ends = spec.iter().map(end).collect::<Result<_, _>>()?;
         Ok(Streams { ends, spent: Vec::new() })
@@ -152,6 +154,7 @@ impl Streams {
             kind: Kind::Socket,
             direction: Direction::Both,
             stream: Some(id),
+            is_drained: false,
             lost: None,
         });
     }
@@ -203,11 +206,17 @@ impl Streams {
 
 impl HostEnd {
     /// Reads what there is, up to what `into` takes.
+    ///
+    /// A socket or pipe that gives less is empty: the next look is spared, and the one after it finds what has
+    /// come meanwhile, for a wait ends at once then.
     pub fn read(&mut self, into: &[Span<'_>]) -> Moved {
         if !self.may_read() {
             return Moved::Bytes(0);
         }
-        moved(match self.kind {
+        if std::mem::take(&mut self.is_drained) {
+            return Moved::WouldBlock;
+        }
+        let moved = moved(match self.kind {
             Kind::Socket => scatter::receive(&self.file, into),
             Kind::File => scatter::read(&*self.file, into),
             Kind::Pipe => match scatter::read_now(&*self.file, into) {
@@ -215,7 +224,11 @@ impl HostEnd {
                 result => result,
             },
             Kind::Polled => self.read_polled(into),
-        })
+        });
+        let is_short = |count| count > 0 && (count as u64) < scatter::bytes(into);
+        let is_stream = matches!(self.kind, Kind::Socket | Kind::Pipe);
+        self.is_drained = is_stream && matches!(moved, Moved::Bytes(count) if is_short(count));
+        moved
     }
 
     /// Writes as much of `from` as goes without waiting.

@@ -53,6 +53,8 @@ pub struct Waiter {
     manager: EventManager<Collector>,
     collector: SubscriberId,
     timer: TimerFd,
+    /// The timer is set, or has rung.
+    is_set: bool,
     watched: HashMap<RawFd, (Token, EventSet)>,
 }
 
@@ -68,7 +70,8 @@ impl Waiter {
         let mut manager = EventManager::new_with_capacity(EVENTS_MAX).map_err(io::Error::other)?;
         let collector = manager.add_subscriber(Collector::default());
         let timer = TimerFd::new().map_err(|error| io::Error::from_raw_os_error(error.errno()))?;
-        let mut waiter = Waiter { manager, collector, timer, watched: HashMap::new() };
+        let mut waiter =
+            Waiter { manager, collector, timer, is_set: false, watched: HashMap::new() };
         waiter.set(waiter.timer.as_raw_fd(), Token::Deadline, EventSet::IN)?;
         Ok(waiter)
     }
@@ -83,14 +86,12 @@ impl Waiter {
         after: Option<Duration>,
     ) -> io::Result<Vec<Ready>> {
         self.watch_only(watches)?;
-        let timer = |error: vmm_sys_util::errno::Error| io::Error::from_raw_os_error(error.errno());
-        match after {
-            Some(after) => {
-                self.timer.reset(after.max(Duration::from_nanos(1)), None).map_err(timer)?
-            }
-            None => self.timer.clear().map_err(timer)?,
+        if after.is_some_and(|after| after.is_zero()) {
+            self.manager.run_with_timeout(0).map_err(io::Error::other)?;
+        } else {
+            self.set_timer(after)?;
+            self.manager.run().map_err(io::Error::other)?;
         }
-        self.manager.run().map_err(io::Error::other)?;
         let collector = self.manager.subscriber_mut(self.collector).map_err(io::Error::other)?;
         let ready = std::mem::take(&mut collector.ready);
         let known = |(fd, set): (RawFd, EventSet)| {
@@ -100,6 +101,17 @@ impl Waiter {
             Some(Ready { token, read, write: failed || set.contains(EventSet::OUT) })
         };
         Ok(ready.into_iter().filter_map(known).collect())
+    }
+
+    /// Sets the timer, or sees that it does not ring.
+    fn set_timer(&mut self, after: Option<Duration>) -> io::Result<()> {
+        let done = match after {
+            Some(after) => self.timer.reset(after, None),
+            None if self.is_set => self.timer.clear(),
+            None => Ok(()),
+        };
+        self.is_set = after.is_some();
+        done.map_err(|error| io::Error::from_raw_os_error(error.errno()))
     }
 
     /// Registers what is in `watches` and nothing else: interests are level-triggered, so one that nobody

@@ -21,6 +21,8 @@ const NEXT: u16 = 1;
 const WRITE: u16 = 2;
 /// VIRTQ_USED_F_NO_NOTIFY.
 const NO_NOTIFY: u16 = 1;
+/// VIRTQ_AVAIL_F_NO_INTERRUPT.
+const NO_INTERRUPT: u16 = 1;
 /// Offset of `flags` in either ring.
 const FLAGS: usize = 0;
 /// Offset of `idx` in either ring.
@@ -259,6 +261,11 @@ impl VirtQueue {
     /// The device is about to be notified: right after this, with nothing added in between.
     pub fn about_to_kick(&mut self) {
         self.kicked = self.available;
+    }
+
+    /// Whether the device is to tell when it has used buffers: to end a wait for them, in this kernel.
+    pub fn want_interrupts(&mut self, wanted: bool) {
+        self.memory.available.write_u16(FLAGS, if wanted { 0 } else { NO_INTERRUPT });
     }
 
     /// Writes a descriptor; where `more` follow in its chain, linked to the next free slot.

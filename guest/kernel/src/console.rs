@@ -53,7 +53,7 @@ impl File for HostStream {
         let sent = self.devices.with_vsock(|vsock| vsock.send(self.id, from));
         match sent {
             Ok(count) => {
-                self.devices.kick();
+                self.devices.kick_soon();
                 Ok(count)
             }
             Err(StreamError::WouldBlock | StreamError::NotConnected) => Err(Errno::AGAIN),

@@ -200,7 +200,23 @@ impl Kernel {
     pub fn look_out(&self) {
         let watched = self.threads.with_agenda(|agenda| agenda.has_watchers());
         let is_due = || self.devices.looked_ns().saturating_add(SLICE_NS) <= clock::monotonic_ns();
-        if watched && is_due() && self.devices.glance() {
+        if watched && is_due() {
+            self.glance();
+        }
+    }
+
+    /// Takes in news from the host, unless that was done just now; whether there were any.
+    pub fn glance(&self) -> bool {
+        let news = self.devices.glance();
+        if news {
+            self.threads.with_agenda(Agenda::stir);
+        }
+        news
+    }
+
+    /// Lets the host see what was queued for it long ago.
+    pub fn tell_host(&self) {
+        if self.devices.kick_if_late() {
             self.threads.with_agenda(Agenda::stir);
         }
     }

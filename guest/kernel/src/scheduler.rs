@@ -95,6 +95,7 @@ fn turn(kernel: &Kernel, thread: &mut Thread) -> After {
             return After::Ready;
         }
         kernel.ask_for_upcall();
+        kernel.tell_host();
         match enter(&mut thread.context) {
             Trap::SystemCall => {
                 kernel.count_call();
@@ -125,7 +126,10 @@ fn make_call(kernel: &Kernel, thread: &mut Thread) -> Option<After> {
     thread.in_call = false;
     kernel.expire_timers();
     let process = thread.process.clone();
-    let result = dispatch(kernel, &process, thread);
+    let mut result = dispatch(kernel, &process, thread);
+    if result == Err(Stop::Errno(Errno::AGAIN)) && kernel.glance() {
+        result = dispatch(kernel, &process, thread);
+    }
     // What waits has changed nothing, unless a part of it is done.
     let waits =
         matches!(result, Err(Stop::Wait | Stop::Sleep)) && thread.pending.progress == progress;

@@ -18,6 +18,20 @@ impl Alarm {
     /// # Errors
     /// What the host says.
     pub fn new() -> io::Result<Alarm> {
+        Self::on(libc::CLOCK_MONOTONIC)
+    }
+
+    /// Kicks this thread each time that it has run for `period_ns`. One that waits costs nothing.
+    ///
+    /// # Errors
+    /// What the host says.
+    pub fn ticking(period_ns: u64) -> io::Result<Alarm> {
+        let mut alarm = Self::on(libc::CLOCK_THREAD_CPUTIME_ID)?;
+        alarm.start(0, period_ns, period_ns)?;
+        Ok(alarm)
+    }
+
+    fn on(clock: libc::clockid_t) -> io::Result<Alarm> {
         // SAFETY: all-zero is a valid sigevent.
         let mut event: libc::sigevent = unsafe { std::mem::zeroed() };
         event.sigev_notify = libc::SIGEV_THREAD_ID;
@@ -26,7 +40,7 @@ impl Alarm {
         event.sigev_notify_thread_id = unsafe { libc::gettid() };
         let mut timer = std::ptr::null_mut();
         // SAFETY: both structures are valid for the call.
-        match unsafe { libc::timer_create(libc::CLOCK_MONOTONIC, &mut event, &mut timer) } {
+        match unsafe { libc::timer_create(clock, &mut event, &mut timer) } {
             0 => Ok(Alarm { timer }),
             _ => Err(io::Error::last_os_error()),
         }
@@ -37,17 +51,19 @@ impl Alarm {
     /// # Errors
     /// What the host says.
     pub fn set(&mut self, moment_ns: u64) -> io::Result<()> {
-        // A moment of 0 would switch the timer off.
-        let moment_ns = moment_ns.max(1);
-        let value = libc::timespec {
-            tv_sec: (moment_ns / SECOND) as libc::time_t,
-            tv_nsec: (moment_ns % SECOND) as libc::c_long,
+        self.start(libc::TIMER_ABSTIME, moment_ns, 0)
+    }
+
+    fn start(&mut self, flags: libc::c_int, first_ns: u64, period_ns: u64) -> io::Result<()> {
+        let time = |ns: u64| libc::timespec {
+            tv_sec: (ns / SECOND) as libc::time_t,
+            tv_nsec: (ns % SECOND) as libc::c_long,
         };
-        let interval = libc::timespec { tv_sec: 0, tv_nsec: 0 };
-        let setting = libc::itimerspec { it_interval: interval, it_value: value };
-        let before = std::ptr::null_mut();
+        // A moment of 0 would switch the timer off.
+        let (it_value, it_interval) = (time(first_ns.max(1)), time(period_ns));
+        let setting = libc::itimerspec { it_interval, it_value };
         // SAFETY: the timer is ours, and the structure is valid for the call.
-        match unsafe { libc::timer_settime(self.timer, libc::TIMER_ABSTIME, &setting, before) } {
+        match unsafe { libc::timer_settime(self.timer, flags, &setting, std::ptr::null_mut()) } {
             0 => Ok(()),
             _ => Err(io::Error::last_os_error()),
         }
@@ -81,6 +97,17 @@ mod tests {
         alarm.set(0).unwrap();
         while !kick.clear() {
             std::thread::yield_now();
+        }
+    }
+
+    #[test]
+    fn a_thread_that_runs_is_kicked_again_and_again() {
+        let kick = Kick::new().unwrap();
+        let _tick = Alarm::ticking(1_000_000).unwrap();
+        for _ in 0..3 {
+            while !kick.clear() {
+                std::hint::spin_loop();
+            }
         }
     }
 }

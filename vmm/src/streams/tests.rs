@@ -54,7 +54,11 @@ fn a_pipe_is_read_into_pieces_and_never_waited_for() {
     assert_eq!(end.read(&into), Moved::Bytes(5));
     assert_eq!(memory.read_obj::<[u8; 3]>(GuestAddress(0x100)).unwrap(), *b"hel");
     assert_eq!(memory.read_obj::<[u8; 2]>(GuestAddress(0x200)).unwrap(), *b"lo");
+    writer.write_all(b"more").unwrap();
+    assert_eq!(end.read(&into), Moved::WouldBlock, "it gave less than there was room for");
+    assert_eq!(end.read(&into), Moved::Bytes(4));
     drop(writer);
+    assert_eq!(end.read(&into), Moved::WouldBlock);
     assert_eq!(end.read(&into), Moved::Bytes(0), "the end");
     assert_eq!(end.kind, Kind::Pipe);
 }

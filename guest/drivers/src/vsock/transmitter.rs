@@ -117,7 +117,9 @@ impl Transmitter {
         self.queue.needs_kick()
     }
 
+    /// As [`VirtQueue::about_to_kick`]. That something is sent is no news, unless more could be then.
     pub(super) fn about_to_kick(&mut self) {
+        self.queue.want_interrupts(self.room() == 0);
         self.queue.about_to_kick();
     }
 }

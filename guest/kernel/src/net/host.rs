@@ -41,7 +41,7 @@ impl HostStream {
     /// Begins a stream to a host port. ENFILE.
     fn connect(devices: &Rc<Devices>, port: u32) -> Result<Rc<HostStream>> {
         let id = devices.with_vsock(|vsock| vsock.connect(port)).map_err(|_| Errno::NFILE)?;
-        devices.kick();
+        devices.kick_soon();
         let devices = devices.clone();
         Ok(Rc::new(HostStream { devices, id, choked: Cell::new(false), relieved: Cell::new(0) }))
     }
@@ -68,18 +68,14 @@ impl Remote for HostStream {
     }
 
     fn receive(&self, to: &mut [u8]) -> Result<usize> {
-        let got = self.devices.with_vsock(|vsock| vsock.recv(self.id, to)).map_err(errno);
-        if got == Err(Errno::AGAIN) && self.devices.glance() {
-            return self.devices.with_vsock(|vsock| vsock.recv(self.id, to)).map_err(errno);
-        }
-        got
+        self.devices.with_vsock(|vsock| vsock.recv(self.id, to)).map_err(errno)
     }
 
     fn send(&self, from: &[u8]) -> Result<usize> {
         let sent = self.devices.with_vsock(|vsock| vsock.send(self.id, from)).map_err(errno);
         self.choked.set(sent.map_or(true, |count| count < from.len()));
         if sent.is_ok() {
-            self.devices.kick();
+            self.devices.kick_soon();
         }
         sent
     }
@@ -91,7 +87,7 @@ impl Remote for HostStream {
             _ => How::Receive,
         };
         let ended = self.devices.with_vsock(|vsock| vsock.shutdown(self.id, how));
-        self.devices.kick();
+        self.devices.kick_soon();
         ended.map_err(|_| Errno::NOTCONN)
     }
 
@@ -115,6 +111,6 @@ impl Remote for HostStream {
 impl Drop for HostStream {
     fn drop(&mut self) {
         self.devices.with_vsock(|vsock| vsock.close(self.id));
-        self.devices.kick();
+        self.devices.kick_soon();
     }
 }

@@ -108,7 +108,7 @@ pub(super) fn signal_mask(call: &Call<'_>, address: u64, bytes: u64) -> Result<O
 /// Nothing is ready: 0 where the time is over, EINTR where a signal is to be handled, else waits.
 pub(super) fn nothing_yet(call: &mut Call<'_>, patience: &Patience) -> CallResult {
     if patience.timeout_ns == Some(0) {
-        call.kernel.devices.glance();
+        call.kernel.glance();
     }
     if let Some(mask) = patience.mask {
         call.use_mask(mask);
