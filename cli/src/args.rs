@@ -187,6 +187,32 @@ pub enum BenchCommand {
         #[arg(long)]
         json: bool,
     },
+    /// From an HTTP request to a function's answer, cold and warm, against the same HTTP server answering by
+    /// itself
+    Invoke(BenchInvoke),
+    /// The server that `invoke` is held against
+    #[command(hide = true)]
+    Echo,
+}
+
+/// `mayfly bench invoke`.
+#[derive(Debug, Args)]
+pub struct BenchInvoke {
+    /// A static program that answers each event with the event itself
+    #[arg(long, value_name = "FILE")]
+    pub bootstrap: PathBuf,
+    /// AWS's Runtime Interface Emulator, to be measured too
+    #[arg(long, value_name = "FILE")]
+    pub rie: Option<PathBuf>,
+    /// How many cold invocations
+    #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u16).range(1..=10_000))]
+    pub cold: u16,
+    /// How many warm invocations for each number of clients
+    #[arg(long, default_value_t = 2000, value_parser = clap::value_parser!(u32).range(1..=10_000_000))]
+    pub warm: u32,
+    /// As JSON
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// `mayfly image`.

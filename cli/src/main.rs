@@ -24,7 +24,7 @@ mod timing;
 
 use std::process::ExitCode;
 
-use args::{BenchCommand, Command, ImageCommand};
+use args::{Command, ImageCommand};
 use failure::Failure;
 use timing::TimeZero;
 
@@ -48,7 +48,7 @@ fn main() -> ExitCode {
         Command::Remove(options) => platform::remove(options),
         Command::Demo => demo::demo(),
         Command::Doctor { json } => doctor::doctor(json),
-        Command::Bench(BenchCommand::Boot { runs, json }) => bench::boot(runs, json),
+        Command::Bench(command) => bench::bench(command),
         Command::Image(ImageCommand::FromDir { directory, out }) => {
             image::from_dir(&directory, &out).map(|bytes| image::made(&out, bytes))
         }

@@ -13,12 +13,20 @@ use crate::args::Serve;
 use crate::failure::{Failure, say};
 use crate::runtimes::Runtimes;
 
+/// What the platform's tasks run on.
+///
+/// # Errors
+/// What the host says.
+pub fn runtime() -> Result<Runtime, Failure> {
+    Ok(Runtime::new()?)
+}
+
 /// Serves until SIGINT or SIGTERM.
 ///
 /// # Errors
 /// An address or a data directory that cannot be used, in one line.
 pub fn serve(options: Serve) -> Result<ExitCode, Failure> {
-    let runtime = Runtime::new().map_err(Failure::new)?;
+    let runtime = runtime()?;
     let images = Arc::new(Runtimes::new(&options.data));
     let config = Config {
         listen: options.listen,

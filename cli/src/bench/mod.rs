@@ -1,0 +1,26 @@
+//! `mayfly bench`: measurements, each beside its floor or its peer in the same run.
+
+mod boot;
+mod echo;
+mod function;
+mod invoke;
+mod load;
+mod server;
+mod summary;
+
+use std::process::ExitCode;
+
+use crate::args::BenchCommand;
+use crate::failure::Failure;
+
+/// Carries one out.
+///
+/// # Errors
+/// A host that can't run it.
+pub fn bench(command: BenchCommand) -> Result<ExitCode, Failure> {
+    match command {
+        BenchCommand::Boot { runs, json } => boot::boot(runs, json),
+        BenchCommand::Invoke(options) => invoke::invoke(&options),
+        BenchCommand::Echo => echo::serve(),
+    }
+}
