@@ -6,6 +6,7 @@
 //!     │                                           │ … the guest runs …
 //!     │ ◀──────────── Connect { request, port }   │ it connects to a service of `VmSpec::services`
 //!     │  Accept { request } + descriptor ───────▶ │ … or Refuse { request }
+//!     │ ◀────────────────────── Begun { report }  │ its program waits for the first time
 //!     │ ◀────────────── Ended { outcome, report } │ exits
 //! ```
 //!
@@ -51,6 +52,8 @@ pub struct VmSpec {
     /// vsock ports of which each further connection is the starter's to grant (see [`FromVmm::Connect`]).
     /// A port that is neither here nor in `streams` is refused.
     pub services: Vec<u32>,
+    /// Whether the starter wants to hear [`FromVmm::Begun`].
+    pub tells_start: bool,
     /// Bit n: standard stream n is a terminal.
     pub terminals: u32,
     /// What KVM_GET_SUPPORTED_CPUID said, where the starter has asked already.
@@ -163,6 +166,12 @@ pub enum FromVmm {
         request: u64,
         /// The service's vsock port.
         port: u32,
+    },
+    /// The program has begun, and the guest waits for the first time since: how the boot went. Said once, where
+    /// [`VmSpec::tells_start`] asks for it.
+    Begun {
+        /// As far as it has come.
+        report: Report,
     },
     /// The VM is gone.
     Ended {

@@ -123,6 +123,7 @@ impl Guest {
                 stream(STDERR, 2, Direction::FromGuest),
             ],
             services: Vec::new(),
+            tells_start: false,
             terminals,
             cpuid: cpuid(),
         };

@@ -1,13 +1,20 @@
-//! Wall-clock time, for what people and runtimes read. Deadlines go by the monotonic clock instead.
+//! Wall-clock time, for what people and runtimes read, and moments on the host. Deadlines go by [`std::time::Instant`].
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use jiff::Timestamp;
+use rustix::time::{ClockId, clock_gettime};
 
 /// Milliseconds since 1970.
 pub(crate) fn unix_ms() -> i64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
+}
+
+/// CLOCK_MONOTONIC, ns: the clock in which VMs tell their moments.
+pub(crate) fn monotonic_ns() -> u64 {
+    let now = clock_gettime(ClockId::Monotonic);
+    u64::try_from(now.tv_sec).unwrap_or(0) * 1_000_000_000 + u64::try_from(now.tv_nsec).unwrap_or(0)
 }
 
 /// `ms` since 1970 as Lambda writes time: `2025-01-31T12:34:56.789+0000`.

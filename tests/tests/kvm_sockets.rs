@@ -97,6 +97,7 @@ fn run_service(how: &str, service: OwnedFd, output: OwnedFd) -> Outcome {
             stream(STDOUT, 2, Direction::FromGuest),
         ],
         services: Vec::new(),
+        tells_start: false,
         terminals: 0,
         cpuid: vec![],
     };

@@ -81,6 +81,8 @@ pub struct Runner<'a> {
     control: Option<&'a UnixStream>,
     waiter: Option<Waiter>,
     report: Report,
+    /// Whether the starter is still to hear that the program has begun.
+    owes_start: bool,
 }
 
 impl<'a> Runner<'a> {
@@ -88,7 +90,14 @@ impl<'a> Runner<'a> {
     /// services, and when it is gone, the machine ends. Without one there are no services.
     pub fn new(machine: Machine, control: Option<&'a UnixStream>) -> Runner<'a> {
         let report = Report { kvm_ready: machine.kvm_ready_ns, ..Report::default() };
-        Runner { machine, control, waiter: None, report }
+        Runner { machine, control, waiter: None, report, owes_start: false }
+    }
+
+    /// Will tell `control` how the boot went, as soon as the program has begun and waits. `started_ns` is when
+    /// this process reached main.
+    pub fn tell_start(&mut self, started_ns: u64) {
+        self.report.process_started = started_ns;
+        self.owes_start = true;
     }
 
     /// Runs the machine to its end. What the guest has sent is with the host's descriptors by then.
@@ -190,6 +199,10 @@ impl<'a> Runner<'a> {
         let mut has_looked = false;
         loop {
             let more = self.serve()?;
+            // What the guest waits for is on its way by now: nobody waits for this.
+            if self.owes_start {
+                self.say_start()?;
+            }
             if self.machine.devices.announce(&self.machine.memory)? {
                 return Ok(());
             }
@@ -202,6 +215,16 @@ impl<'a> Runner<'a> {
             self.sleep(Sleep::ForGuest, left.map(Duration::from_nanos))?;
             has_looked = true;
         }
+    }
+
+    fn say_start(&mut self) -> Result<(), RunError> {
+        let mut report = self.report;
+        outcome::fill(&mut report, &self.machine.memory.channel(), &self.machine.clock);
+        if let (Some(starter), true) = (self.control, report.user_entered != 0) {
+            self.owes_start = false;
+            control::send(starter, &FromVmm::Begun { report }, &[]).map_err(RunError::Abandoned)?;
+        }
+        Ok(())
     }
 
     /// Writes out what the guest has sent. Only a reader that never reads makes this wait for ever; one

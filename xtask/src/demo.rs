@@ -8,7 +8,12 @@ use crate::cargo::Workspace;
 use crate::failure::{Failure, Result};
 use crate::lane::{self, Lane};
 use crate::pieces::{self, Piece};
-use crate::{command, host};
+use crate::{command, fixtures, host};
+
+/// The function that is shown.
+const EXAMPLE: &str = "hello-c";
+/// Names its program to `mayfly demo`.
+const ENV_FUNCTION: &str = "MAYFLY_DEMO_FUNCTION";
 
 /// What to hand on.
 #[derive(Args)]
@@ -24,10 +29,11 @@ pub struct Options {
 
 /// Builds, then runs `mayfly demo`; its exit status is ours.
 pub fn run(options: &Options) -> Result<ExitCode> {
-    pieces::ensure(&[Piece::Busybox])?;
+    pieces::ensure(&[Piece::Busybox, Piece::Musl])?;
     let workspace = Workspace::find()?;
     println!("Building mayfly (the first time takes a minute or two) …");
     workspace.build_release()?;
+    let function = fixtures::example(&workspace, EXAMPLE)?;
 
     let obstacle = if options.lane { Some("as you asked".into()) } else { host::kvm().err() };
     if let Some(why) = obstacle {
@@ -37,10 +43,11 @@ pub fn run(options: &Options) -> Result<ExitCode> {
              what happens, not at how fast.\n"
         );
         pieces::ensure(&[Piece::Qemu])?;
-        return lane::demo(&Lane::new(&workspace)?, &workspace, &options.args);
+        let function = (ENV_FUNCTION, function);
+        return lane::demo(&Lane::new(&workspace)?, &workspace, function, &options.args);
     }
     let mut demo = Command::new(workspace.mayfly());
-    demo.arg("demo").args(&options.args);
+    demo.arg("demo").args(&options.args).env(ENV_FUNCTION, function);
     let status =
         demo.status().map_err(|source| Failure::Start { command: command::line(&demo), source })?;
     // A status above 255 does not exist; a death by signal has none, and counts as a failure.

@@ -5,6 +5,7 @@
 //!   tests/fixtures/NAME.glibc.c    gcc -static ──────────┤    target/fixtures/NAME,
 //!   tests/fixtures/DIR/Cargo.toml  static Rust with std ─┼──▶                 NAME.glibc,
 //!   examples/DIR/Cargo.toml        the same ─────────────┤
+//!   examples/DIR/bootstrap.c       as the first, DIR ────┤
 //!   Debian's busybox               copied ───────────────┘                    each binary, busybox
 //!   tests/guests/DIR/Cargo.toml    guest kernels ──────┐
 //!   guest/kernel                   our own, as a file ─┴──▶ target/fixtures/guests/each binary
@@ -49,6 +50,7 @@ pub fn build(workspace: &Workspace) -> Result<()> {
         }
     }
     for example in list(&workspace.root.join("examples"))? {
+        c_example(&example, &out)?;
         rust_programs(workspace, &example, &out, STATIC_RUST, &[])?;
     }
     let busybox = host::which("busybox").ok_or(Failure::Missing("no busybox".into()))?;
@@ -61,6 +63,23 @@ pub fn build(workspace: &Workspace) -> Result<()> {
     }
     let own = workspace.root.join("guest/kernel");
     rust_programs(workspace, &own, &guests, GUEST_KERNEL, &["--features", "bare-metal"])
+}
+
+/// Builds one example in C; the program.
+pub fn example(workspace: &Workspace, name: &str) -> Result<PathBuf> {
+    let out = workspace.fixtures();
+    fs::create_dir_all(&out).map_err(Failure::file("creating", &out))?;
+    c_example(&workspace.root.join("examples").join(name), &out)?;
+    Ok(out.join(name))
+}
+
+/// An example whose program is one file of C, under the example's name.
+fn c_example(dir: &Path, out: &Path) -> Result<()> {
+    let source = dir.join("bootstrap.c");
+    match dir.file_name() {
+        Some(name) if source.is_file() => c_program(&source, &out.join(name)),
+        _ => Ok(()),
+    }
 }
 
 fn c_program(source: &Path, program: &Path) -> Result<()> {

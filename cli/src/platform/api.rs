@@ -128,6 +128,11 @@ impl Api {
         self.parsed(&answer)
     }
 
+    /// Mayfly's own: the environments that are alive.
+    pub fn environments(&mut self) -> Result<Value, Problem> {
+        self.json(Method::GET, "/mayfly/environments", Bytes::new())
+    }
+
     /// Waits, with an open ear for the platform's going away.
     pub fn pause(&mut self, duration: Duration) {
         self.0.pause(duration);

@@ -27,6 +27,31 @@ const OWN_RUNTIME: &str = "provided";
 /// A package that is none, the platform's refusal, or nobody's answer.
 pub fn deploy(options: Deploy) -> Result<ExitCode, Failure> {
     let mut api = Api::at(&options.place)?;
+    let Deployed { function, done, warning } = put(&mut api, &options)?;
+    if let Some(warning) = warning {
+        say(&format!("warning: {warning}"));
+    }
+    let text =
+        if options.place.json { format!("{function:#}\n") } else { summary(&function, done) };
+    print(text.as_bytes())?.done();
+    Ok(ExitCode::SUCCESS)
+}
+
+/// A function that is there now.
+pub struct Deployed {
+    /// FunctionConfiguration.
+    function: Value,
+    /// What was done: created, replaced.
+    done: &'static str,
+    /// What may keep it from running.
+    warning: Option<String>,
+}
+
+/// As [`deploy`], by an open client, and without a word at the end.
+///
+/// # Errors
+/// As [`deploy`].
+pub fn put(api: &mut Api, options: &Deploy) -> Result<Deployed, Failure> {
     let progress = Progress::new();
     progress.says("looking for the function");
     let existing = match api.configuration(&options.name) {
@@ -40,23 +65,16 @@ pub fn deploy(options: Deploy) -> Result<ExitCode, Failure> {
     let bundle = Bundle::of(&options.path, runtime.starts_with(OWN_RUNTIME))?;
     progress.says(&format!("uploading {}", bytes(bundle.zip.len() as u64)));
     let (function, done) = match existing {
-        Some(_) => (replace(&mut api, &options, &bundle)?, "replaced"),
-        None => match create(&mut api, &options, &bundle) {
+        Some(_) => (replace(api, options, &bundle)?, "replaced"),
+        None => match create(api, options, &bundle) {
             // Somebody was faster.
             Err(problem) if problem.is("ResourceConflictException") => {
-                (replace(&mut api, &options, &bundle)?, "replaced")
+                (replace(api, options, &bundle)?, "replaced")
             }
             result => (result?, "created"),
         },
     };
-    drop(progress);
-    if let Some(warning) = bundle.warning {
-        say(&format!("warning: {warning}"));
-    }
-    let text =
-        if options.place.json { format!("{function:#}\n") } else { summary(&function, done) };
-    print(text.as_bytes())?.done();
-    Ok(ExitCode::SUCCESS)
+    Ok(Deployed { function, done, warning: bundle.warning })
 }
 
 fn create(api: &mut Api, options: &Deploy, bundle: &Bundle) -> Result<Value, Problem> {

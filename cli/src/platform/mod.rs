@@ -22,7 +22,8 @@ mod logs;
 mod output;
 mod table;
 
-pub use deploy::deploy;
+pub use api::Api;
+pub use deploy::{deploy, put};
 pub use functions::{list, remove};
 pub use invoke::invoke;
 pub use logs::logs;

@@ -12,6 +12,7 @@
 //! | DELETE | /2015-03-31/functions/F | DeleteFunction |
 //! | POST | /2015-03-31/functions/F/invocations | Invoke |
 //! | GET | /code/SHA256 | the upload, where GetFunction's Code.Location points |
+//! | GET | /mayfly/environments | Mayfly's own: what is alive, and when what happened in its start |
 //! | POST | / | X-Amz-Target: Logs_20140328.CALL: see [`logs`] |
 //!
 //! Signatures are taken unchecked, which is why the service listens on loopback only.
@@ -28,15 +29,16 @@ mod validate;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use axum::extract::{DefaultBodyLimit, Request};
+use axum::extract::{DefaultBodyLimit, Request, State};
 use axum::http::{HeaderName, HeaderValue};
 use axum::middleware::{Next, from_fn};
 use axum::response::Response;
 use axum::routing::{get, post, put};
-use axum::{Extension, Router};
+use axum::{Extension, Json, Router};
 use hyper::server::conn::http1;
 use hyper_util::rt::TokioIo;
 use hyper_util::service::TowerToHyperService;
+use serde_json::Value;
 use tokio::net::UnixStream;
 use uuid::Uuid;
 
@@ -75,6 +77,7 @@ pub(crate) fn router(platform: Arc<Platform>) -> Router {
         .route("/2015-03-31/functions/{name}/configuration", configuration)
         .route("/2015-03-31/functions/{name}/code", put(updates::code))
         .route("/2015-03-31/functions/{name}/invocations", invocations)
+        .route("/mayfly/environments", get(environments))
         .route("/", post(logs::call).layer(DefaultBodyLimit::max(logs::BODY_BYTES_MAX)))
         .route("/code/{sha256}", get(functions::download))
         .fallback(|| async { ApiError::unknown_operation() })
@@ -90,6 +93,11 @@ pub(crate) async fn serve_stream(stream: UnixStream, platform: Arc<Platform>) {
     let service = TowerToHyperService::new(router(platform));
     // An error is the program's, and ends this connection alone.
     let _ = http1::Builder::new().serve_connection(TokioIo::new(stream), service).await;
+}
+
+/// The environments that are alive. Moments are CLOCK_MONOTONIC of the host, ns, and null where one has not come.
+async fn environments(State(platform): State<Arc<Platform>>) -> Json<Value> {
+    Json(platform.service.environments())
 }
 
 /// Gives each request its id.

@@ -288,3 +288,23 @@ async fn anything_but_loopback_is_refused() {
     let config = rig::config(data.path(), 128, "0.0.0.0:0");
     assert!(matches!(crate::Server::bind(config).await, Err(crate::ServeError::NotLoopback(_))));
 }
+
+#[tokio::test]
+async fn environments_tell_when_they_started() {
+    let data = tempfile::tempdir().unwrap();
+    let rig = Rig::start(data.path()).await;
+    assert_eq!(rig.get("/mayfly/environments").await.json(), json!({ "Environments": [] }));
+    rig.create("f", "echo").await;
+    rig.invoke("f", "{}").await;
+    rig.invoke("f", "{}").await;
+    let alive = rig.get("/mayfly/environments").await.json();
+    let alive = alive["Environments"].as_array().unwrap();
+    assert_eq!((alive.len(), &alive[0]["FunctionName"]), (1, &json!("f")));
+    assert!(alive[0]["LogStreamName"].as_str().unwrap().contains("[$LATEST]"));
+    let moments = &alive[0]["MomentsNs"];
+    let moment = |name: &str| moments[name].as_u64().unwrap();
+    assert!(moment("asked") > 0 && moment("asked") < moment("image_ready"));
+    assert!(moment("image_ready") < moment("runtime_ready"));
+    assert_eq!(moments["user_entered"], json!(null), "there is no VM here");
+    rig.stop().await;
+}

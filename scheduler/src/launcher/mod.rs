@@ -15,7 +15,7 @@ use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::sync::Arc;
 
-use mayfly_abi::control::{Disk, Mount};
+use mayfly_abi::control::{Disk, Mount, Report};
 use tokio::net::UnixStream;
 use tokio::sync::mpsc;
 
@@ -118,6 +118,8 @@ pub enum LaunchEvent {
     Started(MemoryGauge),
     /// Its program connected.
     Connected(Api, UnixStream),
+    /// Its program has begun and waits for the first time: how the boot went.
+    Begun(Report),
     /// It is gone and its memory free; always the last event.
     Ended(Ended),
 }

@@ -167,6 +167,9 @@ async fn run(
                 let theirs = connect(api, events).await?;
                 send(&mut control, &ToVmm::Accept { request }, &[theirs.as_fd()]).await?;
             }
+            FromVmm::Begun { report } => {
+                events.send(LaunchEvent::Begun(report)).await.map_err(io::Error::other)?;
+            }
             FromVmm::Ended { outcome, report } => {
                 let ended = match outcome {
                     Outcome::Exited(status) => Ended::new(Ending::Exited(status)),
@@ -220,6 +223,7 @@ fn vm_spec(spec: &EnvironmentSpec) -> VmSpec {
             stream(ports::RUNTIME_API, RUNTIME_API, Direction::Both),
         ],
         services: vec![ports::RUNTIME_API, ports::PLATFORM_API],
+        tells_start: true,
         terminals: 0,
         cpuid: Vec::new(),
     }

@@ -12,6 +12,7 @@ use tokio::net::unix::pipe;
 use tokio::sync::{Notify, OnceCell};
 use tokio::task::{JoinSet, spawn_blocking};
 
+use super::moments::Moments;
 use super::{Service, State, variables};
 use crate::core::{Deployment, DeploymentId, Ending, EnvironmentId, Event, InvocationId};
 use crate::function::Function;
@@ -31,11 +32,14 @@ const PIPE_BYTES: usize = 64 * 1024;
 
 /// What the service keeps of an environment.
 pub(super) struct Environment {
+    /// The function's name.
+    pub(super) function: String,
     pub(super) session: Arc<Session>,
     output: Mutex<Output>,
     inner: Mutex<Inner>,
     killed: Notify,
     launched: Instant,
+    moments: Mutex<Moments>,
 }
 
 struct Output {
@@ -54,18 +58,25 @@ struct Inner {
 }
 
 impl Environment {
-    fn new(session: Session, log: Stream) -> Environment {
+    fn new(function: &Function, session: Session, log: Stream) -> Environment {
         Environment {
+            function: function.configuration.name.clone(),
             session: Arc::new(session),
             output: Mutex::new(Output { pipe: None, log }),
             inner: Mutex::default(),
             killed: Notify::new(),
             launched: Instant::now(),
+            moments: Mutex::new(Moments::asked_now()),
         }
     }
 
     pub(super) fn kill(&self) {
         self.killed.notify_one();
+    }
+
+    /// When what happened so far, and the name of its log.
+    pub(super) fn moments(&self) -> (Moments, String) {
+        (*lock(&self.moments), lock(&self.output).log.name().to_owned())
     }
 
     /// The invocation that it was given last.
@@ -151,6 +162,7 @@ impl Watcher for Report {
         if let Some(environment) = state.environments.get(&self.environment) {
             let mut inner = lock(&environment.inner);
             inner.init.get_or_insert_with(|| environment.launched.elapsed());
+            lock(&environment.moments).ready_now();
         }
         service.handle_locked(&mut state, Event::Ready { environment: self.environment });
     }
@@ -190,7 +202,8 @@ impl Service {
         };
         let report = Report { service: self.me.clone(), environment: id };
         let log = self.logs.stream(&function.configuration.name, variables::log_stream());
-        let environment = Arc::new(Environment::new(Session::new(Box::new(report)), log));
+        let environment =
+            Arc::new(Environment::new(&function, Session::new(Box::new(report)), log));
         state.environments.insert(id, Arc::clone(&environment));
         self.runtime.spawn(async move {
             let ended = service.live(&environment, &function).await;
@@ -228,6 +241,7 @@ impl Service {
             Ok(output) => output,
             Err(error) => return failed(error),
         };
+        lock(&environment.moments).image_ready_now();
         let stream = lock(&environment.output).log.name().to_owned();
         let configuration = &function.configuration;
         let mut launched = self.launcher.launch(EnvironmentSpec {
@@ -245,6 +259,7 @@ impl Service {
                     Some(LaunchEvent::Started(memory)) => {
                         lock(&environment.inner).memory = Some(memory);
                     }
+                    Some(LaunchEvent::Begun(report)) => lock(&environment.moments).boot = report,
                     // One too many is closed.
                     Some(LaunchEvent::Connected(..)) if connections.len() >= CONNECTIONS_MAX => {}
                     Some(LaunchEvent::Connected(Api::Runtime, stream)) => {

@@ -12,6 +12,7 @@
 
 mod calls;
 mod environment;
+mod moments;
 mod report;
 mod variables;
 

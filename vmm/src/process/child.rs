@@ -51,11 +51,15 @@ fn serve(control: &UnixStream, started_ns: u64) -> Result<Infallible, MachineErr
     if poll::is_ready(control.as_fd(), libc::POLLIN)? {
         return Err(io::Error::other(FrameError::Closed).into());
     }
+    let tells_start = spec.tells_start;
     let machine = {
         let descriptors: Descriptors = descriptors.into_iter().collect();
         Machine::new(prepared, spec, &descriptors)?
     };
     let mut runner = Runner::new(machine, Some(control));
+    if tells_start {
+        runner.tell_start(started_ns);
+    }
     let (outcome, report) = runner.run();
     runner.close_streams();
     // The report goes before the machine is taken apart: that would take longer than many a guest runs.

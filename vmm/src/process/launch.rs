@@ -118,6 +118,8 @@ impl Vm {
         loop {
             match control::receive(&self.control) {
                 Ok((FromVmm::Ended { outcome, report }, _)) => return (outcome, report),
+                // Not asked for by this starter, and nothing to act on.
+                Ok((FromVmm::Begun { .. }, _)) => {}
                 // This starter has no services, so a VM that asks all the same has been taken over.
                 Ok((FromVmm::Connect { request, .. }, _)) => {
                     // A VM that is gone has said why.

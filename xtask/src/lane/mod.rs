@@ -59,6 +59,7 @@ const MODULES: [&str; 8] = [
 
 const MAYFLY: &str = "/mayfly/bin/mayfly";
 const FIXTURES: &str = "/mayfly/fixtures";
+const FUNCTION: &str = "/mayfly/fixtures/function";
 const TESTS: &str = "/mayfly/tests";
 
 /// A command to run in the lane.
@@ -123,15 +124,23 @@ pub fn test(lane: &Lane, workspace: &Workspace, filter: Option<&str>) -> Result<
 }
 
 /// Runs `mayfly demo` in the lane; its exit status is ours.
-pub fn demo(lane: &Lane, workspace: &Workspace, args: &[String]) -> Result<ExitCode> {
+///
+/// `function`: the variable that names a program to it, and the program.
+pub fn demo(
+    lane: &Lane,
+    workspace: &Workspace,
+    function: (&str, PathBuf),
+    args: &[String],
+) -> Result<ExitCode> {
     let quoted: String = args.iter().map(|arg| format!(" {}", quote(arg))).collect();
     let job = Job {
         name: "demo".into(),
         seconds_max: JOB_SECONDS_MAX,
-        command: format!("{MAYFLY} demo{quoted}"),
+        command: format!("env {}={FUNCTION} {MAYFLY} demo{quoted}", function.0),
     };
+    let files = [(MAYFLY.to_owned(), workspace.mayfly()), (FUNCTION.to_owned(), function.1)];
     let mut status = ExitCode::FAILURE;
-    lane.run(&[job], &[(MAYFLY.to_owned(), workspace.mayfly())], |event| match event {
+    lane.run(&[job], &files, |event| match event {
         Event::Output(line) => println!("{line}"),
         Event::End(_, code) => status = code.into(),
         Event::Ready(_) | Event::Begin(_) | Event::Done => {}

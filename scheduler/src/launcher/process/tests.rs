@@ -39,7 +39,7 @@ fn launcher(dir: &Path, script: &str) -> ProcessLauncher {
 async fn ending(launched: &mut Launched) -> (Ending, Option<String>) {
     loop {
         match timeout(PATIENCE, launched.events.recv()).await.unwrap().unwrap() {
-            LaunchEvent::Started(_) | LaunchEvent::Connected(..) => {}
+            LaunchEvent::Started(_) | LaunchEvent::Connected(..) | LaunchEvent::Begun(_) => {}
             LaunchEvent::Ended(ended) => return (ended.ending, ended.detail),
         }
     }
