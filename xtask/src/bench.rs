@@ -1,4 +1,4 @@
-//! `cargo xtask bench`: criterion's benches, then the measurements that need a virtual machine.
+//! `cargo xtask bench`: criterion's benches, then the measurements that need a virtual machine: boots and invocations.
 
 use std::process::{Command, ExitCode};
 
@@ -7,7 +7,7 @@ use clap::Args;
 use crate::cargo::{Workspace, cargo};
 use crate::failure::Result;
 use crate::pieces::{self, Piece};
-use crate::{command, host};
+use crate::{command, emulator, fixtures, host};
 
 /// What to measure.
 #[derive(Args)]
@@ -16,9 +16,9 @@ pub struct Options {
     #[arg(long, value_name = "TEXT")]
     filter: Option<String>,
 
-    /// Arguments for `mayfly bench`.
-    #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
-    args: Vec<String>,
+    /// What virtual machines take, as JSON.
+    #[arg(long)]
+    json: bool,
 }
 
 /// Runs the measurements one after the other: they would disturb one another.
@@ -38,8 +38,21 @@ pub fn run(options: &Options) -> Result<ExitCode> {
         println!("Not measured: virtual machines ({why}).");
         return Ok(ExitCode::SUCCESS);
     }
-    pieces::ensure(&[Piece::Busybox])?;
+    pieces::ensure(&[Piece::Busybox, Piece::Musl])?;
     workspace.build_release()?;
-    command::run(Command::new(workspace.mayfly()).arg("bench").args(&options.args))?;
+    let json = options.json.then_some("--json");
+    let bench = |what: &str| {
+        let mut command = Command::new(workspace.mayfly());
+        command.args(["bench", what]).args(json);
+        command
+    };
+    command::run(&mut bench("boot"))?;
+    let bootstrap = fixtures::build_one(&workspace, "bootstrap")?;
+    let mut invoke = bench("invoke");
+    invoke.arg("--bootstrap").arg(bootstrap);
+    if let Some(emulator) = emulator::find(&workspace) {
+        invoke.arg("--rie").arg(emulator);
+    }
+    command::run(&mut invoke)?;
     Ok(ExitCode::SUCCESS)
 }

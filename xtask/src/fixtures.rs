@@ -82,6 +82,15 @@ fn c_example(dir: &Path, out: &Path) -> Result<()> {
     }
 }
 
+/// Builds the one program of `tests/fixtures/NAME.c`.
+pub fn build_one(workspace: &Workspace, name: &str) -> Result<PathBuf> {
+    let out = workspace.fixtures();
+    fs::create_dir_all(&out).map_err(Failure::file("creating", &out))?;
+    let program = out.join(name);
+    c_program(&workspace.root.join("tests/fixtures").join(name).with_extension("c"), &program)?;
+    Ok(program)
+}
+
 fn c_program(source: &Path, program: &Path) -> Result<()> {
     if is_newer(program, source) {
         return Ok(());

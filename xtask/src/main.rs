@@ -18,6 +18,7 @@ mod clients;
 mod command;
 mod demo;
 mod docs;
+mod emulator;
 mod failure;
 mod fixtures;
 mod host;

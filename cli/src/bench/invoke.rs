@@ -21,6 +21,7 @@ use serde_json::{Map, Value, json};
 
 use super::function::{self, Code};
 use super::load::{self, Client, Seen};
+use super::parts;
 use super::server::Server;
 use super::summary::{latencies, summary};
 use crate::args::BenchInvoke;
@@ -34,6 +35,8 @@ const WARM: &str = "warm";
 const ROUNDS: usize = 10;
 /// How many clients there are at once, beside one.
 const CROWDS: [usize; 2] = [2, 8];
+/// What the emulator is called in the report.
+const EMULATOR: &str = "rie";
 /// Where the emulator's one function is (its own documentation).
 const EMULATED: &str = "function";
 
@@ -75,21 +78,26 @@ async fn measure(options: &BenchInvoke) -> Result<Value, Failure> {
         None => say("not measured: AWS's Runtime Interface Emulator (see --rie)"),
     }
     let mut warm = Vec::new();
-    for clients in [1].into_iter().chain(CROWDS) {
+    warm.push(crowd(&targets, 1, options.warm).await?);
+    // The emulator has one environment, and breaks where two invocations meet.
+    targets.retain(|target| target.name != EMULATOR);
+    for clients in CROWDS {
         warm.push(crowd(&targets, clients, options.warm).await?);
     }
+    let parts = parts::measure(&options.bootstrap, options.warm).await?;
     let ratio = number(&warm[0]["mayfly"]["us"]) / number(&warm[0]["bare"]["us"]).max(0.1);
     Ok(json!({
         "event_bytes": EVENT.len(),
         "cold": cold,
         "warm": warm,
+        "parts": parts,
         "warm_to_bare": (ratio * 100.0).round() / 100.0,
     }))
 }
 
 fn emulator(program: &Path, bootstrap: &Path) -> Result<Target, Failure> {
     let server = Server::emulator(program, bootstrap)?;
-    Ok(Target { name: "rie", path: function::path(EMULATED), server })
+    Ok(Target { name: EMULATOR, path: function::path(EMULATED), server })
 }
 
 /// The first invocation of a new function, `runs` times, beside the fewest calls to KVM that run any guest.
@@ -163,5 +171,10 @@ fn table(report: &Value) -> String {
             }
         }
     }
+    text += &heading("\none warm invocation in its VM, µs", &keys);
+    for step in parts::STEPS {
+        text += &row(step, &report["parts"]["us"][step], &keys);
+    }
+    text += &format!("exits for each: {}\n", report["parts"]["exits_per_call"]);
     text + &format!("\nA warm invocation takes {} times the bare server.\n", report["warm_to_bare"])
 }

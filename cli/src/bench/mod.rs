@@ -5,6 +5,7 @@ mod echo;
 mod function;
 mod invoke;
 mod load;
+mod parts;
 mod server;
 mod summary;
 
