@@ -7,6 +7,8 @@
 //!   examples/DIR/Cargo.toml        the same ─────────────┤
 //!   examples/DIR/bootstrap.c       as the first, DIR ────┤
 //!   Debian's busybox               copied ───────────────┘                    each binary, busybox
+//!   tests/fixtures/dynamic         dynamic programs ───┐
+//!   python3 of this host           an image of it ─────┴──▶ root.glibc, root.musl, python.erofs
 //!   tests/guests/DIR/Cargo.toml    guest kernels ──────┐
 //!   guest/kernel                   our own, as a file ─┴──▶ target/fixtures/guests/each binary
 //! ```
@@ -24,6 +26,8 @@ use crate::failure::{Failure, Result};
 use crate::pieces::{self, Piece};
 use crate::{command, host};
 
+mod dynamic;
+
 /// Static, with the standard library, as programs for guests without a dynamic linker are.
 const STATIC_RUST: &str = "-Ctarget-feature=+crt-static";
 
@@ -32,7 +36,7 @@ const GUEST_KERNEL: &str = "-Crelocation-model=pic -Cpanic=abort -Cforce-frame-p
 
 /// `cargo xtask fixtures`.
 pub fn run() -> Result<ExitCode> {
-    pieces::ensure(&[Piece::Busybox, Piece::Musl])?;
+    pieces::ensure(&[Piece::Busybox, Piece::Musl, Piece::Python])?;
     let workspace = Workspace::find()?;
     build(&workspace)?;
     println!("The programs for guests are in {}.", workspace.fixtures().display());
@@ -55,6 +59,8 @@ pub fn build(workspace: &Workspace) -> Result<()> {
     }
     let busybox = host::which("busybox").ok_or(Failure::Missing("no busybox".into()))?;
     copy(&busybox, &out.join("busybox"))?;
+    dynamic::roots(&sources.join("dynamic"), &out)?;
+    dynamic::python(workspace, &out)?;
 
     // Guest kernels say in their own build scripts how they are linked.
     let guests = out.join("guests");
