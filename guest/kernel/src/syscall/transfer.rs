@@ -21,7 +21,6 @@ use super::target::check_offset;
 use super::{Call, CallResult, message};
 use crate::errno::{Errno, Result};
 use crate::fs::{OpenFile, OpenFlags};
-use crate::process::PID;
 use crate::signal::Info;
 
 /// Most bytes that one step reaches for: enough for the step's own cost not to count.
