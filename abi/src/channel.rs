@@ -11,7 +11,7 @@ use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 /// bitmap instead.
 pub const PORT_KICK: u16 = 0x10;
 /// `out` here: serve every queue; where that changed nothing for the guest, sleep until a device has
-/// something or [`Channel::deadline_ns`] has come.
+/// something or [`Channel::deadline_ns`] has come. It looks at the outside once where that has passed already.
 pub const PORT_WAIT: u16 = 0x14;
 /// `out` here: the guest is done; [`Channel::end`] says how.
 pub const PORT_END: u16 = 0x18;
@@ -69,6 +69,8 @@ pub struct Clock {
     pub realtime_ns: u64,
     /// Nanoseconds for each tick, times 2^[`CLOCK_SHIFT`].
     pub mult: u64,
+    /// Another number with each measurement: who is interrupted while it reads sees that it has mixed two.
+    pub version: u64,
 }
 
 /// See [`Clock`].
@@ -156,6 +158,7 @@ mod tests {
             monotonic_ns: 5,
             realtime_ns: 7,
             mult: Clock::mult_for(2_596_146),
+            version: 0,
         };
         let later = 1000 + 2_596_146_000;
         assert!(clock.monotonic_at(later).abs_diff(1_000_000_005) <= 1);

@@ -12,6 +12,7 @@
 //! One VM is one process with one thread: it runs the guest, and on an exit the devices. Nothing that the
 //! guest writes makes this crate panic, wait without an end, or touch memory that is not the guest's.
 
+mod clock;
 pub mod descriptors;
 mod devices;
 mod disk;

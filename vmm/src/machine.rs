@@ -13,7 +13,6 @@
 use std::io;
 
 use mayfly_abi::SEED_BYTES;
-use mayfly_abi::channel::Clock;
 use mayfly_abi::control::{self, VmSpec};
 use mayfly_abi::layout::{MEMORY_MIB_MAX, MEMORY_MIB_MIN};
 use mayfly_boot::{BootError, BootPlan, Command, Mount};
@@ -21,6 +20,7 @@ use mayfly_devices::mmio::AttachError;
 use thiserror::Error;
 use vm_memory::GuestMemoryError;
 
+use crate::clock::GuestClock;
 use crate::descriptors::Descriptors;
 use crate::devices::Devices;
 use crate::disk::{Disk, DiskError};
@@ -60,7 +60,7 @@ pub struct Machine {
     _tick: Alarm,
     pub(crate) memory: Memory,
     pub(crate) devices: Devices,
-    pub(crate) clock: Clock,
+    pub(crate) clock: GuestClock,
     pub(crate) preemption: Preemption,
     pub(crate) kvm_ready_ns: u64,
 }
@@ -143,8 +143,8 @@ impl Machine {
         let disk = Disk::new(std::mem::take(&mut spec.root), descriptors)?;
         let streams = Streams::new(&spec.streams, descriptors)?;
         let requests = Requests::new(std::mem::take(&mut spec.services));
-        let clock = kvm::read_clock(&vcpu, cpu.info.tsc_khz)?;
-        let plan = plan(spec, kernel, &cpu, clock, &disk)?;
+        let clock = GuestClock::new(kvm::read_moment(&vcpu)?, cpu.info.tsc_khz);
+        let plan = plan(spec, kernel, &cpu, &clock, &disk)?;
         for write in &plan.writes {
             memory.write(write)?;
         }
@@ -171,7 +171,7 @@ fn plan(
     spec: VmSpec,
     kernel: Loaded,
     cpu: &Cpu,
-    clock: Clock,
+    clock: &GuestClock,
     disk: &Disk,
 ) -> Result<BootPlan, MachineError> {
     let machine = mayfly_boot::Machine {
@@ -180,7 +180,7 @@ fn plan(
         kernel_end: kernel.end,
         cpu: cpu.info,
         seed: random()?,
-        clock,
+        clock: *clock.published(),
         tmp_bytes_max: spec.tmp_bytes_max,
         devices: Devices::requests(disk),
     };

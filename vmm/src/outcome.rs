@@ -91,7 +91,8 @@ mod tests {
 
     #[test]
     fn moments_stay_between_entry_and_end() {
-        let clock = Clock { base_tsc: 100, monotonic_ns: 1000, realtime_ns: 0, mult: 1 << 32 };
+        let clock =
+            Clock { base_tsc: 100, monotonic_ns: 1000, realtime_ns: 0, mult: 1 << 32, version: 0 };
         let mut report = Report { guest_entered: 2000, exited: 5000, ..Report::default() };
         let mut channel = Channel::new_zeroed();
         (channel.marks.kernel_ready, channel.marks.user_entered) = (2600, 2100);

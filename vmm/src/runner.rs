@@ -111,7 +111,7 @@ impl<'a> Runner<'a> {
             self.machine.devices.streams.lost().map_or(Ok(()), |lost| Err(lost.into()))
         });
         let channel = self.machine.memory.channel();
-        outcome::fill(&mut self.report, &channel, &self.machine.clock);
+        outcome::fill(&mut self.report, &channel, &self.machine.clock.at_boot());
         let outcome = match ended {
             Ok(()) => outcome::of(&channel.end),
             Err(error) => Outcome::Failed(error.to_string()),
@@ -127,7 +127,8 @@ impl<'a> Runner<'a> {
 
     fn run_guest(&mut self) -> Result<(), RunError> {
         loop {
-            let Machine { vcpu, devices, .. } = &mut self.machine;
+            let Machine { vcpu, devices, clock, memory, .. } = &mut self.machine;
+            clock.keep(vcpu, memory)?;
             let Exits { kick, wait, mmio, interrupted, other } = &mut self.report.exits;
             match vcpu.run()? {
                 Exit::Kick => {
@@ -210,6 +211,7 @@ impl<'a> Runner<'a> {
             if left == Some(0) && has_looked {
                 return Ok(());
             }
+            has_looked = true;
             // With more to do there is no sleep, but a look at the outside there must be.
             let left = if more { Some(0) } else { left };
             self.sleep(Sleep::ForGuest, left.map(Duration::from_nanos))?;

@@ -14,8 +14,17 @@ const PAGE: *mut Channel = (DIRECT_MAP + CHANNEL) as *mut Channel;
 
 /// The clock that the VMM measured last.
 pub fn clock() -> Clock {
-    // SAFETY: the page is mapped for as long as the guest runs; the VMM writes it only during exits.
-    unsafe { read_volatile(addr_of_mut!((*PAGE).clock)) }
+    loop {
+        // SAFETY: the page is mapped for as long as the guest runs.
+        let version = || unsafe { read_volatile(addr_of_mut!((*PAGE).clock.version)) };
+        let before = version();
+        // SAFETY: as above.
+        let clock = unsafe { read_volatile(addr_of_mut!((*PAGE).clock)) };
+        // The VMM may have interrupted this to write a new measurement.
+        if before == version() {
+            return clock;
+        }
+    }
 }
 
 /// Stamps the moment at which the kernel was ready.

@@ -30,6 +30,8 @@ pub mod phys;
 mod symbols;
 #[cfg(feature = "bare-metal")]
 pub mod user;
+#[cfg(feature = "bare-metal")]
+pub mod vdso;
 
 #[cfg(feature = "bare-metal")]
 pub use entry::run;

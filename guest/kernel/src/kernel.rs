@@ -10,7 +10,8 @@ use mayfly_abi::channel::Counters;
 use mayfly_hal::boot::Boot;
 use mayfly_hal::context::Context;
 use mayfly_hal::fpu::Fpu;
-use mayfly_hal::{channel, phys};
+use mayfly_hal::phys::{self, Frame};
+use mayfly_hal::{channel, vdso};
 
 use crate::agenda::Agenda;
 use crate::devices::{Devices, Partition};
@@ -32,7 +33,7 @@ use crate::signal::{self, Info, Signals};
 use crate::slice::{SLICE_NS, Slice};
 use crate::thread::{Registers, Thread};
 use crate::threads::Threads;
-use crate::{clock, command, console, end, process, scheduler};
+use crate::{clock, command, console, end, process, scheduler, sigframe};
 
 /// What uname(2) says: programs parse the release, and want one that is not old.
 pub const RELEASE: &str = "6.1.0-mayfly";
@@ -76,6 +77,7 @@ pub struct Kernel {
     pub slice: Slice,
     /// The extended registers.
     pub fpu: Fpu,
+    vdso: Frame,
     /// What ends a sleep besides devices and deadlines of threads.
     pub timers: Timers,
     /// Where files are that have no name: memfd_create(2), memory that mappings share.
@@ -103,6 +105,7 @@ pub fn start(boot: Boot) -> ! {
         threads: Threads::default(),
         slice: Slice::default(),
         fpu: Fpu::new(&boot.info.cpu),
+        vdso: vdso::frame().expect("memory at boot"),
         boot,
         vfs,
         net: Net::new(host::gateway(devices.clone())),
@@ -313,7 +316,13 @@ impl Kernel {
             Executable::open(found)
         };
         let random = || self.random.next();
-        let environment = Environment { cpu: &self.boot.info.cpu, open: &open, random: &random };
+        let environment = Environment {
+            cpu: &self.boot.info.cpu,
+            open: &open,
+            random: &random,
+            vdso: &self.vdso,
+            signal_frame_bytes: sigframe::frame_bytes(&self.fpu) as u64,
+        };
         let image = executable.load(&argv, &env, path, &environment)?;
 
         image.space.activate();

@@ -127,7 +127,8 @@ fn make_call(kernel: &Kernel, thread: &mut Thread) -> Option<After> {
     kernel.expire_timers();
     let process = thread.process.clone();
     let mut result = dispatch(kernel, &process, thread);
-    if result == Err(Stop::Errno(Errno::AGAIN)) && kernel.glance() {
+    let may_find_news = table::may_change_files(number) && result == Err(Stop::Errno(Errno::AGAIN));
+    if may_find_news && kernel.glance() {
         result = dispatch(kernel, &process, thread);
     }
     // What waits has changed nothing, unless a part of it is done.

@@ -1,26 +1,34 @@
-//! The guest's clock: one moment, read on the guest's counter and on the host's clocks at once.
-
-use mayfly_abi::channel::Clock;
+//! One moment, read on the guest's counter and on the host's clocks at once.
 
 use super::{KvmError, Vcpu};
 use crate::time;
 
-/// Reads the clock of a guest that runs on `vcpu`, whose counter ticks at `tsc_khz`.
+/// A moment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Moment {
+    /// The guest's time-stamp counter.
+    pub tsc: u64,
+    /// CLOCK_MONOTONIC of the host, ns.
+    pub monotonic_ns: u64,
+    /// CLOCK_REALTIME of the host, ns since 1970.
+    pub realtime_ns: u64,
+    /// How long it took to read the counter: the clocks may be wrong by half of that, ns.
+    pub window_ns: u64,
+}
+
+/// Reads the moment of a guest that runs on `vcpu`.
 ///
 /// The counter is read between two looks at CLOCK_MONOTONIC, and taken to be from their middle.
 ///
 /// # Errors
 /// What KVM says.
-pub fn read(vcpu: &Vcpu, tsc_khz: u64) -> Result<Clock, KvmError> {
+pub fn read_moment(vcpu: &Vcpu) -> Result<Moment, KvmError> {
     let before = time::monotonic_ns();
-    let base_tsc = vcpu.tsc()?;
+    let tsc = vcpu.tsc()?;
     let after = time::monotonic_ns();
     let realtime_ns = time::realtime_ns();
     let monotonic_ns = before + (after - before) / 2;
-    Ok(Clock {
-        base_tsc,
-        monotonic_ns,
-        realtime_ns: realtime_ns - (time::monotonic_ns() - monotonic_ns).min(realtime_ns),
-        mult: Clock::mult_for(tsc_khz),
-    })
+    let since_ns = time::monotonic_ns() - monotonic_ns;
+    let realtime_ns = realtime_ns - since_ns.min(realtime_ns);
+    Ok(Moment { tsc, monotonic_ns, realtime_ns, window_ns: after - before })
 }

@@ -18,7 +18,7 @@ mod vcpu;
 mod vm;
 
 pub use alarm::Alarm;
-pub use clock::read as read_clock;
+pub use clock::{Moment, read_moment};
 pub use cpuid::{Cpu, CpuError};
 pub use exit::{Exit, Surprise};
 pub use floor::{FloorError, floor};

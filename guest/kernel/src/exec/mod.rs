@@ -14,6 +14,7 @@ use alloc::vec::Vec;
 
 use mayfly_abi::CpuInfo;
 use mayfly_abi::layout::{PAGE_SIZE, PAGE_TABLES, USER_END};
+use mayfly_hal::phys::Frame;
 
 use self::elf::{HEADER_BYTES, Program, Segment};
 use self::stack::{Auxiliary, Stack};
@@ -59,6 +60,10 @@ pub struct Environment<'a> {
     pub open: &'a dyn Fn(&[u8]) -> Result<Executable>,
     /// Random numbers.
     pub random: &'a dyn Fn() -> u64,
+    /// The vDSO.
+    pub vdso: &'a Frame,
+    /// What a signal handler's stack takes at most, bytes.
+    pub signal_frame_bytes: u64,
 }
 
 impl Executable {
@@ -88,7 +93,8 @@ impl Executable {
     ) -> Result<Image> {
         let program = Program::parse(&self.start, self.len)?;
         let pages = |bits: u32| ((environment.random)() & ((1 << bits) - 1)) * PAGE_SIZE;
-        let stack_top = USER_END - pages(STACK_BITS);
+        // The vDSO's page is above the stack, where a page table is anyway.
+        let stack_top = USER_END - PAGE_SIZE - pages(STACK_BITS);
         let mut space = AddressSpace::new(PAGE_TABLES, stack_top - STACK_BYTES - STACK_GAP)?;
         let bias = if program.relocatable { RELOCATABLE_BASE + pages(PROGRAM_BITS) } else { 0 };
         self.map(&program, bias, &mut space)?;
@@ -98,6 +104,9 @@ impl Executable {
         protection.set(Protection::EXECUTE, program.executable_stack);
         let stack = Placement::Exactly(stack_top - STACK_BYTES);
         space.map(stack, STACK_BYTES, protection, Backing::Anonymous, "[stack]")?;
+
+        let vdso = Protection::READ | Protection::EXECUTE;
+        space.map_frame(stack_top, environment.vdso.clone(), vdso, "[vdso]")?;
 
         let mut entry = bias.wrapping_add(program.entry);
         let mut base = 0;
@@ -125,6 +134,8 @@ impl Executable {
             entry: bias.wrapping_add(program.entry),
             hwcap: environment.cpu.hwcap.into(),
             hwcap2: environment.cpu.hwcap2.into(),
+            vdso: stack_top,
+            signal_stack: environment.signal_frame_bytes,
             random,
         };
         let stack = stack::build(stack_top, argv, env, path, &aux);

@@ -27,6 +27,10 @@ pub struct Auxiliary {
     pub hwcap: u64,
     /// AT_HWCAP2.
     pub hwcap2: u64,
+    /// AT_SYSINFO_EHDR: where the vDSO is.
+    pub vdso: u64,
+    /// AT_MINSIGSTKSZ.
+    pub signal_stack: u64,
     /// What AT_RANDOM points to.
     pub random: [u8; 16],
 }
@@ -60,6 +64,8 @@ pub fn build(top: u64, argv: &[Vec<u8>], env: &[Vec<u8>], path: &[u8], aux: &Aux
     let base = (top - strings.len() as u64) & !15;
 
     let pairs = [
+        (linux::AT_SYSINFO_EHDR, aux.vdso),
+        (linux::AT_MINSIGSTKSZ, aux.signal_stack),
         (linux::AT_HWCAP, aux.hwcap),
         (linux::AT_PAGESZ, 4096),
         (linux::AT_CLKTCK, 100),
@@ -110,6 +116,8 @@ mod tests {
             entry: 0x40_1000,
             hwcap: 1,
             hwcap2: 2,
+            vdso: 0x7fff_f000,
+            signal_stack: 4096,
             random: [9; 16],
         };
         let argv = vec![b"echo".to_vec(), b"hi".to_vec()];

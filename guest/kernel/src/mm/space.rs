@@ -98,6 +98,20 @@ impl AddressSpace {
         Ok(start)
     }
 
+    /// Adds an area of one page that shows `frame`, exactly at `start`.
+    pub fn map_frame(
+        &mut self,
+        start: u64,
+        frame: Frame,
+        protection: Protection,
+        name: &'static str,
+    ) -> Result<()> {
+        let place = Placement::Exactly(start);
+        self.map(place, PAGE_SIZE, protection, Backing::Anonymous, name)?;
+        self.tables.map(start, frame, page_flags(protection))?;
+        Ok(())
+    }
+
     /// munmap(2): forgets everything in `range` (page-aligned).
     pub fn unmap(&mut self, range: Range<u64>) -> Result<()> {
         if self.areas.remove(range.clone())?.is_empty() {
