@@ -98,10 +98,13 @@ pub fn build_one(workspace: &Workspace, name: &str) -> Result<PathBuf> {
 }
 
 fn c_program(source: &Path, program: &Path) -> Result<()> {
-    if is_newer(program, source) {
+    let is_glibc = program.extension().is_some_and(|extension| extension == "glibc");
+    // NAME.glibc.c may be made of NAME.c.
+    let twin = program.file_stem().map(|name| source.with_file_name(name).with_extension("c"));
+    let is_current = |source: &Path| !source.exists() || is_newer(program, source);
+    if is_newer(program, source) && twin.is_none_or(|twin| !is_glibc || is_current(&twin)) {
         return Ok(());
     }
-    let is_glibc = program.extension().is_some_and(|extension| extension == "glibc");
     let compiler = if is_glibc { "gcc" } else { "musl-gcc" };
     println!("  {compiler} {}", source.display());
     command::run(
