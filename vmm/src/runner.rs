@@ -211,7 +211,6 @@ impl<'a> Runner<'a> {
             if left == Some(0) && has_looked {
                 return Ok(());
             }
-            has_looked = true;
             // With more to do there is no sleep, but a look at the outside there must be.
             let left = if more { Some(0) } else { left };
             self.sleep(Sleep::ForGuest, left.map(Duration::from_nanos))?;

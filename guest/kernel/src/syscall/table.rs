@@ -65,8 +65,7 @@ use super::{
 const NO_NEW_PROCESS: &str = "a microVM runs one process so far";
 const THREADS: &str = "threads, up to 1,024; ENOSYS for a process";
 const NO_SIGNALFD: &str = "programs then use handlers or sigwait";
-const ALARM_AT_ENTRIES: &str =
-    "ITIMER_REAL; while the program computes, SIGALRM comes at its next system call";
+const REAL_TIMER: &str = "ITIMER_REAL";
 
 calls! {
     // Bytes in and out.
@@ -219,7 +218,7 @@ calls! {
     __NR_rt_sigprocmask "rt_sigprocmask" => Supported, signals::rt_sigprocmask;
     __NR_rt_sigpending "rt_sigpending" => Supported, signals::rt_sigpending;
     __NR_rt_sigsuspend "rt_sigsuspend" => Supported, signals::rt_sigsuspend;
-    __NR_rt_sigreturn "rt_sigreturn" => Partial("AVX state is not restored"), signals::rt_sigreturn;
+    __NR_rt_sigreturn "rt_sigreturn" => Supported, signals::rt_sigreturn;
     __NR_sigaltstack "sigaltstack" => Supported, signals::sigaltstack;
     __NR_rt_sigtimedwait "rt_sigtimedwait" => Supported, signals::rt_sigtimedwait;
     __NR_rt_sigqueueinfo "rt_sigqueueinfo" => Partial("to itself"), signals::rt_sigqueueinfo;
@@ -262,9 +261,9 @@ calls! {
     __NR_clock_getres "clock_getres" => Supported, time::clock_getres;
     __NR_clock_nanosleep "clock_nanosleep" => Supported, time::clock_nanosleep;
     __NR_nanosleep "nanosleep" => Supported, time::nanosleep;
-    __NR_setitimer "setitimer" => Partial(ALARM_AT_ENTRIES), event::setitimer;
-    __NR_getitimer "getitimer" => Partial("ITIMER_REAL"), event::getitimer;
-    __NR_alarm "alarm" => Partial(ALARM_AT_ENTRIES), event::alarm;
+    __NR_setitimer "setitimer" => Partial(REAL_TIMER), event::setitimer;
+    __NR_getitimer "getitimer" => Partial(REAL_TIMER), event::getitimer;
+    __NR_alarm "alarm" => Supported, event::alarm;
     __NR_clock_settime "clock_settime" => Error(Errno::PERM, "the clock is the host's");
     __NR_settimeofday "settimeofday" => Error(Errno::PERM, "the clock is the host's");
     // The network.
