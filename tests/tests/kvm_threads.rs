@@ -157,6 +157,12 @@ fn flags_of_handlers_are_kept() {
 }
 
 #[test]
+fn timers_send_signals() {
+    let text = same("faults", &["timers"]);
+    assert!(text.ends_with("by a thread: 77\n"), "{text}");
+}
+
+#[test]
 fn asking_for_the_time_costs_no_system_call() {
     let calls = |name: &str, times: &str| {
         let file = tempfile::NamedTempFile::new().unwrap();

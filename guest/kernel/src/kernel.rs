@@ -16,7 +16,7 @@ use mayfly_hal::{channel, vdso};
 use crate::agenda::Agenda;
 use crate::devices::{Devices, Partition};
 use crate::errno::{Errno, Result};
-use crate::event::Timers;
+use crate::event::{Due, Timers};
 use crate::exec::{Environment, Executable};
 use crate::fs::devfs::devfs;
 use crate::fs::erofs::ErofsFs;
@@ -165,16 +165,31 @@ impl Kernel {
         self.machine.uptime_ns()
     }
 
-    /// Counts what timers have expired; where the alarm has, its signal comes.
-    pub fn expire_timers(&self) {
+    /// Counts what timers have expired; signals come where they are due. `current` is the thread that runs.
+    pub fn expire_timers(&self, current: Option<&mut Thread>) {
         let expired = self.timers.expire(clock::now);
         if expired.any {
             self.threads.with_agenda(Agenda::stir);
         }
-        if expired.alarm
-            && let Some(process) = &*self.machine.process.borrow()
-        {
+        let Some(process) = &*self.machine.process.borrow() else { return };
+        if expired.alarm {
             self.raise(process, Info::from_kernel(linux::SIGALRM as u8));
+        }
+        if !expired.due.is_empty() {
+            self.notify(process, &expired.due, current);
+        }
+    }
+
+    /// Sends the signals of timers. A thread that has ended is not told, nor is anybody whose queue is full.
+    fn notify(&self, process: &Rc<Process>, due: &[Due], mut current: Option<&mut Thread>) {
+        for Due { id, notice, overrun } in due {
+            let fields = [u64::from(*id) | u64::from(*overrun) << 32, notice.value, 0];
+            let info = Info { signal: notice.signal, code: linux::SI_TIMER, fields };
+            match (notice.tid, &mut current) {
+                (None, _) => drop(self.raise(process, info)),
+                (Some(tid), Some(thread)) if thread.tid == tid => drop(thread.signals.push(info)),
+                (Some(tid), _) => drop(self.threads.raise_at(process, tid, info)),
+            }
         }
     }
 
@@ -189,9 +204,9 @@ impl Kernel {
         true
     }
 
-    /// Does what is due by now: timers, and deadlines of threads.
-    pub fn pass_time(&self) {
-        self.expire_timers();
+    /// Does what is due by now: timers, and deadlines of threads. `current` is the thread that runs.
+    pub fn pass_time(&self, current: Option<&mut Thread>) {
+        self.expire_timers(current);
         self.threads.with_agenda(|agenda| {
             if agenda.deadline_ns().is_some() {
                 agenda.expire(clock::monotonic_ns());
@@ -245,9 +260,8 @@ impl Kernel {
             let shares = agenda.has_ready() || agenda.has_watchers();
             [shares.then(|| self.slice.ends_ns()), agenda.deadline_ns()]
         });
-        let alarm = self.timers.alarm();
-        let alarm = if alarm.is_armed() { alarm.deadline_ns(&clock::now()) } else { None };
-        self.slice.interrupt_at(slice.into_iter().chain([alarm]).flatten().min());
+        let signal = self.timers.signal_deadline_ns(clock::now);
+        self.slice.interrupt_at(slice.into_iter().chain([signal]).flatten().min());
     }
 
     /// Waits until a device has something, a timer expires, or a thread's deadline comes.

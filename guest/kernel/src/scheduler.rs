@@ -59,7 +59,7 @@ pub fn run(kernel: &Kernel, first: Thread) -> ! {
 /// The thread that runs next. Sleeps while there is none.
 fn pick(kernel: &Kernel) -> Box<Thread> {
     loop {
-        kernel.pass_time();
+        kernel.pass_time(None);
         if kernel.threads.with_agenda(|agenda| agenda.has_ready()) {
             kernel.look_out();
         }
@@ -113,7 +113,7 @@ fn turn(kernel: &Kernel, thread: &mut Thread) -> After {
                 let (info, text) = fault::exception(kernel, thread, vector, error);
                 force(kernel, thread, info, text);
             }
-            Trap::Upcall => kernel.pass_time(),
+            Trap::Upcall => kernel.pass_time(Some(thread)),
         }
     }
 }
@@ -124,7 +124,7 @@ fn make_call(kernel: &Kernel, thread: &mut Thread) -> Option<After> {
     let number = thread.context.call_number();
     let progress = thread.pending.progress;
     thread.in_call = false;
-    kernel.expire_timers();
+    kernel.expire_timers(Some(thread));
     let process = thread.process.clone();
     let mut result = dispatch(kernel, &process, thread);
     let may_find_news = table::may_change_files(number) && result == Err(Stop::Errno(Errno::AGAIN));

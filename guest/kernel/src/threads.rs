@@ -43,8 +43,8 @@ impl Default for Threads {
 }
 
 impl Threads {
-    /// A number that no thread has. EAGAIN where there are [`THREADS_MAX`] besides the caller.
-    pub fn new_tid(&self) -> Result<Tid> {
+    /// A number that no thread has, nor the caller. EAGAIN where there are [`THREADS_MAX`].
+    pub fn new_tid(&self, caller: Tid) -> Result<Tid> {
         let parked = self.parked.borrow();
         if parked.len() + 1 >= THREADS_MAX {
             return Err(Errno::AGAIN);
@@ -53,7 +53,7 @@ impl Threads {
             let next = self.last_tid.get() + 1;
             let tid = if next < TID_END { next } else { PID + 1 };
             self.last_tid.set(tid);
-            if !parked.contains_key(&tid) {
+            if tid != caller && !parked.contains_key(&tid) {
                 return Ok(tid);
             }
         }

@@ -16,4 +16,4 @@ pub use epoll::Epoll;
 pub use eventfd::EventFd;
 pub use timer::{Clock, Now, Setting, Timer};
 pub use timerfd::TimerFd;
-pub use timers::Timers;
+pub use timers::{Due, Notice, Timers};

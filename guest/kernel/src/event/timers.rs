@@ -1,8 +1,9 @@
-//! All timers of the program, and the alarm that setitimer(2) sets.
+//! All timers of the program: the alarm that setitimer(2) sets, those of timer_create(2), and those of descriptors.
 
+use alloc::collections::BTreeMap;
 use alloc::rc::{Rc, Weak};
 use alloc::vec::Vec;
-use core::cell::RefCell;
+use core::cell::{Cell, RefCell};
 
 use super::{Clock, Now, Timer};
 use crate::errno::{Errno, Result};
@@ -11,12 +12,43 @@ use crate::errno::{Errno, Result};
 pub const TIMERS_MAX: usize = 1024;
 
 /// What has expired.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Expired {
     /// Some timer: its descriptor may be readable now.
     pub any: bool,
     /// The alarm: SIGALRM is due.
     pub alarm: bool,
+    /// Timers of timer_create(2): their signals are due.
+    pub due: Vec<Due>,
+}
+
+/// A signal that a timer sends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Due {
+    /// The timer's number.
+    pub id: u32,
+    /// What to send.
+    pub notice: Notice,
+    /// How often it has expired besides (timer_getoverrun(2)).
+    pub overrun: u32,
+}
+
+/// Whom a timer tells, and how (struct sigevent).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Notice {
+    /// The signal.
+    pub signal: u8,
+    /// The thread that it goes to; `None`: any of the process's.
+    pub tid: Option<u32>,
+    /// sigev_value.
+    pub value: u64,
+}
+
+/// A timer of timer_create(2).
+struct Notifier {
+    timer: Timer,
+    notice: Option<Notice>,
+    overrun: Cell<u32>,
 }
 
 /// The timers.
@@ -24,11 +56,17 @@ pub struct Timers {
     alarm: Timer,
     /// Timers of descriptors; those that are gone stay until the next is made.
     of_files: RefCell<Vec<Weak<Timer>>>,
+    /// Timers of timer_create(2), by their numbers.
+    notifiers: RefCell<BTreeMap<u32, Notifier>>,
 }
 
 impl Default for Timers {
     fn default() -> Timers {
-        Timers { alarm: Timer::new(Clock::Monotonic), of_files: RefCell::default() }
+        Timers {
+            alarm: Timer::new(Clock::Monotonic),
+            of_files: RefCell::default(),
+            notifiers: RefCell::default(),
+        }
     }
 }
 
@@ -52,9 +90,57 @@ impl Timers {
 
     /// Counts what has expired by now, asking for the time only where a timer may be armed.
     pub fn expire(&self, now: impl Fn() -> Now) -> Expired {
-        let mut any = false;
-        self.look(now, |timer, now| any |= timer.expire(now));
-        Expired { any, alarm: self.alarm.take_expired() > 0 }
+        let mut expired = Expired::default();
+        self.look(now, |timer, now| expired.any |= timer.expire(now));
+        expired.alarm = self.alarm.take_expired() > 0;
+        if expired.any {
+            for (id, notifier) in &*self.notifiers.borrow() {
+                expired.due.extend(notifier.due(*id));
+            }
+        }
+        expired
+    }
+
+    /// timer_create(2): a timer, and its number, which decides how it tells of its expiry, if at all. EAGAIN beyond
+    /// [`TIMERS_MAX`].
+    pub fn create(&self, clock: Clock, notice: impl FnOnce(u32) -> Option<Notice>) -> Result<u32> {
+        let mut notifiers = self.notifiers.borrow_mut();
+        if notifiers.len() >= TIMERS_MAX {
+            return Err(Errno::AGAIN);
+        }
+        let id = (0..).find(|id| !notifiers.contains_key(id)).ok_or(Errno::AGAIN)?;
+        let (timer, notice) = (Timer::new(clock), notice(id));
+        notifiers.insert(id, Notifier { timer, notice, overrun: Cell::new(0) });
+        Ok(id)
+    }
+
+    /// Gives `work` a timer of timer_create(2), and how often it had expired besides when it told last. EINVAL where
+    /// there is none.
+    pub fn with<R>(&self, id: u32, work: impl FnOnce(&Timer, u32) -> R) -> Result<R> {
+        let notifiers = self.notifiers.borrow();
+        let notifier = notifiers.get(&id).ok_or(Errno::INVAL)?;
+        Ok(work(&notifier.timer, notifier.overrun.get()))
+    }
+
+    /// timer_delete(2). EINVAL where there is none.
+    pub fn delete(&self, id: u32) -> Result<()> {
+        self.notifiers.borrow_mut().remove(&id).map(drop).ok_or(Errno::INVAL)
+    }
+
+    /// Forgets the timers that do not survive execve(2).
+    pub fn reset_for_exec(&self) {
+        self.notifiers.borrow_mut().clear();
+    }
+
+    /// CLOCK_MONOTONIC at which the next signal is due, ns.
+    pub fn signal_deadline_ns(&self, now: impl Fn() -> Now) -> Option<u64> {
+        let notifiers = self.notifiers.borrow();
+        if notifiers.is_empty() && !self.alarm.is_armed() {
+            return None;
+        }
+        let now = now();
+        let timers = notifiers.values().map(|notifier| &notifier.timer).chain([&self.alarm]);
+        timers.filter_map(|timer| timer.deadline_ns(&now)).min()
     }
 
     /// CLOCK_MONOTONIC at which the next timer expires, ns.
@@ -69,13 +155,24 @@ impl Timers {
     }
 
     fn look(&self, now: impl Fn() -> Now, mut look: impl FnMut(&Timer, &Now)) {
-        let of_files = self.of_files.borrow();
-        if of_files.is_empty() && !self.alarm.is_armed() {
+        let (of_files, notifiers) = (self.of_files.borrow(), self.notifiers.borrow());
+        if of_files.is_empty() && notifiers.is_empty() && !self.alarm.is_armed() {
             return;
         }
         let now = now();
         look(&self.alarm, &now);
+        notifiers.values().for_each(|notifier| look(&notifier.timer, &now));
         of_files.iter().filter_map(Weak::upgrade).for_each(|timer| look(&timer, &now));
+    }
+}
+
+impl Notifier {
+    /// The signal that is due, if it has expired.
+    fn due(&self, id: u32) -> Option<Due> {
+        let more = self.timer.take_expired().checked_sub(1)?;
+        let overrun = u32::try_from(more).unwrap_or(i32::MAX as u32).min(i32::MAX as u32);
+        self.overrun.set(overrun);
+        self.notice.map(|notice| Due { id, notice, overrun })
     }
 }
 
@@ -102,7 +199,7 @@ mod tests {
         near.set(once(20), false, &at(0)());
         assert_eq!(timers.deadline_ns(at(1)), Some(20));
         assert_eq!(timers.deadline_ns(at(30)), Some(30), "late, and still owed");
-        assert_eq!(timers.expire(at(30)), Expired { any: true, alarm: false });
+        assert_eq!(timers.expire(at(30)), Expired { any: true, ..Expired::default() });
         assert_eq!((near.expired(), timers.deadline_ns(at(30))), (1, Some(50)));
         drop(far);
         assert_eq!(timers.deadline_ns(at(30)), None);
@@ -113,9 +210,32 @@ mod tests {
         let timers = Timers::default();
         timers.alarm().set(once(5), false, &at(0)());
         assert_eq!(timers.deadline_ns(at(0)), Some(5));
-        assert_eq!(timers.expire(at(4)), Expired { any: false, alarm: false });
-        assert_eq!(timers.expire(at(5)), Expired { any: true, alarm: true });
-        assert_eq!(timers.expire(at(6)), Expired { any: false, alarm: false });
+        assert_eq!(timers.expire(at(4)), Expired::default());
+        assert_eq!(timers.expire(at(5)), Expired { any: true, alarm: true, due: Vec::new() });
+        assert_eq!(timers.expire(at(6)), Expired::default());
+    }
+
+    #[test]
+    fn a_notifier_tells_once_and_counts_what_it_missed() {
+        let timers = Timers::default();
+        let notice = Notice { signal: 40, tid: Some(7), value: 9 };
+        let quiet = timers.create(Clock::Monotonic, |_| None).unwrap();
+        let id = timers.create(Clock::Monotonic, |_| Some(notice)).unwrap();
+        let every_ten = Setting { value_ns: 10, interval_ns: 10 };
+        for id in [quiet, id] {
+            timers.with(id, |timer, _| timer.set(every_ten, false, &at(0)())).unwrap();
+        }
+        assert_eq!(
+            (timers.signal_deadline_ns(at(1)), timers.deadline_ns(at(1))),
+            (Some(10), Some(10))
+        );
+        assert_eq!(timers.expire(at(35)).due, [Due { id, notice, overrun: 2 }]);
+        assert_eq!(timers.expire(at(36)).due, []);
+        assert_eq!(timers.with(id, |_, overrun| overrun), Ok(2));
+        timers.delete(id).unwrap();
+        assert_eq!(timers.delete(id), Err(Errno::INVAL));
+        timers.reset_for_exec();
+        assert_eq!(timers.signal_deadline_ns(at(50)), None);
     }
 
     #[test]

@@ -48,6 +48,12 @@ impl Info {
         Info { signal, code: SI_KERNEL, fields: [0; 3] }
     }
 
+    /// Whether both are from the same timer, whose number is in the low half of the first field.
+    fn is_from_timer_of(&self, other: &Info) -> bool {
+        let name = |info: &Info| (info.signal, info.code, info.fields[0] as u32);
+        name(self) == name(other)
+    }
+
     /// siginfo_t: number, 0, code, padding, fields.
     pub fn to_words(&self) -> [u64; 16] {
         let mut words = [0; 16];

@@ -2,6 +2,8 @@
 
 use alloc::collections::VecDeque;
 
+use linux_raw_sys::general as linux;
+
 use super::{Info, SIGRTMIN, bit};
 
 /// Most signals in one queue: RLIMIT_SIGPENDING.
@@ -14,8 +16,15 @@ const SYNCHRONOUS: u64 = bit(4) | bit(5) | bit(7) | bit(8) | bit(11) | bit(31);
 pub struct Queue(VecDeque<Info>);
 
 impl Queue {
-    /// Adds a signal. One below SIGRTMIN that waits already is there once; false where the queue is full.
+    /// Adds a signal. One below SIGRTMIN that waits already is there once, and so is a timer's, which counts what it
+    /// stands for. False where the queue is full.
     pub fn push(&mut self, info: Info) -> bool {
+        if info.code == linux::SI_TIMER
+            && let Some(same) = self.0.iter_mut().find(|other| other.is_from_timer_of(&info))
+        {
+            same.fields[0] += ((info.fields[0] >> 32) + 1) << 32;
+            return true;
+        }
         let waits = info.signal < SIGRTMIN && self.mask() & bit(info.signal) != 0;
         if !waits && self.0.len() >= QUEUED_MAX {
             return false;
@@ -78,6 +87,21 @@ mod tests {
         assert_eq!(queue.take(bit(10) | bit(34)), Some(info(10, 0)));
         queue.remove(bit(34));
         assert_eq!(drain(&mut queue), [(2, 0)]);
+    }
+
+    #[test]
+    fn a_timers_signal_waits_once_and_counts() {
+        let mut queue = Queue::default();
+        let info = |id: u64, overrun: u64| Info {
+            signal: 40,
+            code: linux::SI_TIMER,
+            fields: [id | overrun << 32, 0, 0],
+        };
+        for info in [info(1, 0), info(2, 5), info(1, 2), info(1, 0)] {
+            assert!(queue.push(info));
+        }
+        assert_eq!((queue.take(!0), queue.take(!0)), (Some(info(1, 4)), Some(info(2, 5))));
+        assert_eq!(queue.take(!0), None);
     }
 
     #[test]

@@ -106,7 +106,7 @@ fn spawn(call: &Call<'_>, spawn: &Spawn) -> CallResult {
         return Err(Errno::PERM.into());
     }
     let (kernel, parent) = (call.kernel, &*call.thread);
-    let tid = kernel.threads.new_tid()?;
+    let tid = kernel.threads.new_tid(parent.tid)?;
     let mut context = parent.context;
     context.rax = 0;
     if spawn.stack != 0 {

@@ -69,7 +69,7 @@ pub fn timerfd_settime(call: &mut Call<'_>) -> CallResult {
         put_timespecs(call, old, before)?;
     }
     // A moment that has passed is seen by the very next read.
-    call.kernel.expire_timers();
+    call.kernel.expire_timers(Some(call.thread));
     Ok(0)
 }
 
@@ -86,7 +86,7 @@ fn timer_of(file: &OpenFile) -> Result<&crate::event::Timer> {
 }
 
 /// A struct itimerspec: interval, value.
-fn put_timespecs(call: &Call<'_>, to: u64, setting: Setting) -> Result<()> {
+pub(super) fn put_timespecs(call: &Call<'_>, to: u64, setting: Setting) -> Result<()> {
     let Setting { value_ns, interval_ns } = setting;
     let words = [interval_ns / SECOND, interval_ns % SECOND, value_ns / SECOND, value_ns % SECOND];
     call.put_words(to, &words)

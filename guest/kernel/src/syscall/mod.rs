@@ -41,6 +41,8 @@ mod poll;
 #[cfg(feature = "bare-metal")]
 mod process;
 #[cfg(feature = "bare-metal")]
+mod sched;
+#[cfg(feature = "bare-metal")]
 mod signals;
 #[cfg(feature = "bare-metal")]
 mod socket;
@@ -57,6 +59,8 @@ pub mod table;
 mod target;
 #[cfg(feature = "bare-metal")]
 mod time;
+#[cfg(feature = "bare-metal")]
+mod timer;
 #[cfg(feature = "bare-metal")]
 mod transfer;
 

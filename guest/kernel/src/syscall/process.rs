@@ -30,6 +30,7 @@ pub fn execve(call: &mut Call<'_>) -> CallResult {
     call.process.signals.borrow_mut().actions.reset_for_exec();
     call.process.files.close_for_exec();
 
+    call.kernel.timers.reset_for_exec();
     let (threads, thread) = (&call.kernel.threads, &mut *call.thread);
     threads.end_others(call.process);
     call.process.threads.set(1);
@@ -96,26 +97,6 @@ pub fn prctl(call: &mut Call<'_>) -> CallResult {
         prctl::PR_GET_NO_NEW_PRIVS | prctl::PR_CAPBSET_READ => Ok(1),
         _ => Err(Errno::INVAL.into()),
     }
-}
-
-/// sched_yield(2): all others that are ready come first.
-pub fn sched_yield(call: &mut Call<'_>) -> CallResult {
-    call.kernel.slice.give_up();
-    Ok(0)
-}
-
-/// sched_getaffinity(2): the one vCPU. EINVAL for a short buffer.
-pub fn sched_getaffinity(call: &mut Call<'_>) -> CallResult {
-    if call.args[1] < 8 || !call.args[1].is_multiple_of(8) {
-        return Err(Errno::INVAL.into());
-    }
-    call.put_words(call.args[2], &[1])?;
-    Ok(8)
-}
-
-/// getpriority(2): 20 − nice, as the raw call has it.
-pub fn getpriority(_: &mut Call<'_>) -> CallResult {
-    Ok(20)
 }
 
 /// getrlimit(2).

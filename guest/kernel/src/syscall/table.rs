@@ -59,7 +59,8 @@ macro_rules! calls {
 #[cfg(feature = "bare-metal")]
 use super::{
     clone, control, copy, directory, epoll, event, file, futex, identity, memory, message,
-    metadata, poll, process, signals, socket, sockopt, stat, storage, system, time, transfer,
+    metadata, poll, process, sched, signals, socket, sockopt, stat, storage, system, time, timer,
+    transfer,
 };
 
 const NO_NEW_PROCESS: &str = "a microVM runs one process so far";
@@ -207,9 +208,15 @@ calls! {
     __NR_rseq "rseq" => Error(Errno::NOSYS, "one vCPU needs no restartable sequences");
     __NR_futex "futex" => Partial("without priority inheritance"), futex::futex;
     __NR_futex_waitv "futex_waitv" => Error(Errno::NOSYS, "programs then wait for one");
-    __NR_sched_yield "sched_yield" => Supported, process::sched_yield;
-    __NR_sched_getaffinity "sched_getaffinity" => Supported, process::sched_getaffinity;
-    __NR_getpriority "getpriority" => Supported, process::getpriority;
+    __NR_sched_yield "sched_yield" => Supported, sched::sched_yield;
+    __NR_sched_getaffinity "sched_getaffinity" => Supported, sched::sched_getaffinity;
+    __NR_sched_setaffinity "sched_setaffinity" => Partial("there is one vCPU"), sched::sched_setaffinity;
+    __NR_sched_getscheduler "sched_getscheduler" => Supported, sched::sched_getscheduler;
+    __NR_sched_setscheduler "sched_setscheduler" => Partial("policies without priorities, which are all the same here"), sched::sched_setscheduler;
+    __NR_sched_getparam "sched_getparam" => Supported, sched::sched_getparam;
+    __NR_sched_get_priority_max "sched_get_priority_max" => Supported, sched::sched_get_priority_max;
+    __NR_sched_get_priority_min "sched_get_priority_min" => Supported, sched::sched_get_priority_min;
+    __NR_getpriority "getpriority" => Supported, sched::getpriority;
     __NR_getrlimit "getrlimit" => Supported, process::getrlimit;
     __NR_setrlimit "setrlimit" => Partial("RLIMIT_NOFILE is enforced"), process::setrlimit;
     __NR_prlimit64 "prlimit64" => Partial("RLIMIT_NOFILE is enforced"), process::prlimit64;
@@ -264,6 +271,11 @@ calls! {
     __NR_setitimer "setitimer" => Partial(REAL_TIMER), event::setitimer;
     __NR_getitimer "getitimer" => Partial(REAL_TIMER), event::getitimer;
     __NR_alarm "alarm" => Supported, event::alarm;
+    __NR_timer_create "timer_create" => Partial("without clocks of processor time"), timer::timer_create;
+    __NR_timer_settime "timer_settime" => Supported, timer::timer_settime;
+    __NR_timer_gettime "timer_gettime" => Supported, timer::timer_gettime;
+    __NR_timer_getoverrun "timer_getoverrun" => Partial("what was missed by the time the timer was looked at"), timer::timer_getoverrun;
+    __NR_timer_delete "timer_delete" => Supported, timer::timer_delete;
     __NR_clock_settime "clock_settime" => Error(Errno::PERM, "the clock is the host's");
     __NR_settimeofday "settimeofday" => Error(Errno::PERM, "the clock is the host's");
     // The network.
