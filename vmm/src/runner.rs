@@ -220,7 +220,7 @@ impl<'a> Runner<'a> {
 
     fn say_start(&mut self) -> Result<(), RunError> {
         let mut report = self.report;
-        outcome::fill(&mut report, &self.machine.memory.channel(), &self.machine.clock);
+        outcome::fill(&mut report, &self.machine.memory.channel(), &self.machine.clock.at_boot());
         if let (Some(starter), true) = (self.control, report.user_entered != 0) {
             self.owes_start = false;
             control::send(starter, &FromVmm::Begun { report }, &[]).map_err(RunError::Abandoned)?;
