@@ -130,6 +130,7 @@ impl Traced {
                 stream(RUNTIME_API, 1, Direction::Both),
             ],
             services: Vec::new(),
+            tells_start: false,
             terminals: 0,
             cpuid: Vec::new(),
         };
