@@ -14,7 +14,7 @@ use super::server::Server;
 use super::timeline::timeline;
 use crate::args::{Deploy, Place};
 use crate::failure::Failure;
-use crate::platform::{self, Api};
+use crate::platform::{self, Api, Progress};
 use crate::signals::{First, Signals};
 
 const NAME: &str = "hello";
@@ -57,7 +57,7 @@ fn measure(endpoint: &str, program: PathBuf) -> Result<String, Failure> {
     let (env, runtime, handler) = (Vec::new(), None, None);
     let options =
         Deploy { name: NAME.into(), path: program, memory, timeout, env, runtime, handler, place };
-    platform::put(&mut api, &options)?;
+    platform::put(&mut api, &options, &Progress::silent())?;
     let zero_ns = monotonic_ns();
     let answer = invoke(&mut api)?;
     let answered_ns = monotonic_ns();

@@ -27,7 +27,7 @@ const OWN_RUNTIME: &str = "provided";
 /// A package that is none, the platform's refusal, or nobody's answer.
 pub fn deploy(options: Deploy) -> Result<ExitCode, Failure> {
     let mut api = Api::at(&options.place)?;
-    let Deployed { function, done, warning } = put(&mut api, &options)?;
+    let Deployed { function, done, warning } = put(&mut api, &options, &Progress::to_stderr())?;
     if let Some(warning) = warning {
         say(&format!("warning: {warning}"));
     }
@@ -47,12 +47,11 @@ pub struct Deployed {
     warning: Option<String>,
 }
 
-/// As [`deploy`], by an open client, and without a word at the end.
+/// As [`deploy`], by an open client, and without a word at the end. The line of `progress` is gone by then.
 ///
 /// # Errors
 /// As [`deploy`].
-pub fn put(api: &mut Api, options: &Deploy) -> Result<Deployed, Failure> {
-    let progress = Progress::new();
+pub fn put(api: &mut Api, options: &Deploy, progress: &Progress) -> Result<Deployed, Failure> {
     progress.says("looking for the function");
     let existing = match api.configuration(&options.name) {
         Ok(function) => Some(function),
@@ -74,6 +73,7 @@ pub fn put(api: &mut Api, options: &Deploy) -> Result<Deployed, Failure> {
             result => (result?, "created"),
         },
     };
+    progress.ends();
     Ok(Deployed { function, done, warning: bundle.warning })
 }
 
@@ -131,13 +131,18 @@ fn summary(function: &Value, done: &str) -> String {
 }
 
 /// A line on stderr that says what goes on, where a person sees it, and goes away at the end.
-struct Progress {
+pub struct Progress {
     is_seen: bool,
 }
 
 impl Progress {
-    fn new() -> Progress {
+    fn to_stderr() -> Progress {
         Progress { is_seen: io::stderr().is_terminal() }
+    }
+
+    /// One that says nothing.
+    pub fn silent() -> Progress {
+        Progress { is_seen: false }
     }
 
     fn says(&self, what: &str) {
@@ -145,13 +150,17 @@ impl Progress {
             let _ = write!(io::stderr(), "\r\x1b[K{what} …");
         }
     }
+
+    fn ends(&self) {
+        if self.is_seen {
+            let _ = write!(io::stderr(), "\r\x1b[K");
+        }
+    }
 }
 
 impl Drop for Progress {
     fn drop(&mut self) {
-        if self.is_seen {
-            let _ = write!(io::stderr(), "\r\x1b[K");
-        }
+        self.ends();
     }
 }
 

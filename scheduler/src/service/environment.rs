@@ -94,7 +94,7 @@ impl Environment {
     }
 
     /// Ends an invocation's part of the log, and returns the end of it. What the program printed before
-    /// its answer is in the pipe by the time that the answer is here.
+    /// its answer is in the pipe by the time that the answer is here, as far as the pipe had room.
     pub(super) fn finish(&self, lines: &str) -> Vec<u8> {
         let mut output = lock(&self.output);
         output.drain();
