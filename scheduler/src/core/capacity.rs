@@ -102,7 +102,8 @@ impl Pool {
                 break;
             }
             let patience = self.limits.init_max.max(deployment.timeout);
-            let state = State::Starting { deadline: self.now.saturating_add(patience) };
+            let state =
+                State::Starting { since: self.now, deadline: self.now.saturating_add(patience) };
             self.environments.entry(id).and_modify(|one| one.state = state);
             self.actions.push_back(Action::Start { environment: id, deployment });
         }

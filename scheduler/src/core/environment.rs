@@ -24,6 +24,8 @@ pub(super) enum State {
     Planned,
     /// Its microVM boots and its runtime initialises.
     Starting {
+        /// Since when.
+        since: Duration,
         /// When that has taken too long.
         deadline: Duration,
     },
@@ -83,7 +85,7 @@ impl Environment {
     pub(super) fn deadline(&self, now: Duration, idle_max: Duration) -> Option<Duration> {
         match self.state {
             State::Planned | State::Dying => None,
-            State::Starting { deadline } | State::Busy { deadline, .. } => Some(deadline),
+            State::Starting { deadline, .. } | State::Busy { deadline, .. } => Some(deadline),
             State::Idle { since } => Some(since + idle_max),
             State::Finishing { expected, deadline } if now < expected => {
                 Some(expected.min(deadline))

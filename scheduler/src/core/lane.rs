@@ -1,6 +1,7 @@
 //! Everything that belongs to one deployment: its environments, and the invocations that wait for one.
 
 use std::collections::{BTreeSet, VecDeque};
+use std::time::Duration;
 
 use super::ids::{Deployment, EnvironmentId, InvocationId};
 
@@ -15,6 +16,8 @@ pub(super) struct Lane {
     pub(super) idle: Vec<EnvironmentId>,
     /// Invocations accepted but not dispatched, the oldest first.
     pub(super) waiting: VecDeque<InvocationId>,
+    /// How long the last start took, from the decision to readiness.
+    pub(super) start_time: Duration,
     /// Whether its environments go when their work is done.
     pub(super) is_retired: bool,
 }
@@ -26,6 +29,7 @@ impl Lane {
             members: BTreeSet::new(),
             idle: Vec::new(),
             waiting: VecDeque::new(),
+            start_time: Duration::ZERO,
             is_retired: false,
         }
     }

@@ -14,8 +14,8 @@ pub struct Limits {
     pub idle_max: Duration,
     /// How long an environment may take to become ready, where its function's time-out is not longer.
     pub init_max: Duration,
-    /// How long an environment that has answered is expected to ask for more: until then a new invocation
-    /// waits for it, since that is sooner than any start.
+    /// How long an environment that has answered is expected to ask for more: until then, and for as long as
+    /// the last start took, a new invocation waits for it, since that is sooner than any start.
     pub finishing_max: Duration,
 }
 

@@ -119,6 +119,9 @@ impl Pool {
         }
         let deployment = environment.deployment.id;
         let lane = self.lanes.get_mut(&deployment).expect("an environment has a lane");
+        if let State::Starting { since, .. } = environment.state {
+            lane.start_time = self.now.saturating_sub(since);
+        }
         if let Some(invocation) = lane.waiting.pop_front() {
             self.dispatch(id, invocation);
         } else if lane.is_retired || self.stopping.is_some() {
@@ -142,7 +145,9 @@ impl Pool {
         let Some(environment) = self.environments.get_mut(&id) else { return };
         let State::Busy { invocation, deadline } = environment.state else { return };
         if invocation == answered {
-            let expected = self.now.saturating_add(self.limits.finishing_max);
+            let lane = &self.lanes[&environment.deployment.id];
+            let patience = self.limits.finishing_max.max(lane.start_time);
+            let expected = self.now.saturating_add(patience);
             environment.state = State::Finishing { expected, deadline };
             self.complete(invocation, Some(id), Outcome::Answered);
         }

@@ -125,6 +125,19 @@ fn a_call_waits_for_an_environment_that_is_about_to_ask() {
 }
 
 #[test]
+fn it_waits_as_long_as_a_start_took() {
+    let mut bench = Bench::with_room_for(2);
+    bench.invoke(1, 7);
+    bench.after(ms(500));
+    bench.ready(1);
+    bench.responded(1, 1);
+    assert_eq!(bench.invoke(2, 7), []);
+    assert_eq!(bench.after(ms(499)), [], "a start would not have been sooner");
+    assert_eq!(bench.after(ms(1)), [start(2, 7)]);
+    assert_eq!(bench.ready(1), [dispatch(1, 2, false)], "whichever is sooner has the call");
+}
+
+#[test]
 fn it_does_not_wait_for_long() {
     let mut bench = Bench::with_room_for(2);
     bench.invoke(1, 7);

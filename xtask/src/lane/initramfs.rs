@@ -22,6 +22,9 @@ use super::{Job, LANE_SECONDS_MAX};
 use crate::failure::{Failure, Result};
 use crate::{command, host};
 
+/// Begins the names of directories that are guests' roots.
+const GUEST_ROOT: &str = "root.";
+
 /// What jobs find under /mayfly.
 pub struct Contents<'a> {
     /// Kernel modules, in the order of their loading.
@@ -103,8 +106,26 @@ impl Packer<'_> {
         self.archive.directory(inside).map_err(Failure::file("writing", self.path))?;
         for entry in fs::read_dir(outside).map_err(Failure::file("listing", outside))? {
             let entry = entry.map_err(Failure::file("listing", outside))?;
+            let name = entry.file_name().to_string_lossy().into_owned();
+            let inside = format!("{inside}/{name}");
+            match name.starts_with(GUEST_ROOT) {
+                true => self.guest_root(&inside, &entry.path())?,
+                false => self.tree(&inside, &entry.path())?,
+            }
+        }
+        Ok(())
+    }
+
+    /// Adds what is below a guest's root as it is: its programs bring their own libraries.
+    fn guest_root(&mut self, inside: &str, outside: &Path) -> Result<()> {
+        if !outside.is_dir() {
+            return self.copy(inside, outside);
+        }
+        self.archive.directory(inside).map_err(Failure::file("writing", self.path))?;
+        for entry in fs::read_dir(outside).map_err(Failure::file("listing", outside))? {
+            let entry = entry.map_err(Failure::file("listing", outside))?;
             let name = entry.file_name();
-            self.tree(&format!("{inside}/{}", name.to_string_lossy()), &entry.path())?;
+            self.guest_root(&format!("{inside}/{}", name.to_string_lossy()), &entry.path())?;
         }
         Ok(())
     }
