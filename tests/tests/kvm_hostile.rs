@@ -205,6 +205,7 @@ fn ports_that_do_not_exist_end_the_guest() {
 fn floods_of_exits_and_odd_deadlines_are_taken() {
     is_survived(&["cpu", "flood"]);
     is_survived(&["cpu", "deadlines"]);
+    is_survived(&["cpu", "upcalls"]);
 }
 
 #[test]

@@ -4,7 +4,7 @@ use core::arch::asm;
 use core::mem::offset_of;
 
 use mayfly_abi::Channel;
-use mayfly_abi::channel::{NO_DEADLINE, PORT_KICK, PORT_WAIT};
+use mayfly_abi::channel::{NO_DEADLINE, PORT_ARM, PORT_KICK, PORT_WAIT};
 use mayfly_abi::layout::{CHANNEL, DIRECT_MAP, MMIO_HOLE, PAGE_TABLES, VCPU_PAGE};
 use mayfly_abi::vcpu_page::IDT;
 
@@ -64,6 +64,18 @@ pub fn run(how: &str) {
             for at in [0, 1, u64::MAX >> 40] {
                 put(deadline, at);
                 out32(PORT_WAIT, 0);
+            }
+        }
+        // The program is to be interrupted, at moments that make no sense; the kernel runs, so nothing happens.
+        "upcalls" => {
+            let upcall = CHANNEL + offset_of!(Channel, upcall_ns) as u64;
+            let armed = CHANNEL + offset_of!(Channel, armed_ns) as u64;
+            for at in [0, 1, u64::MAX >> 20, NO_DEADLINE - 1, NO_DEADLINE, 0] {
+                for _ in 0..100 {
+                    put(upcall, at);
+                    put(armed, !at);
+                    out32(PORT_ARM, 0);
+                }
             }
         }
         "far-deadline" => {
