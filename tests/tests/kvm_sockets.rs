@@ -7,7 +7,9 @@ use std::net::Shutdown;
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::process::Command;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
+use std::time::Duration;
 
 use mayfly_abi::control::{Direction, Disk, Outcome, Segment, Source, Stream, VmSpec};
 use mayfly_abi::ports::{RUNTIME_API, STDOUT};
@@ -61,6 +63,41 @@ fn a_service_of_the_host_is_a_tcp_connection() {
     }
 }
 
+#[test]
+fn no_news_is_missed_when_the_host_interrupts() {
+    let rounds = if in_lane() { 200 } else { 5000 };
+    let (ours, theirs) = UnixStream::pair().unwrap();
+    let (_reader, output) = UnixStream::pair().unwrap();
+    let service = thread::spawn(move || echo(ours));
+    hold_back(libc::SIGIO);
+    // SAFETY: gettid has no preconditions.
+    let (process, machine) = (std::process::id(), unsafe { libc::gettid() });
+    let is_over = AtomicBool::new(false);
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            while !is_over.load(Ordering::Relaxed) {
+                // SAFETY: the thread lives until this scope ends, and holds the signal back but for its guest.
+                unsafe { libc::syscall(libc::SYS_tgkill, process, machine, libc::SIGIO) };
+                thread::sleep(Duration::from_micros(70));
+            }
+        });
+        let outcome = run_service_for("waiting", rounds, theirs.into(), output.into());
+        is_over.store(true, Ordering::Relaxed);
+        assert!(matches!(outcome, Outcome::Exited(0)), "{outcome:?}");
+    });
+    assert_eq!(service.join().unwrap(), 10 + rounds + (1 << 20));
+}
+
+/// Blocks a signal in this thread.
+fn hold_back(signal: libc::c_int) {
+    // SAFETY: an empty set is all zeros, and the set is valid for both calls.
+    unsafe {
+        let mut set = std::mem::zeroed();
+        libc::sigaddset(&mut set, signal);
+        libc::pthread_sigmask(libc::SIG_BLOCK, &set, std::ptr::null_mut());
+    }
+}
+
 /// Gives back what comes, and the end when that comes: how many bytes.
 fn echo(mut stream: UnixStream) -> usize {
     let (mut buffer, mut total) = (vec![0; 64 << 10], 0);
@@ -79,6 +116,11 @@ fn echo(mut stream: UnixStream) -> usize {
 
 /// Runs the fixture `service` in a machine of this process, with a service at the runtime API's port.
 fn run_service(how: &str, service: OwnedFd, output: OwnedFd) -> Outcome {
+    run_service_for(how, 0, service, output)
+}
+
+/// As [`run_service`], with so many bytes back and forth in between.
+fn run_service_for(how: &str, rounds: usize, service: OwnedFd, output: OwnedFd) -> Outcome {
     let program = File::open(fixture("service")).unwrap();
     let root = disk(program.metadata().unwrap().len());
     let stream = |port, descriptor, direction| Stream { port, descriptor, direction };
@@ -88,7 +130,7 @@ fn run_service(how: &str, service: OwnedFd, output: OwnedFd) -> Outcome {
         root,
         mounts: Vec::new(),
         program: b"/program".to_vec(),
-        argv: vec![b"program".to_vec(), how.as_bytes().to_vec()],
+        argv: vec![b"program".to_vec(), how.into(), rounds.to_string().into()],
         env: vec![],
         cwd: b"/".to_vec(),
         tmp_bytes_max: 1 << 20,

@@ -83,6 +83,8 @@ pub struct Runner<'a> {
     report: Report,
     /// Whether the starter is still to hear that the program has begun.
     owes_start: bool,
+    /// Something was handed over while the guest ran: it may have looked for it before, and be about to wait.
+    has_news: bool,
 }
 
 impl<'a> Runner<'a> {
@@ -90,7 +92,7 @@ impl<'a> Runner<'a> {
     /// services, and when it is gone, the machine ends. Without one there are no services.
     pub fn new(machine: Machine, control: Option<&'a UnixStream>) -> Runner<'a> {
         let report = Report { kvm_ready: machine.kvm_ready_ns, ..Report::default() };
-        Runner { machine, control, waiter: None, report, owes_start: false }
+        Runner { machine, control, waiter: None, report, owes_start: false, has_news: false }
     }
 
     /// Will tell `control` how the boot went, as soon as the program has begun and waits. `started_ns` is when
@@ -175,7 +177,9 @@ impl<'a> Runner<'a> {
         self.listen()?;
         self.serve()?;
         self.sleep(Sleep::ForGuest, Some(Duration::ZERO))?;
-        self.serve().map(drop)
+        self.serve()?;
+        self.has_news |= self.machine.devices.announce(&self.machine.memory)?;
+        Ok(())
     }
 
     /// Serves the queues, and asks the starter for what that has brought up. `true` where there is more.
@@ -193,8 +197,11 @@ impl<'a> Runner<'a> {
     /// that has come already is a look at the outside.
     fn wait_for_guest(&mut self) -> Result<(), RunError> {
         let Machine { devices, memory, .. } = &mut self.machine;
-        // What was handed over before, it has seen.
+        // What was handed over before, it has seen, unless it was not asked for: then it is to look again.
         devices.announce(memory)?;
+        if std::mem::take(&mut self.has_news) {
+            return self.serve().map(drop);
+        }
         let deadline: Option<u64> = memory.read(DEADLINE);
         let deadline_ns = deadline.filter(|&deadline| deadline != NO_DEADLINE);
         let mut has_looked = false;
