@@ -20,6 +20,9 @@ use crate::errno::Errno;
 
 /// Pages in the neighbourhood that one fault maps (Linux's fault-around: 64 KiB).
 const AROUND: u64 = 16;
+/// Most pages that one write to a private file copies ahead. A dynamic linker relocates a library's data
+/// from front to back, hundreds of pages of it.
+const AHEAD_MAX: u64 = 16;
 
 /// Why an access is not allowed: the signal a program gets for it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -160,7 +163,8 @@ impl AddressSpace {
         if access == Access::Write && !shared {
             let copy = Frame::scratch().ok_or(BadAccess::OutOfMemory)?;
             copy.copy_from(&frame);
-            return self.put(page, copy, page_flags(area.protection));
+            self.put(page, copy, page_flags(area.protection))?;
+            return self.copy_ahead(area, page);
         }
         let mut flags = page_flags(area.protection);
         if !shared {
@@ -177,6 +181,31 @@ impl AddressSpace {
         Ok(())
     }
 
+    /// After a write to `page` of a private file: where as many pages before it were written to, the next
+    /// ones will be, and get their copies at once, as far as the file is in memory.
+    fn copy_ahead(&mut self, area: &Area, page: u64) -> Result<(), BadAccess> {
+        let Some((inode, offset)) = area.backing.file() else { return Ok(()) };
+        let mut run = 0;
+        while run < AHEAD_MAX
+            && let Some(before) = page.checked_sub((run + 1) * PAGE_SIZE)
+            && before >= area.start
+            && self.tables.query(before).is_some_and(|at| at.flags.contains(Flags::WRITE))
+        {
+            run += 1;
+        }
+        let end = area.end.min(page + (run + 1) * PAGE_SIZE);
+        for next in (page + PAGE_SIZE..end).step_by(PAGE_SIZE as usize) {
+            let index = (offset + (next - area.start)) / PAGE_SIZE;
+            if self.tables.query(next).is_some() {
+                break;
+            }
+            let Some((frame, copy)) = inode.cached_page(index).zip(Frame::scratch()) else { break };
+            copy.copy_from(&frame);
+            self.put(next, copy, page_flags(area.protection))?;
+        }
+        Ok(())
+    }
+
     fn put(&mut self, page: u64, frame: Frame, flags: Flags) -> Result<(), BadAccess> {
         self.tables.map(page, frame, flags).map_err(|_| BadAccess::OutOfMemory)
     }
@@ -188,4 +217,69 @@ fn neighbourhood(area: &Area, page: u64) -> impl Iterator<Item = u64> + use<> {
     let start = (page - page % window).max(area.start);
     let end = (page - page % window + window).min(area.end);
     (start..end).step_by(PAGE_SIZE as usize).filter(move |neighbour| *neighbour != page)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fs::testing::{Machine, machine};
+    use crate::mm::Placement;
+
+    const BASE: u64 = 0x40_0000;
+
+    /// A space with a private, writable mapping of a file of `pages` pages, each full of its number.
+    fn mapped(machine: &Machine, pages: u8) -> AddressSpace {
+        let bytes: std::vec::Vec<u8> = (0..pages).flat_map(|n| [n; PAGE_SIZE as usize]).collect();
+        machine.write("/tmp/file", &bytes);
+        let template = Frame::zeroed().unwrap();
+        let mut space = AddressSpace::new(template.gpa(), 0x1000_0000).unwrap();
+        let file = machine.lookup("/tmp/file").unwrap();
+        let backing = Backing::File { file, offset: 0, shared: false };
+        let rw = Protection::READ | Protection::WRITE;
+        space.map(Placement::Exactly(BASE), bytes.len() as u64, rw, backing, "").unwrap();
+        space
+    }
+
+    fn is_writable(space: &mut AddressSpace, page: u64) -> bool {
+        space.tables.query(page).is_some_and(|mapping| mapping.flags.contains(Flags::WRITE))
+    }
+
+    #[test]
+    fn writing_a_private_file_from_front_to_back_takes_few_faults() {
+        let machine = machine();
+        let mut space = mapped(&machine, 100);
+        let mut faults = 0;
+        for page in (0..100).map(|n| BASE + n * PAGE_SIZE) {
+            if !is_writable(&mut space, page) {
+                space.fault(page, Access::Write).unwrap();
+                faults += 1;
+            }
+        }
+        assert!(faults < 20, "{faults} faults");
+        let file = machine.lookup("/tmp/file").unwrap();
+        for n in 0..100 {
+            let frame = space.tables.unmap(BASE + n * PAGE_SIZE).unwrap();
+            assert_eq!(frame.bytes()[7], n as u8);
+            assert!(frame.is_unique() && frame != file.inode().page(n).unwrap(), "page {n}");
+        }
+    }
+
+    #[test]
+    fn writing_here_and_there_copies_nothing_else() {
+        let machine = machine();
+        let mut space = mapped(&machine, 40);
+        for page in (0..40).step_by(3).map(|n| BASE + n * PAGE_SIZE) {
+            space.fault(page, Access::Write).unwrap();
+            assert!(!is_writable(&mut space, page + 2 * PAGE_SIZE));
+        }
+    }
+
+    #[test]
+    fn populating_maps_all_that_is_promised() {
+        let machine = machine();
+        let mut space = mapped(&machine, 8);
+        assert_eq!(space.populate(BASE..BASE + 8 * PAGE_SIZE), Ok(()));
+        assert!((0..8).all(|n| is_writable(&mut space, BASE + n * PAGE_SIZE)));
+        assert_eq!(space.populate(BASE..BASE + 9 * PAGE_SIZE), Err(BadAccess::NotMapped));
+    }
 }

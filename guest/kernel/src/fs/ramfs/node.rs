@@ -239,6 +239,13 @@ impl Inode for Node {
         }
     }
 
+    fn cached_page(&self, index: u64) -> Option<Frame> {
+        match &self.body {
+            Body::File(pages) => pages.existing(index),
+            _ => None,
+        }
+    }
+
     fn fallocate(&self, mode: FallocateMode, offset: u64, len: u64) -> Result<()> {
         let (pages, end) = (self.pages()?, offset + len);
         if mode.contains(FallocateMode::PUNCH_HOLE) {

@@ -82,6 +82,11 @@ impl Pages {
         self.get_or_make(index, true)
     }
 
+    /// The page, where it exists.
+    pub(super) fn existing(&self, index: u64) -> Option<Frame> {
+        if index < self.size.get().div_ceil(PAGE) { self.get(index) } else { None }
+    }
+
     /// Makes every page of the range exist. ENOSPC before anything is done.
     pub(super) fn reserve(&self, offset: u64, end: u64) -> Result<()> {
         let (first, last) = (offset / PAGE, end.div_ceil(PAGE));
