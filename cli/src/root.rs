@@ -4,7 +4,7 @@ use std::fmt::Display;
 use std::fs::File;
 use std::io::{self, BufWriter};
 use std::os::unix::fs::FileExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use mayfly_abi::control::{Disk, Segment, Source};
 use mayfly_abi::erofs::{SUPER_MAGIC, SUPER_OFFSET};
@@ -91,6 +91,20 @@ impl Root {
         let at = tree.add_directory(var, b"task", plain)?;
         let mut walked = Walked { tree, files: Vec::new(), skipped: Vec::new() };
         walk::graft(&mut walked, task, at, &OWNED_BY_ROOT)?;
+        Root::of_walked(walked)
+    }
+
+    /// The layers of a function, as /opt shows them: a later one's file replaces an earlier one's.
+    ///
+    /// # Errors
+    /// What the host says, or a file that an image can't hold.
+    pub fn of_layers(layers: &[PathBuf]) -> Result<Root, Failure> {
+        let tree = Tree::new(Attributes::root(0o755, Timestamp::default()))?;
+        let mut walked = Walked { tree, files: Vec::new(), skipped: Vec::new() };
+        let top = walked.tree.root();
+        for layer in layers.iter().rev() {
+            walk::graft_beneath(&mut walked, layer, top, &OWNED_BY_ROOT)?;
+        }
         Root::of_walked(walked)
     }
 

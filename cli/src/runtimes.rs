@@ -1,9 +1,11 @@
 //! The file systems of execution environments.
 //!
 //! ```text
-//!   provided.*    │ a minimal root with the code in it           │ runs /var/task/bootstrap
+//!   provided.*    │ a minimal root with the code in it           │ runs /var/task/bootstrap or /opt/bootstrap
 //!   pythonX.Y     │ DATA/runtimes/pythonX.Y.img │ code at /var/task │ runs /var/runtime/bootstrap
 //! ```
+//!
+//! Layers, where a function has some, are one more image, at /opt.
 //!
 //! A runtime's image is shared by all of its functions. Python's is built of the host's own `python3` when
 //! the first function asks for that version; any other image may be put there by hand.
@@ -23,10 +25,12 @@ use crate::root::Root;
 
 /// The program that is a managed runtime.
 pub const BOOTSTRAP: &str = "/var/runtime/bootstrap";
-/// The program of code that brings its own runtime.
-const OWN_BOOTSTRAP: &str = "/var/task/bootstrap";
-/// Where code is in its environment.
+/// The program of code that brings its own runtime, and the program of a layer that does.
+const TASK_BOOTSTRAP: &str = "/var/task/bootstrap";
+const LAYER_BOOTSTRAP: &str = "/opt/bootstrap";
+/// Where code is in its environment, and where its layers are.
 const TASK: &[u8] = b"/var/task";
+const LAYERS: &[u8] = b"/opt";
 /// Begins the names of runtimes that are the code's own.
 const PROVIDED: &str = "provided.";
 
@@ -80,19 +84,20 @@ impl Runtimes {
 
     fn try_build(&self, code: Code<'_>) -> Result<Option<RootImage>, Failure> {
         let is_own = code.runtime.starts_with(PROVIDED);
-        if is_own && !is_program(&code.task.join("bootstrap")) {
-            return Ok(None);
-        }
-        let filesystems = if is_own {
+        let program = if is_own { own_bootstrap(code) } else { Some(BOOTSTRAP) };
+        let Some(program) = program else { return Ok(None) };
+        let mut filesystems = if is_own {
             Filesystems::new(Root::of_task(code.task)?)
         } else {
             let mut filesystems = Filesystems::new(Root::at(&self.image(code.runtime))?);
             filesystems.mount(TASK, Root::at(code.task)?)?;
             filesystems
         };
+        if !code.layers.is_empty() {
+            filesystems.mount(LAYERS, Root::of_layers(code.layers)?)?;
+        }
         let Filesystems { disk, files, mounts } = filesystems;
-        let program = if is_own { OWN_BOOTSTRAP } else { BOOTSTRAP }.into();
-        Ok(Some(RootImage { disk, files, mounts, program }))
+        Ok(Some(RootImage { disk, files, mounts, program: program.into() }))
     }
 }
 
@@ -110,6 +115,18 @@ impl ImageBuilder for Runtimes {
 
     fn build(&self, code: Code<'_>) -> io::Result<Option<RootImage>> {
         self.try_build(code).map_err(|failure| io::Error::other(failure.to_string()))
+    }
+}
+
+/// The runtime that the code brings, or that the last layer with one does.
+fn own_bootstrap(code: Code<'_>) -> Option<&'static str> {
+    let is_in = |dir: &Path| is_program(&dir.join("bootstrap"));
+    let layered = |dir: &&PathBuf| fs::symlink_metadata(dir.join("bootstrap")).is_ok();
+    if is_in(code.task) {
+        Some(TASK_BOOTSTRAP)
+    } else {
+        let layer = code.layers.iter().rev().find(layered)?;
+        is_in(layer).then_some(LAYER_BOOTSTRAP)
     }
 }
 

@@ -212,7 +212,7 @@ impl Tree {
         names(path).try_fold(self.root(), |at, name| self.child(at, name))
     }
 
-    fn child(&self, parent: NodeId, name: &[u8]) -> Option<NodeId> {
+    pub(crate) fn child(&self, parent: NodeId, name: &[u8]) -> Option<NodeId> {
         match &self.nodes.get(parent.0)?.kind {
             NodeKind::Directory { children, .. } => children.get(name).copied(),
             NodeKind::Leaf(_) => None,

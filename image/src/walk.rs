@@ -94,12 +94,21 @@ pub fn graft(
     at: NodeId,
     options: &WalkOptions,
 ) -> Result<(), WalkError> {
-    let mut walk = Walk { options, walked, linked: HashMap::new() };
-    let mut directories = vec![(root.to_owned(), at)];
-    while let Some((path, node)) = directories.pop() {
-        walk.directory(&path, node, &mut directories)?;
-    }
-    Ok(())
+    Walk { options, walked, linked: HashMap::new(), taken: Taken::Refuse }.all(root, at)
+}
+
+/// As [`graft`], but beneath what is there: a directory is merged with one of its name, and of anything else
+/// with a name that is taken the tree's stays.
+///
+/// # Errors
+/// [`WalkError`]. Then some of it is in the tree.
+pub fn graft_beneath(
+    walked: &mut Walked,
+    root: &Path,
+    at: NodeId,
+    options: &WalkOptions,
+) -> Result<(), WalkError> {
+    Walk { options, walked, linked: HashMap::new(), taken: Taken::Keep }.all(root, at)
 }
 
 /// Opens an external file of `files`, as [`write_to`](crate::ImageLayout::write_to) wants it.
@@ -108,14 +117,40 @@ pub fn open(files: &[PathBuf], id: u32) -> io::Result<fs::File> {
     fs::File::open(path)
 }
 
+/// What to do about a name that is taken.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Taken {
+    /// It is an error.
+    Refuse,
+    /// What has it keeps it.
+    Keep,
+}
+
 struct Walk<'a> {
     options: &'a WalkOptions,
+    taken: Taken,
     walked: &'a mut Walked,
     /// Files with several names, by device and inode number.
     linked: HashMap<(u64, u64), NodeId>,
 }
 
 impl Walk<'_> {
+    fn all(&mut self, root: &Path, at: NodeId) -> Result<(), WalkError> {
+        let mut directories = vec![(root.to_owned(), at)];
+        while let Some((path, node)) = directories.pop() {
+            self.directory(&path, node, &mut directories)?;
+        }
+        Ok(())
+    }
+
+    /// What keeps the name that this file has.
+    fn keeper(&self, parent: NodeId, path: &Path) -> Option<NodeId> {
+        match self.taken {
+            Taken::Refuse => None,
+            Taken::Keep => self.walked.tree.child(parent, name_of(path)),
+        }
+    }
+
     /// Takes what is in one directory, and adds its subdirectories to those still to be walked.
     fn directory(
         &mut self,
@@ -132,7 +167,12 @@ impl Walk<'_> {
                 Ok(metadata) => metadata,
                 Err(error) => return Err(WalkError::Io { path, error }),
             };
-            if metadata.is_dir() {
+            if let Some(keeper) = self.keeper(node, &path) {
+                let is_directory = self.walked.tree.node(keeper).file_type() == FileType::Directory;
+                if metadata.is_dir() && is_directory {
+                    directories.push((path, keeper));
+                }
+            } else if metadata.is_dir() {
                 let attributes = attributes(&metadata, self.options);
                 let made = self.walked.tree.add_directory(node, name_of(&path), attributes);
                 match made {

@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use crate::layer::LayerUse;
+
 /// The only version until versions can be published.
 pub const LATEST: &str = "$LATEST";
 
@@ -28,6 +30,9 @@ pub struct Configuration {
     pub tmp_mib: u32,
     /// Environment variables, 4 KB together.
     pub variables: BTreeMap<String, String>,
+    /// At most five, in the order of their merging into /opt.
+    #[serde(default)]
+    pub layers: Vec<LayerUse>,
 }
 
 /// A function as the store keeps it.

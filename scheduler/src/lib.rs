@@ -15,6 +15,7 @@ mod clock;
 pub mod core;
 pub mod function;
 pub mod launcher;
+pub mod layer;
 mod logs;
 pub mod runtime_api;
 mod serve;

@@ -1,5 +1,6 @@
 //! `mayfly serve`: the platform, from a data directory to a listening socket, and down again.
 
+use std::collections::BTreeSet;
 use std::fs::{File, TryLockError};
 use std::io;
 use std::net::SocketAddr;
@@ -15,7 +16,7 @@ use crate::core::Limits;
 use crate::launcher::{ImageBuilder, Launcher};
 use crate::logs::Logs;
 use crate::service::{Identity, Parts, Service};
-use crate::store::{CodeStore, FunctionStore, StoreError};
+use crate::store::{CodeStore, Database, FunctionStore, LayerStore, StoreError};
 
 /// How long work may go on after a shutdown has been asked for.
 const GRACE: Duration = Duration::from_secs(5);
@@ -92,10 +93,11 @@ impl Server {
         };
         std::fs::create_dir_all(data).map_err(at(data))?;
         let lock = lock(data)?;
-        let functions = FunctionStore::open(data)?;
+        let database = Arc::new(Database::open(data)?);
+        let functions = FunctionStore::load(Arc::clone(&database))?;
+        let layers = LayerStore::load(database)?;
         let code = Arc::new(CodeStore::open(data)?);
-        let used: std::collections::BTreeSet<String> =
-            functions.list(None, usize::MAX).iter().map(|one| one.code_sha256.clone()).collect();
+        let used: BTreeSet<String> = functions.code().into_iter().chain(layers.code()).collect();
         // Before anything can be uploaded: nothing is lost to a race.
         code.retain(|sha256| used.contains(sha256)).map_err(at(data))?;
         let logs = Arc::new(Logs::open(data).map_err(at(data))?);
@@ -111,7 +113,7 @@ impl Server {
             launcher: config.launcher,
             images: config.images,
         });
-        let platform = Arc::new(Platform { functions, code, logs, service, address });
+        let platform = Arc::new(Platform { functions, layers, code, logs, service, address });
         let within = Arc::downgrade(&platform);
         platform.service.open_platform(Box::new(move |stream| {
             let platform = within.upgrade();

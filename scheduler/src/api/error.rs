@@ -48,6 +48,12 @@ impl ApiError {
         Self::new(StatusCode::NOT_FOUND, "ResourceNotFoundException", message)
     }
 
+    /// There is nothing of that name.
+    pub(super) fn no_resource() -> ApiError {
+        let message = "The resource you requested does not exist.";
+        Self::new(StatusCode::NOT_FOUND, "ResourceNotFoundException", message)
+    }
+
     pub(super) fn exists(name: &str) -> ApiError {
         let message = format!("Function already exist: {name}");
         Self::new(StatusCode::CONFLICT, "ResourceConflictException", message)

@@ -18,15 +18,13 @@ use uuid::Uuid;
 
 use super::error::ApiError;
 use super::name::FunctionName;
+use super::page::{self, Page};
 use super::shapes::{self, CreateFunction};
-use super::{Platform, validate};
+use super::{Platform, attach, validate};
 use crate::bundle::ZIP_BYTES_MAX;
 use crate::clock;
 use crate::function::{Function, LATEST};
 use crate::store::{StoreError, StoredCode};
-
-/// Functions on one page: as many as AWS gives.
-const PAGE_MAX: usize = 50;
 
 pub(super) type Answer = Result<Response, ApiError>;
 pub(super) type Shared = State<Arc<Platform>>;
@@ -37,17 +35,11 @@ pub(super) struct Qualified {
     pub(super) qualifier: Option<String>,
 }
 
-#[derive(Deserialize)]
-pub(super) struct Page {
-    #[serde(rename = "Marker")]
-    marker: Option<String>,
-    #[serde(rename = "MaxItems")]
-    items_max: Option<usize>,
-}
-
 pub(super) async fn create(State(platform): Shared, body: Result<Bytes, BytesRejection>) -> Answer {
     let request: CreateFunction = parse(body)?;
-    let configuration = validate::configuration(&request)?;
+    let mut configuration = validate::configuration(&request)?;
+    configuration.layers =
+        attach::layers(&platform, request.layers.as_deref().unwrap_or_default())?;
     let zip = request.code.zip_file.ok_or_else(validate::no_zip)?;
     // Decoding, unpacking, flushing: work for a thread that may block.
     let created = spawn_blocking(move || {
@@ -57,6 +49,7 @@ pub(super) async fn create(State(platform): Shared, body: Result<Bytes, BytesRej
         }
         prepare(&platform, &configuration.runtime)?;
         let code = keep(&platform, &zip)?;
+        attach::fits(&platform, &code.sha256, &configuration.layers)?;
         let function = Function {
             deployment: 0,
             configuration,
@@ -89,7 +82,7 @@ pub(super) async fn get(
     Query(query): Query<Qualified>,
 ) -> Answer {
     let function = find(&platform, &name, query.qualifier)?;
-    let location = format!("http://{}/code/{}", platform.address, function.code_sha256);
+    let location = location(&platform, &function.code_sha256);
     Ok(Json(json!({
         "Configuration": shapes::configuration(&platform.service.identity, &function),
         "Code": { "RepositoryType": "S3", "Location": location },
@@ -107,21 +100,13 @@ pub(super) async fn get_configuration(
 }
 
 pub(super) async fn list(State(platform): Shared, Query(page): Query<Page>) -> Answer {
-    if page.items_max.is_some_and(|count| !(1..=10_000).contains(&count)) {
-        return Err(ApiError::invalid("MaxItems must be from 1 to 10000."));
-    }
-    let count = page.items_max.unwrap_or(PAGE_MAX).min(PAGE_MAX);
+    let count = page.count(page::ITEMS)?;
     // A marker is the last name of the page before.
-    let mut found = platform.functions.list(page.marker.as_deref(), count + 1);
-    let is_last = found.len() <= count;
-    found.truncate(count);
-    let shown =
+    let found = platform.functions.list(page.marker.as_deref(), count + 1);
+    let show =
         |function: &Arc<Function>| shapes::configuration(&platform.service.identity, function);
-    let mut answer = json!({ "Functions": found.iter().map(shown).collect::<Vec<_>>() });
-    if let (false, Some(last)) = (is_last, found.last()) {
-        answer["NextMarker"] = last.configuration.name.as_str().into();
-    }
-    Ok(Json(answer).into_response())
+    let name = |function: &Arc<Function>| function.configuration.name.clone();
+    Ok(page::answer("Functions", found, count, show, name))
 }
 
 pub(super) async fn delete(
@@ -151,7 +136,12 @@ pub(super) async fn delete(
     Ok(StatusCode::NO_CONTENT.into_response())
 }
 
-/// The zip of a function, as it was uploaded.
+/// Where a zip can be had.
+pub(super) fn location(platform: &Platform, sha256: &str) -> String {
+    format!("http://{}/code/{sha256}", platform.address)
+}
+
+/// The zip of a function or a layer, as it was uploaded.
 pub(super) async fn download(State(platform): Shared, Path(sha256): Path<String>) -> Answer {
     let is_digest = sha256.len() == 64 && sha256.bytes().all(|byte| byte.is_ascii_hexdigit());
     if !is_digest {

@@ -11,17 +11,23 @@
 //! | PUT | /2015-03-31/functions/F/configuration | UpdateFunctionConfiguration |
 //! | DELETE | /2015-03-31/functions/F | DeleteFunction |
 //! | POST | /2015-03-31/functions/F/invocations | Invoke |
+//! | POST, GET | /2018-10-31/layers/L/versions | PublishLayerVersion, ListLayerVersions |
+//! | GET, DELETE | /2018-10-31/layers/L/versions/N | GetLayerVersion, DeleteLayerVersion |
+//! | GET | /2018-10-31/layers | ListLayers; with ?find=LayerVersion GetLayerVersionByArn |
 //! | GET | /code/SHA256 | the upload, where GetFunction's Code.Location points |
 //! | GET | /mayfly/environments | Mayfly's own: what is alive, and when what happened in its start |
 //! | POST | / | X-Amz-Target: Logs_20140328.CALL: see [`logs`] |
 //!
 //! Signatures are taken unchecked, which is why the service listens on loopback only.
 
+mod attach;
 mod error;
 mod functions;
 mod invoke;
+mod layers;
 mod logs;
 mod name;
+mod page;
 mod shapes;
 mod updates;
 mod validate;
@@ -44,7 +50,7 @@ use uuid::Uuid;
 
 use crate::logs::Logs;
 use crate::service::Service;
-use crate::store::{CodeStore, FunctionStore};
+use crate::store::{CodeStore, FunctionStore, LayerStore};
 use error::ApiError;
 
 /// Largest request body: a zip of 50 MB in base64, and its configuration.
@@ -53,6 +59,7 @@ const BODY_BYTES_MAX: usize = 70 << 20;
 /// What the handlers share.
 pub(crate) struct Platform {
     pub(crate) functions: FunctionStore,
+    pub(crate) layers: LayerStore,
     pub(crate) code: Arc<CodeStore>,
     pub(crate) logs: Arc<Logs>,
     pub(crate) service: Arc<Service>,
@@ -70,6 +77,8 @@ pub(crate) fn router(platform: Arc<Platform>) -> Router {
     let function = get(functions::get).delete(functions::delete);
     let configuration = get(functions::get_configuration).put(updates::configuration);
     let invocations = post(invoke::invoke).layer(DefaultBodyLimit::max(invoke::PAYLOAD_BYTES_MAX));
+    let layer_versions = get(layers::list_versions).post(layers::publish);
+    let layer_version = get(layers::get).delete(layers::delete);
     Router::new()
         .route("/2015-03-31/functions", functions.clone())
         .route("/2015-03-31/functions/", functions)
@@ -77,6 +86,9 @@ pub(crate) fn router(platform: Arc<Platform>) -> Router {
         .route("/2015-03-31/functions/{name}/configuration", configuration)
         .route("/2015-03-31/functions/{name}/code", put(updates::code))
         .route("/2015-03-31/functions/{name}/invocations", invocations)
+        .route("/2018-10-31/layers", get(layers::list))
+        .route("/2018-10-31/layers/{name}/versions", layer_versions)
+        .route("/2018-10-31/layers/{name}/versions/{version}", layer_version)
         .route("/mayfly/environments", get(environments))
         .route("/", post(logs::call).layer(DefaultBodyLimit::max(logs::BODY_BYTES_MAX)))
         .route("/code/{sha256}", get(functions::download))

@@ -1,10 +1,13 @@
-//! The ways to name a function: `NAME`, `ACCOUNT:function:NAME`, a whole ARN, each with `:QUALIFIER`.
+//! The ways to name a function: `NAME`, `ACCOUNT:function:NAME`, a whole ARN, each with `:QUALIFIER`; and
+//! those to name a layer.
 
 use super::error::ApiError;
 
 /// Longest name of a function, and longest form of naming it.
 const NAME_CHARS_MAX: usize = 64;
 const FORM_CHARS_MAX: usize = 256;
+/// Longest name of a layer.
+const LAYER_CHARS_MAX: usize = 140;
 
 /// A function, named.
 #[derive(Debug, PartialEq, Eq)]
@@ -73,6 +76,67 @@ impl FunctionName {
     }
 }
 
+/// A layer's version, named by its ARN: `arn:aws:lambda:REGION:ACCOUNT:layer:NAME:VERSION`.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct LayerName {
+    /// 1–140 of `[a-zA-Z0-9-_]`.
+    pub(super) name: String,
+    /// From 1 on.
+    pub(super) version: u64,
+}
+
+impl LayerName {
+    /// # Errors
+    /// Anything but such an ARN.
+    pub(super) fn parse_version_arn(arn: &str) -> Result<LayerName, ApiError> {
+        let parse = || {
+            let (layer, version) = arn.rsplit_once(':')?;
+            let name = Some(layer).filter(|layer| layer.contains(':')).and_then(layer_name)?;
+            Some(LayerName { name, version: number(version)? })
+        };
+        parse().ok_or_else(|| {
+            let shown: String = arn.chars().take(FORM_CHARS_MAX).collect();
+            let must = "satisfy regular expression pattern: arn:[a-zA-Z0-9-]+:lambda:[a-zA-Z0-9-]+:\
+                        \\d{12}:layer:[a-zA-Z0-9-_]+:[0-9]+";
+            ApiError::constraint(&shown, "layers", must)
+        })
+    }
+
+    /// The name of a layer, given as that or as the layer's ARN.
+    ///
+    /// # Errors
+    /// Neither.
+    pub(super) fn parse_layer(form: &str) -> Result<String, ApiError> {
+        layer_name(form).ok_or_else(|| {
+            let shown: String = form.chars().take(FORM_CHARS_MAX).collect();
+            let must = "satisfy regular expression pattern: (arn:[a-zA-Z0-9-]+:lambda:[a-zA-Z0-9-]+:\
+                        \\d{12}:layer:[a-zA-Z0-9-_]+)|[a-zA-Z0-9-_]+";
+            ApiError::constraint(&shown, "layerName", must)
+        })
+    }
+}
+
+fn layer_name(form: &str) -> Option<String> {
+    let parts: Vec<&str> = form.splitn(8, ':').collect();
+    let name = match parts[..] {
+        [name] => name,
+        ["arn", partition, "lambda", _, account, "layer", name]
+            if partition.starts_with("aws") && is_account(account) =>
+        {
+            name
+        }
+        _ => return None,
+    };
+    let fits = (1..=LAYER_CHARS_MAX).contains(&name.len()) && name.bytes().all(is_name_byte);
+    fits.then(|| name.into())
+}
+
+/// The number of a version: decimal digits, from 1 on.
+pub(super) fn number(text: &str) -> Option<u64> {
+    let is_number = !text.starts_with('0') && text.bytes().all(|byte| byte.is_ascii_digit());
+    text.parse().ok().filter(|_| is_number)
+}
+
 fn last<'a>(rest: &[&'a str]) -> Option<(&'a str, Option<&'a str>)> {
     match *rest {
         [name] => Some((name, None)),
@@ -116,6 +180,24 @@ mod tests {
             ["", ":", "a/b", "..", "a.b", "f:", "f:a:b:c", "f:$X", "ä", &long, "1:function:f"]
         {
             assert!(FunctionName::parse(form).is_err(), "{form}");
+        }
+    }
+
+    #[test]
+    fn layers_have_two_forms() {
+        let arn = "arn:aws:lambda:us-east-1:000000000000:layer:l-1_A";
+        assert_eq!(LayerName::parse_layer(arn).unwrap(), "l-1_A");
+        assert_eq!(LayerName::parse_layer("l-1_A").unwrap(), "l-1_A");
+        let version = LayerName::parse_version_arn(&format!("{arn}:12")).unwrap();
+        assert_eq!((&*version.name, version.version), ("l-1_A", 12));
+        for bad in ["l:1", arn, "", ":", "arn:aws:lambda:x:1:layer:l:1"] {
+            assert!(LayerName::parse_version_arn(bad).is_err(), "{bad}");
+        }
+        for number in ["0", "01", "+1", "-1", "x", "99999999999999999999"] {
+            assert!(LayerName::parse_version_arn(&format!("{arn}:{number}")).is_err(), "{number}");
+        }
+        for bad in ["../l", "", "a:b", &format!("{arn}:1"), &"l".repeat(141)] {
+            assert!(LayerName::parse_layer(bad).is_err(), "{bad}");
         }
     }
 

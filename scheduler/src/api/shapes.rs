@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 
 use crate::clock;
 use crate::function::{Function, LATEST};
+use crate::layer::LayerUse;
 use crate::service::Identity;
 
 /// CreateFunctionRequest.
@@ -107,11 +108,15 @@ pub(super) fn configuration(identity: &Identity, function: &Function) -> Value {
     if !configuration.variables.is_empty() {
         value["Environment"] = json!({ "Variables": configuration.variables });
     }
+    if !configuration.layers.is_empty() {
+        let show = |layer: &LayerUse| json!({ "Arn": layer.arn, "CodeSize": layer.code_size });
+        value["Layers"] = configuration.layers.iter().map(show).collect();
+    }
     value
 }
 
 /// A digest in the encoding that clients compare.
-fn base64_of_hex(hex: &str) -> String {
+pub(super) fn base64_of_hex(hex: &str) -> String {
     use base64::Engine;
     let digit = |byte: u8| char::from(byte).to_digit(16).unwrap_or(0) as u8;
     let pairs = hex.as_bytes().chunks_exact(2);

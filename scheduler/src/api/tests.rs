@@ -1,5 +1,6 @@
 //! The API as a client sees it, over a socket.
 
+mod layers;
 mod logs;
 mod rig;
 mod updates;

@@ -16,7 +16,7 @@ use super::error::ApiError;
 use super::functions::{Answer, Shared, find, keep, parse, prepare};
 use super::name::FunctionName;
 use super::shapes::{self, UpdateFunctionCode, UpdateFunctionConfiguration};
-use super::{Platform, validate};
+use super::{Platform, attach, validate};
 use crate::clock;
 use crate::function::{Function, LATEST};
 
@@ -31,6 +31,7 @@ pub(super) async fn code(
         let code = keep(platform, &zip)?;
         let change = |before: &Function| {
             is_revision(before, request.revision_id.as_deref())?;
+            attach::fits(platform, &code.sha256, &before.configuration.layers)?;
             let (code_sha256, code_size) = (code.sha256, code.size);
             Ok(changed(Function { code_sha256, code_size, ..before.clone() }))
         };
@@ -51,7 +52,12 @@ pub(super) async fn configuration(
     in_place(platform, name, move |platform, name| {
         replace(platform, name, |before| {
             is_revision(before, request.revision_id.as_deref())?;
-            let configuration = validate::configuration_update(&request, &before.configuration)?;
+            let mut configuration =
+                validate::configuration_update(&request, &before.configuration)?;
+            if let Some(arns) = &request.layers {
+                configuration.layers = attach::layers(platform, arns)?;
+                attach::fits(platform, &before.code_sha256, &configuration.layers)?;
+            }
             if configuration.runtime != before.configuration.runtime {
                 prepare(platform, &configuration.runtime)?;
             }

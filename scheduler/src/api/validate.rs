@@ -20,7 +20,7 @@ const ROLE_CHARS_MAX: usize = 10_000;
 /// All environment variables of a function, names and values.
 const VARIABLES_BYTES_MAX: usize = 4096;
 
-/// Checks everything but the code.
+/// Checks everything but the code and the layers.
 ///
 /// # Errors
 /// InvalidParameterValueException, about the first thing that is wrong.
@@ -44,10 +44,12 @@ pub(super) fn configuration(request: &CreateFunction) -> Result<Configuration, A
             TMP_MIB,
         )?,
         variables: variables(request.environment.as_ref())?,
+        // Whoever can look them up does.
+        layers: Vec::new(),
     })
 }
 
-/// What an update makes of a configuration.
+/// What an update makes of a configuration, but for its layers.
 ///
 /// # Errors
 /// As [`configuration`].
@@ -55,7 +57,6 @@ pub(super) fn configuration_update(
     request: &UpdateFunctionConfiguration,
     before: &Configuration,
 ) -> Result<Configuration, ApiError> {
-    no_layers(request.layers.as_deref())?;
     let mut after = before.clone();
     if let Some(name) = &request.runtime {
         after.runtime = runtime(Some(name))?;
@@ -106,8 +107,7 @@ fn what_is_not_there(request: &CreateFunction) -> Result<(), ApiError> {
     if request.package_type.as_deref().is_some_and(|kind| kind != "Zip") {
         return Err(ApiError::invalid("Only functions of PackageType Zip are supported."));
     }
-    only_x86_64(request.architectures.as_deref())?;
-    no_layers(request.layers.as_deref())
+    only_x86_64(request.architectures.as_deref())
 }
 
 fn only_x86_64(architectures: Option<&[String]>) -> Result<(), ApiError> {
@@ -115,13 +115,6 @@ fn only_x86_64(architectures: Option<&[String]>) -> Result<(), ApiError> {
         Some(list) if list.iter().any(|one| one != "x86_64") => {
             Err(ApiError::invalid("Only the architecture x86_64 is supported."))
         }
-        _ => Ok(()),
-    }
-}
-
-fn no_layers(layers: Option<&[String]>) -> Result<(), ApiError> {
-    match layers {
-        Some([_, ..]) => Err(ApiError::invalid("Layers are not supported.")),
         _ => Ok(()),
     }
 }
@@ -140,7 +133,7 @@ fn runtime(runtime: Option<&str>) -> Result<String, ApiError> {
 }
 
 /// Whether a runtime may be called so: the name is part of file names.
-fn is_runtime_name(name: &str) -> bool {
+pub(super) fn is_runtime_name(name: &str) -> bool {
     let allowed = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'.';
     name.len() <= RUNTIME_CHARS_MAX
         && name.starts_with(|first: char| first.is_ascii_lowercase())
@@ -187,7 +180,7 @@ fn handler(handler: Option<&str>) -> Result<String, ApiError> {
     }
 }
 
-fn description(text: String) -> Result<String, ApiError> {
+pub(super) fn description(text: String) -> Result<String, ApiError> {
     if text.chars().count() > DESCRIPTION_CHARS_MAX {
         let must = "have length less than or equal to 256";
         return Err(ApiError::constraint(&text, "description", must));

@@ -12,7 +12,7 @@ mod process;
 use std::fs::File;
 use std::io;
 use std::os::fd::OwnedFd;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use mayfly_abi::control::{Disk, Mount, Report};
@@ -44,10 +44,12 @@ pub struct Code<'a> {
     pub runtime: &'a str,
     /// The directory that becomes /var/task.
     pub task: &'a Path,
+    /// The directories that are merged into /opt, a later one over an earlier one.
+    pub layers: &'a [PathBuf],
 }
 
-/// Makes root images: the function's files at /var/task, in its runtime's file system or a minimal one. Its
-/// methods may block, some for seconds.
+/// Makes root images: the function's files at /var/task and its layers' at /opt, in its runtime's file system
+/// or a minimal one. Its methods may block, some for seconds.
 pub trait ImageBuilder: Send + Sync {
     /// Makes sure that there is such a runtime.
     ///

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::io;
 use std::os::fd::OwnedFd;
-use std::path::Path;
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
@@ -21,6 +21,7 @@ use crate::launcher::{
 };
 use crate::logs::Stream;
 use crate::runtime_api::{self, Answer, Fault, Session, Watcher};
+use crate::store::CodeStore;
 
 /// Connections to the Runtime API at once, and to the platform's: a runtime and ten extensions need one or
 /// two each.
@@ -227,9 +228,8 @@ impl Service {
     /// From the image to the end.
     async fn live(&self, environment: &Arc<Environment>, function: &Arc<Function>) -> Ended {
         let failed = |error: io::Error| Ended::because(Ending::Failed, error);
-        let task = self.code.task(&function.code_sha256);
         let image = tokio::select! {
-            image = self.images.get(function, &task) => image,
+            image = self.images.get(function, &self.code) => image,
             () = environment.killed.notified() => return Ended::new(Ending::Killed),
         };
         let image = match image {
@@ -322,16 +322,25 @@ impl Images {
     }
 
     /// The image of a function, built at first use; `None` where it has nothing to run.
-    async fn get(&self, function: &Function, task: &Path) -> io::Result<Option<Arc<RootImage>>> {
+    async fn get(
+        &self,
+        function: &Function,
+        code: &CodeStore,
+    ) -> io::Result<Option<Arc<RootImage>>> {
         let cell = {
             let mut built = lock(&self.built);
             Arc::clone(built.entry(DeploymentId(function.deployment)).or_default())
         };
         let build = || async {
-            let (builder, task) = (Arc::clone(&self.builder), task.to_owned());
-            let runtime = function.configuration.runtime.clone();
-            let image =
-                spawn_blocking(move || builder.build(Code { runtime: &runtime, task: &task }));
+            let builder = Arc::clone(&self.builder);
+            let configuration = &function.configuration;
+            let runtime = configuration.runtime.clone();
+            let task = code.files(&function.code_sha256);
+            let layers: Vec<PathBuf> =
+                configuration.layers.iter().map(|layer| code.files(&layer.code_sha256)).collect();
+            let image = spawn_blocking(move || {
+                builder.build(Code { runtime: &runtime, task: &task, layers: &layers })
+            });
             Ok::<_, io::Error>(image.await.map_err(io::Error::other)??.map(Arc::new))
         };
         cell.get_or_try_init(build).await.cloned()

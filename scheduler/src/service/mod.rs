@@ -55,6 +55,11 @@ impl Identity {
     pub(crate) fn function_arn(&self, name: &str) -> String {
         format!("arn:aws:lambda:{}:{}:function:{name}", self.region, self.account)
     }
+
+    /// The ARN of a layer.
+    pub(crate) fn layer_arn(&self, name: &str) -> String {
+        format!("arn:aws:lambda:{}:{}:layer:{name}", self.region, self.account)
+    }
 }
 
 /// Everything that is at work.

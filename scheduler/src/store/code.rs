@@ -87,14 +87,35 @@ impl CodeStore {
         Ok(stored)
     }
 
-    /// The directory that becomes /var/task.
-    pub fn task(&self, sha256: &str) -> PathBuf {
+    /// The directory of its files: what becomes /var/task, or a part of /opt.
+    pub fn files(&self, sha256: &str) -> PathBuf {
         self.dir.join(sha256).join("task")
     }
 
     /// The zip, as it was uploaded.
     pub fn zip(&self, sha256: &str) -> PathBuf {
         self.dir.join(sha256).join("bundle.zip")
+    }
+
+    /// Bytes of its files, unpacked.
+    ///
+    /// # Errors
+    /// What the file system says.
+    pub fn unpacked_bytes(&self, sha256: &str) -> io::Result<u64> {
+        let mut bytes = 0;
+        let mut directories = vec![self.files(sha256)];
+        while let Some(directory) = directories.pop() {
+            for entry in fs::read_dir(directory)? {
+                let entry = entry?;
+                let metadata = entry.metadata()?;
+                if metadata.is_dir() {
+                    directories.push(entry.path());
+                } else {
+                    bytes += metadata.len();
+                }
+            }
+        }
+        Ok(bytes)
     }
 
     /// Removes all code that `is_used` does not claim.
@@ -134,8 +155,9 @@ mod tests {
         let zip = zip_of(&[("bootstrap", 0o755, b"#!")]);
         let code = store.put(&zip).unwrap();
         assert_eq!(store.put(&zip).unwrap(), code);
-        assert_eq!(fs::read(store.task(&code.sha256).join("bootstrap")).unwrap(), b"#!");
+        assert_eq!(fs::read(store.files(&code.sha256).join("bootstrap")).unwrap(), b"#!");
         assert_eq!(fs::read(store.zip(&code.sha256)).unwrap(), zip);
+        assert_eq!(store.unpacked_bytes(&code.sha256).unwrap(), 2);
         store.retain(|sha256| sha256 != code.sha256).unwrap();
         assert!(!store.zip(&code.sha256).exists());
     }

@@ -1,30 +1,19 @@
 //! Opening the database: its settings, its schema, and when to refuse it.
 
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use rusqlite::{Connection, ErrorCode};
 use thiserror::Error;
+
+use super::schema::STEPS;
 
 /// The file, below the data directory.
 const FILE: &str = "mayfly.db";
 /// Marks a database as ours ("Mayf"): SQLite's application_id.
 const APPLICATION_ID: i64 = 0x4d61_7966;
-/// Version of [`SCHEMA`]: SQLite's user_version.
-const SCHEMA_VERSION: i64 = 1;
-
-/// AUTOINCREMENT: a deployment's number is never used again, also when its row is gone.
-const SCHEMA: &str = "
-    CREATE TABLE functions (
-        deployment    INTEGER PRIMARY KEY AUTOINCREMENT,
-        name          TEXT    NOT NULL UNIQUE,
-        configuration TEXT    NOT NULL,
-        code_sha256   TEXT    NOT NULL,
-        code_size     INTEGER NOT NULL,
-        modified_ms   INTEGER NOT NULL,
-        revision_id   TEXT    NOT NULL
-    ) STRICT;
-";
-
+/// Version of the schema, SQLite's user_version: how many steps have been taken.
+const VERSION: usize = STEPS.len();
 /// Why the store does not do what it should.
 #[derive(Debug, Error)]
 pub enum StoreError {
@@ -63,8 +52,26 @@ pub enum StoreError {
     Io(PathBuf, #[source] std::io::Error),
 }
 
-/// Opens the database below `data`, or makes it.
-pub(super) fn open(data: &Path) -> Result<Connection, StoreError> {
+/// A data directory's database. Whoever changes something holds it until what is in memory is changed, too.
+#[derive(Debug)]
+pub struct Database(Mutex<Connection>);
+
+impl Database {
+    /// Opens the database below `data`, or makes it; one of an earlier schema is brought up to date.
+    ///
+    /// # Errors
+    /// [`StoreError`]: what is damaged or foreign is refused and left as it is.
+    pub fn open(data: &Path) -> Result<Database, StoreError> {
+        Ok(Database(Mutex::new(open(data)?)))
+    }
+
+    pub(super) fn lock(&self) -> MutexGuard<'_, Connection> {
+        // A transaction that a panic cuts off is rolled back.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn open(data: &Path) -> Result<Connection, StoreError> {
     let path = data.join(FILE);
     open_at(&path).map_err(|error| match error {
         StoreError::Database(error) if is_damage(&error) => {
@@ -87,19 +94,22 @@ fn open_at(path: &Path) -> Result<Connection, StoreError> {
     let (application, schema): (i64, i64) = (number("application_id")?, number("user_version")?);
     let is_empty =
         connection.query_row("SELECT count(*) = 0 FROM sqlite_schema", [], |row| row.get(0))?;
-    match (application, schema) {
-        (APPLICATION_ID, SCHEMA_VERSION) => {}
-        (0, 0) if is_empty => create(&mut connection)?,
+    match (application, usize::try_from(schema)) {
+        (APPLICATION_ID, Ok(done @ 1..=VERSION)) => advance(&mut connection, done)?,
+        (0, Ok(0)) if is_empty => advance(&mut connection, 0)?,
         _ => return Err(StoreError::Foreign { path: path.to_owned(), application, schema }),
     }
     Ok(connection)
 }
 
-fn create(connection: &mut Connection) -> Result<(), StoreError> {
+/// Takes the steps that are not `done`: all of them, or, if one fails, none.
+fn advance(connection: &mut Connection, done: usize) -> Result<(), StoreError> {
     let transaction = connection.transaction()?;
-    transaction.execute_batch(SCHEMA)?;
+    for step in STEPS.iter().skip(done) {
+        transaction.execute_batch(step)?;
+    }
     transaction.pragma_update(None, "application_id", APPLICATION_ID)?;
-    transaction.pragma_update(None, "user_version", SCHEMA_VERSION)?;
+    transaction.pragma_update(None, "user_version", VERSION as i64)?;
     Ok(transaction.commit()?)
 }
 
@@ -134,6 +144,15 @@ mod tests {
         bytes[4096..len].fill(0xff);
         std::fs::write(&path, bytes).unwrap();
         assert!(matches!(open(data.path()).unwrap_err(), StoreError::Damaged(..)));
+    }
+
+    #[test]
+    fn a_later_schema_is_refused() {
+        let data = tempfile::tempdir().unwrap();
+        let connection = open(data.path()).unwrap();
+        connection.pragma_update(None, "user_version", VERSION as i64 + 1).unwrap();
+        drop(connection);
+        assert!(matches!(open(data.path()).unwrap_err(), StoreError::Foreign { .. }));
     }
 
     #[test]

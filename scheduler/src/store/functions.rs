@@ -4,31 +4,29 @@
 
 use std::collections::BTreeMap;
 use std::ops::Bound;
-use std::path::Path;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use rusqlite::{Connection, ErrorCode, Row, params};
 
-use super::database::{self, StoreError};
+use super::database::{Database, StoreError};
 use crate::function::Function;
 
 /// All functions of a data directory.
 #[derive(Debug)]
 pub struct FunctionStore {
-    connection: Mutex<Connection>,
-    /// Changed only by whoever holds the connection. Readers never wait for a disk.
+    database: Arc<Database>,
+    /// Changed only by whoever holds the database. Readers never wait for a disk.
     by_name: RwLock<BTreeMap<String, Arc<Function>>>,
 }
 
 impl FunctionStore {
-    /// Opens the database below `data`, or makes it.
+    /// The functions in the database.
     ///
     /// # Errors
-    /// [`StoreError`]: what is damaged or foreign is refused and left as it is.
-    pub fn open(data: &Path) -> Result<FunctionStore, StoreError> {
-        let connection = database::open(data)?;
-        let by_name = load(&connection)?;
-        Ok(FunctionStore { connection: Mutex::new(connection), by_name: RwLock::new(by_name) })
+    /// What SQLite says.
+    pub fn load(database: Arc<Database>) -> Result<FunctionStore, StoreError> {
+        let by_name = RwLock::new(load(&database.lock())?);
+        Ok(FunctionStore { database, by_name })
     }
 
     /// Keeps a new function; its `deployment` is given out here.
@@ -36,7 +34,7 @@ impl FunctionStore {
     /// # Errors
     /// [`StoreError::Exists`], or what SQLite says.
     pub fn create(&self, mut function: Function) -> Result<Arc<Function>, StoreError> {
-        let connection = self.connection();
+        let connection = self.database.lock();
         function.deployment = insert(&connection, &function)?;
         let function = Arc::new(function);
         self.by_name_mut().insert(function.configuration.name.clone(), Arc::clone(&function));
@@ -53,7 +51,7 @@ impl FunctionStore {
         name: &str,
         change: impl FnOnce(&Function) -> Result<Function, E>,
     ) -> Result<(Arc<Function>, Arc<Function>), E> {
-        let mut connection = self.connection();
+        let mut connection = self.database.lock();
         let before = self.get(name).ok_or(StoreError::Missing)?;
         let mut after = change(&before)?;
         after.deployment = renew(&mut connection, &after)?;
@@ -83,7 +81,7 @@ impl FunctionStore {
     /// # Errors
     /// [`StoreError::Missing`], or what SQLite says.
     pub fn delete(&self, name: &str) -> Result<Arc<Function>, StoreError> {
-        let connection = self.connection();
+        let connection = self.database.lock();
         let rows = connection.execute("DELETE FROM functions WHERE name = ?1", [name])?;
         match (rows, self.by_name_mut().remove(name)) {
             (1, Some(function)) => Ok(function),
@@ -91,11 +89,13 @@ impl FunctionStore {
         }
     }
 
-    // What these guard changes in one step, after the commit: no panic leaves it half done.
-
-    fn connection(&self) -> MutexGuard<'_, Connection> {
-        self.connection.lock().unwrap_or_else(PoisonError::into_inner)
+    /// SHA-256 of all code that is in use here, that of layers among it.
+    pub fn code(&self) -> Vec<String> {
+        let by_name = self.by_name();
+        by_name.values().flat_map(|function| code_of(function)).collect()
     }
+
+    // What these guard changes in one step, after the commit: no panic leaves it half done.
 
     fn by_name(&self) -> RwLockReadGuard<'_, BTreeMap<String, Arc<Function>>> {
         self.by_name.read().unwrap_or_else(PoisonError::into_inner)
@@ -104,6 +104,12 @@ impl FunctionStore {
     fn by_name_mut(&self) -> RwLockWriteGuard<'_, BTreeMap<String, Arc<Function>>> {
         self.by_name.write().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// What a function is made of.
+fn code_of(function: &Function) -> impl Iterator<Item = String> {
+    let layers = function.configuration.layers.iter().map(|layer| layer.code_sha256.clone());
+    layers.chain([function.code_sha256.clone()])
 }
 
 /// Adds a row; the number that it got.
@@ -173,8 +179,14 @@ fn decode(row: &Row<'_>) -> rusqlite::Result<Function> {
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
     use super::*;
     use crate::function::Configuration;
+
+    fn open(data: &Path) -> FunctionStore {
+        FunctionStore::load(Arc::new(Database::open(data).unwrap())).unwrap()
+    }
 
     fn function(name: &str) -> Function {
         let configuration = Configuration {
@@ -187,6 +199,7 @@ mod tests {
             memory_mib: 128,
             tmp_mib: 512,
             variables: [("K".to_owned(), "V".to_owned())].into(),
+            layers: Vec::new(),
         };
         Function {
             deployment: 0,
@@ -202,31 +215,58 @@ mod tests {
     fn functions_survive_a_restart() {
         let data = tempfile::tempdir().unwrap();
         let created = {
-            let store = FunctionStore::open(data.path()).unwrap();
+            let store = open(data.path());
             store.create(function("gone")).unwrap();
             store.delete("gone").unwrap();
             store.create(function("kept")).unwrap()
         };
-        let store = FunctionStore::open(data.path()).unwrap();
+        let store = open(data.path());
         assert_eq!(store.get("kept"), Some(created));
         assert_eq!(store.get("gone"), None);
     }
 
     #[test]
+    fn a_data_directory_of_the_first_schema_keeps_its_functions() {
+        let data = tempfile::tempdir().unwrap();
+        let first = Connection::open(data.path().join("mayfly.db")).unwrap();
+        first.execute_batch(crate::store::schema::STEPS[0]).unwrap();
+        first
+            .execute_batch(
+                r#"INSERT INTO functions VALUES (7, 'f', '{"name":"f","runtime":"provided.al2023",
+                       "role":"arn:aws:iam::000000000000:role/x","handler":"h","description":"",
+                       "timeout_s":3,"memory_mib":128,"tmp_mib":512,"variables":{"K":"V"}}',
+                       'ab', 17, 1, 'r');
+                   INSERT INTO functions VALUES (9, 'gone', '{}', 'ab', 17, 1, 'r');
+                   DELETE FROM functions WHERE name = 'gone';
+                   PRAGMA application_id = 0x4d617966;
+                   PRAGMA user_version = 1;"#,
+            )
+            .unwrap();
+        drop(first);
+        for _ in 0..2 {
+            let store = open(data.path());
+            let kept = store.get("f").unwrap();
+            let wanted = Function { deployment: 7, code_sha256: "ab".into(), ..function("f") };
+            assert_eq!(*kept, wanted);
+        }
+        assert_eq!(open(data.path()).create(function("new")).unwrap().deployment, 10);
+    }
+
+    #[test]
     fn a_deployments_number_is_never_used_again() {
         let data = tempfile::tempdir().unwrap();
-        let store = FunctionStore::open(data.path()).unwrap();
+        let store = open(data.path());
         let first = store.create(function("f")).unwrap().deployment;
         store.delete("f").unwrap();
         drop(store);
-        let store = FunctionStore::open(data.path()).unwrap();
+        let store = open(data.path());
         assert!(store.create(function("f")).unwrap().deployment > first);
     }
 
     #[test]
     fn a_replaced_function_is_another_deployment_and_survives_a_restart() {
         let data = tempfile::tempdir().unwrap();
-        let store = FunctionStore::open(data.path()).unwrap();
+        let store = open(data.path());
         let first = store.create(function("f")).unwrap();
         let change = |before: &Function| {
             Ok::<_, StoreError>(Function { revision_id: "new".into(), ..before.clone() })
@@ -239,13 +279,13 @@ mod tests {
         let refusal = store.replace("f", |_| Err(StoreError::Exists));
         assert!(matches!(refusal, Err(StoreError::Exists)));
         drop(store);
-        assert_eq!(FunctionStore::open(data.path()).unwrap().get("f"), Some(after));
+        assert_eq!(open(data.path()).get("f"), Some(after));
     }
 
     #[test]
     fn names_are_taken_once_and_listed_in_order() {
         let data = tempfile::tempdir().unwrap();
-        let store = FunctionStore::open(data.path()).unwrap();
+        let store = open(data.path());
         for name in ["b", "c", "a"] {
             store.create(function(name)).unwrap();
         }

@@ -1,15 +1,20 @@
-//! What survives a restart: functions in SQLite, code beside it.
+//! What survives a restart: functions and layers in SQLite, code beside it.
 //!
 //! ```text
-//!   DATA/mayfly.db               functions, one row each           (database.rs)
+//!   DATA/mayfly.db               functions, layers                 (database.rs, schema.rs)
 //!   DATA/code/SHA256/bundle.zip  an upload, as it came             (code.rs)
-//!                   /task/       its files, as /var/task shows them
+//!                   /task/       its files, as /var/task or /opt shows them
 //! ```
+//!
+//! Functions and layers are written to SQLite first and read from memory.
 
 mod code;
 mod database;
 mod functions;
+mod layers;
+mod schema;
 
 pub use code::{CodeError, CodeStore, StoredCode};
-pub use database::StoreError;
+pub use database::{Database, StoreError};
 pub use functions::FunctionStore;
+pub use layers::LayerStore;

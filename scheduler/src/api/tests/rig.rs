@@ -180,7 +180,9 @@ impl ImageBuilder for BootstrapImages {
     }
 
     fn build(&self, code: launcher::Code<'_>) -> io::Result<Option<RootImage>> {
-        let Ok(bootstrap) = File::open(code.task.join("bootstrap")) else { return Ok(None) };
+        let mut places = [code.task].into_iter().chain(code.layers.iter().rev().map(|dir| &**dir));
+        let found = places.find_map(|dir| File::open(dir.join("bootstrap")).ok());
+        let Some(bootstrap) = found else { return Ok(None) };
         let files = vec![bootstrap];
         let disk = mayfly_abi::control::Disk::default();
         let program = "/var/task/bootstrap".into();

@@ -1,0 +1,113 @@
+"""Lambda's control plane through boto3: what functions are made of, besides their own code."""
+
+import json
+import sys
+import uuid
+
+import pytest
+from conftest import FIXTURES, program, zipped
+
+RUNTIME = "python%d.%d" % sys.version_info[:2]
+
+
+def tell(client, function, what, **more):
+    answer = client.invoke(FunctionName=function, Payload=json.dumps(what), **more)
+    return answer.get("FunctionError"), json.loads(answer["Payload"].read())
+
+
+@pytest.fixture
+def layer(client):
+    """Publishes layers that are deleted after the test; their versions' ARNs."""
+    published = []
+
+    def layer(files, **more):
+        name = "l-" + uuid.uuid4().hex
+        published.append(client.publish_layer_version(LayerName=name, Content={"ZipFile": zipped(files)}, **more))
+        return published[-1]["LayerVersionArn"]
+
+    yield layer
+    for one in published:
+        client.delete_layer_version(LayerName=one["LayerArn"], VersionNumber=one["Version"])
+
+
+def test_a_layer_is_published_listed_and_deleted(client):
+    name = "l-" + uuid.uuid4().hex
+    more = {"CompatibleRuntimes": [RUNTIME], "LicenseInfo": "MIT", "Description": "d"}
+    first = client.publish_layer_version(LayerName=name, Content={"ZipFile": zipped({"a": b"1"})}, **more)
+    second = client.publish_layer_version(LayerName=name, Content={"ZipFile": zipped({"a": b"2"})})
+    assert (first["Version"], second["Version"]) == (1, 2)
+    assert first["Content"]["CodeSha256"] != second["Content"]["CodeSha256"]
+    got = client.get_layer_version(LayerName=name, VersionNumber=1)
+    by_arn = client.get_layer_version_by_arn(Arn=first["LayerVersionArn"])
+    assert got["CreatedDate"] == by_arn["CreatedDate"] == first["CreatedDate"]
+    pages = client.get_paginator("list_layer_versions").paginate(LayerName=name, PaginationConfig={"PageSize": 1})
+    assert [one["Version"] for page in pages for one in page["LayerVersions"]] == [2, 1]
+    pages = client.get_paginator("list_layers").paginate(CompatibleRuntime=RUNTIME)
+    layers = {one["LayerName"]: one for page in pages for one in page["Layers"]}
+    assert layers[name]["LatestMatchingVersion"]["Version"] == 1
+    for version in (1, 2):
+        client.delete_layer_version(LayerName=first["LayerArn"], VersionNumber=version)
+    with pytest.raises(client.exceptions.ResourceNotFoundException):
+        client.get_layer_version(LayerName=name, VersionNumber=1)
+
+
+def test_layers_are_merged_under_opt_in_order(client, layer, make):
+    first = layer(
+        {
+            "python/shared.py": b"NAME = 'first'",
+            "python/alone.py": b"NAME = 'alone'",
+            "data/both": b"1",
+            "data/first": b"1",
+            "was-directory/x": b"1",
+            "was-file": b"1",
+        }
+    )
+    second = layer(
+        {
+            "python/shared.py": b"NAME = 'second'",
+            "data/both": b"2",
+            "data/second": b"2" * 10_000,
+            "was-directory": b"2",
+            "was-file/x": b"2",
+        }
+    )
+    code = b"""
+import os, shared, alone
+
+def handler(event, context):
+    found = {}
+    for directory, _, files in os.walk("/opt"):
+        for name in files:
+            path = os.path.join(directory, name)
+            if not path.endswith((".py", ".pyc")):
+                found[path] = open(path).read()[:1]
+    return [shared.NAME, alone.NAME, found]
+"""
+    more = {"Runtime": RUNTIME, "Handler": "app.handler", "MemorySize": 256}
+    function = make(zipped({"app.py": code}), Layers=[first, second], **more)
+    error, (shared, alone, found) = tell(client, function, {})
+    assert (error, shared, alone) == (None, "second", "alone")
+    assert found == {
+        "/opt/data/both": "2",
+        "/opt/data/first": "1",
+        "/opt/data/second": "2",
+        "/opt/was-directory": "2",
+        "/opt/was-file/x": "2",
+    }
+    client.update_function_configuration(FunctionName=function, Layers=[second, first])
+    assert tell(client, function, {})[1][0] == "first"
+
+
+def test_a_layer_may_bring_the_runtime(client, layer, make):
+    runtime = layer({"bootstrap": (FIXTURES / "function").read_bytes()})
+    function = make(zipped({"readme": b"x"}), Layers=[runtime])
+    assert [tell(client, function, "count") for _ in (1, 2)] == [(None, 1), (None, 2)]
+    client.update_function_configuration(FunctionName=function, Layers=[])
+    assert tell(client, function, "count")[1]["errorType"] == "Runtime.InvalidEntrypoint"
+
+
+def test_a_layer_that_is_not_there_is_refused(client, make):
+    arn = "arn:aws:lambda:us-east-1:000000000000:layer:nothing:1"
+    with pytest.raises(client.exceptions.InvalidParameterValueException) as error:
+        make(program("bootstrap"), Layers=[arn])
+    assert "does not exist" in error.value.response["Error"]["Message"]
