@@ -9,7 +9,7 @@ use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 /// "MayflyBI", read as a little-endian number.
 pub const BOOT_MAGIC: u64 = u64::from_le_bytes(*b"MayflyBI");
 /// Version of everything in this crate that guest and VMM share. Both sides refuse any other.
-pub const VERSION: u32 = 2;
+pub const VERSION: u32 = 3;
 /// Most devices that one guest has.
 pub const DEVICES_MAX: usize = 8;
 /// Most file systems that are mounted besides the root: a function's code, its layers, and room.
@@ -121,6 +121,8 @@ pub struct BootInfo {
     pub free_start: u64,
     /// Most bytes that files in /tmp may take.
     pub tmp_bytes_max: u64,
+    /// Bit set of [`BootInfo::KEEP_CALLS`] and its like.
+    pub switches: u64,
     /// Randomness from the host, different for each VM.
     pub seed: [u8; SEED_BYTES],
     /// The processor.
@@ -131,6 +133,11 @@ pub struct BootInfo {
     pub mounts: [MountInfo; MOUNTS_MAX],
     /// The devices; the block device of the root image comes first.
     pub devices: [DeviceInfo; DEVICES_MAX],
+}
+
+impl BootInfo {
+    /// [`BootInfo::switches`]: leave the program's system calls as they are; do not make them jumps.
+    pub const KEEP_CALLS: u64 = 1;
 }
 
 const _: () = assert!(size_of::<BootInfo>() <= crate::layout::PAGE_SIZE as usize);

@@ -100,6 +100,12 @@ pub struct Counters {
     pub frames: u64,
     /// Block requests made.
     pub block_requests: u64,
+    /// System calls that came by a jump, without a trap.
+    pub jumped_calls: u64,
+    /// Places of system calls that were made jumps.
+    pub rewritten_sites: u64,
+    /// Places that are used as much, and had to stay traps.
+    pub trapping_sites: u64,
 }
 
 /// The page itself.

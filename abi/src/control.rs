@@ -52,6 +52,8 @@ pub struct VmSpec {
     /// vsock ports of which each further connection is the starter's to grant (see [`FromVmm::Connect`]).
     /// A port that is neither here nor in `streams` is refused.
     pub services: Vec<u32>,
+    /// Whether the program's system calls stay traps, where they could be made jumps.
+    pub keeps_calls: bool,
     /// Whether the starter wants to hear [`FromVmm::Begun`].
     pub tells_start: bool,
     /// Bit n: standard stream n is a terminal.
@@ -249,4 +251,7 @@ pub struct GuestCounters {
     pub page_faults: u64,
     pub frames: u64,
     pub block_requests: u64,
+    pub jumped_calls: u64,
+    pub rewritten_sites: u64,
+    pub trapping_sites: u64,
 }

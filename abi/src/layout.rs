@@ -5,7 +5,7 @@
 //!
 //!  0x0000_0000  unused: null is never valid     0x0000_0000_0000  never mapped (64 KiB)
 //!  0x0000_1000  vCPU page: GDT IDT TSS stubs    0x0000_0040_0000  programs that are not PIE
-//!  0x0000_2000  boot information                0x0000_050f_0000  reserved: table of rewritten calls
+//!  0x0000_2000  boot information                0x0000_050f_0000  reserved: rewritten calls
 //!  0x0000_3000  channel (shared with the VMM)   0x5555_5555_0000  PIE programs, then their heap
 //!  0x0000_4000  virtqueues                              …         mappings, growing down
 //!  0x0000_6000  page tables (root, then the     0x7f7f_ffff_f000  top of the program's stack
@@ -68,10 +68,21 @@ pub const DIRECT_MAP_SLOT: usize = 255;
 pub const USER_END: u64 = 0x7f7f_ffff_f000;
 /// Lowest address that a program may map (Linux's vm.mmap_min_addr).
 pub const USER_START: u64 = 0x1_0000;
-/// The table through which rewritten system-call sites jump.
+/// The table through which rewritten system-call sites jump: 8 bytes for each. Its upper half is what the bytes
+/// `0f 05` of `syscall` are as the end of an address.
 pub const CALL_TABLE: u64 = 0x050f_0000;
-/// One past the end of that table.
-pub const CALL_TABLE_END: u64 = 0x0510_0000;
+/// Most sites that one program has rewritten: table and stubs fill what the upper half of the address covers. glibc
+/// has about 440 that can be, busybox 240.
+pub const CALL_SITES_MAX: usize = 1536;
+/// Bytes of a site's stub.
+pub const CALL_STUB_BYTES: u64 = 32;
+/// The stubs, behind the table.
+pub const CALL_STUBS: u64 = CALL_TABLE + CALL_SITES_MAX as u64 * 8;
+/// One past the last stub.
+pub const CALL_STUBS_END: u64 = CALL_STUBS + CALL_SITES_MAX as u64 * CALL_STUB_BYTES;
+
+const _: () =
+    assert!(CALL_STUBS.is_multiple_of(PAGE_SIZE) && CALL_STUBS_END <= CALL_TABLE + 0x1_0000);
 
 /// Most RAM a guest may have, MiB: Lambda's own limit is 10,240; ours is what Lambda's API model
 /// admits (32,768), and the boot page tables have room for it.

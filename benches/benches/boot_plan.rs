@@ -27,6 +27,7 @@ fn machine(mib: u64) -> Machine {
         seed: [7; SEED_BYTES],
         clock: Clock::default(),
         tmp_bytes_max: 64 << 20,
+        keeps_calls: false,
         devices: vec![
             DeviceRequest { kind: 2, features: 0, config: 4096, queue_sizes: vec![32] },
             DeviceRequest { kind: 19, features: 0, config: 3, queue_sizes: vec![64, 32, 4] },

@@ -44,6 +44,8 @@ pub struct Machine {
     pub clock: Clock,
     /// Most bytes of files in /tmp.
     pub tmp_bytes_max: u64,
+    /// Whether the program's system calls stay traps.
+    pub keeps_calls: bool,
     /// The devices, the root disk first.
     pub devices: Vec<DeviceRequest>,
 }
@@ -106,6 +108,7 @@ pub fn plan(machine: &Machine, command: &Command) -> Result<BootPlan, BootError>
         memory_bytes: machine.memory_bytes,
         free_start,
         tmp_bytes_max: machine.tmp_bytes_max,
+        switches: if machine.keeps_calls { BootInfo::KEEP_CALLS } else { 0 },
         seed: machine.seed,
         cpu: machine.cpu,
         command,
@@ -149,6 +152,7 @@ mod tests {
             seed: [7; SEED_BYTES],
             clock: Clock::default(),
             tmp_bytes_max: 0,
+            keeps_calls: false,
             devices: vec![],
         }
     }

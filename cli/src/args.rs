@@ -122,6 +122,9 @@ pub struct Run {
     /// An initial RAM disk, for kernels that want one
     #[arg(long, value_name = "PATH")]
     pub initrd: Option<PathBuf>,
+    /// Leave the program's system calls traps, where they could be made jumps: to compare
+    #[arg(long)]
+    pub no_syscall_rewrite: bool,
     /// A variable of the program's environment; may be repeated
     #[arg(long, value_name = "K=V")]
     pub env: Vec<OsString>,
@@ -146,6 +149,7 @@ impl Run {
             rootfs: None,
             kernel: None,
             initrd: None,
+            no_syscall_rewrite: false,
             mount: Vec::new(),
             env: Vec::new(),
             timing: None,
@@ -169,6 +173,9 @@ pub struct Serve {
     /// Memory for all environments together
     #[arg(long, value_name = "MIB", default_value_t = 4096)]
     pub memory: u64,
+    /// Leave the functions' system calls traps, where they could be made jumps: to compare
+    #[arg(long)]
+    pub no_syscall_rewrite: bool,
     /// Who may call: `none` takes any signature
     #[arg(long, value_name = "HOW", default_value = "none", value_parser = ["none"])]
     pub auth: String,

@@ -123,6 +123,7 @@ impl Guest {
                 stream(STDERR, 2, Direction::FromGuest),
             ],
             services: Vec::new(),
+            keeps_calls: run.no_syscall_rewrite,
             tells_start: false,
             terminals,
             cpuid: cpuid(),

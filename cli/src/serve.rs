@@ -31,13 +31,14 @@ pub fn runtime() -> Result<Runtime, Failure> {
 /// An address or a data directory that cannot be used, in one line.
 pub fn serve(options: Serve) -> Result<ExitCode, Failure> {
     let runtime = runtime()?;
+    let launcher = ProcessLauncher::new(runtime.handle().clone()).map_err(Failure::new)?;
     let images = Arc::new(Runtimes::new(&options.data));
     let config = Config {
         listen: options.listen,
         data: options.data,
         limits: Limits { memory_mib: options.memory, ..Limits::default() },
         identity: Identity::default(),
-        launcher: Arc::new(ProcessLauncher::new(runtime.handle().clone()).map_err(Failure::new)?),
+        launcher: Arc::new(launcher.keeping_calls(options.no_syscall_rewrite)),
         images,
     };
     runtime.block_on(async {

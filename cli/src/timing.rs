@@ -86,6 +86,9 @@ fn json(report: &Report, zero: TimeZero) -> Value {
         "page_faults": report.guest.page_faults,
         "frames": report.guest.frames,
         "block_requests": report.guest.block_requests,
+        "jumped_calls": report.guest.jumped_calls,
+        "rewritten_sites": report.guest.rewritten_sites,
+        "trapping_sites": report.guest.trapping_sites,
     })
 }
 

@@ -139,6 +139,7 @@ fn run_service_for(how: &str, rounds: usize, service: OwnedFd, output: OwnedFd) 
             stream(STDOUT, 2, Direction::FromGuest),
         ],
         services: Vec::new(),
+        keeps_calls: false,
         tells_start: false,
         terminals: 0,
         cpuid: vec![],

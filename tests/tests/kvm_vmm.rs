@@ -31,6 +31,7 @@ fn spec(memory_mib: u64) -> VmSpec {
         tmp_bytes_max: 0,
         streams: vec![],
         services: Vec::new(),
+        keeps_calls: false,
         tells_start: false,
         terminals: 0,
         cpuid: vec![],

@@ -182,6 +182,7 @@ fn plan(
         seed: random()?,
         clock: *clock.published(),
         tmp_bytes_max: spec.tmp_bytes_max,
+        keeps_calls: spec.keeps_calls,
         devices: Devices::requests(disk),
     };
     let VmSpec { program, argv, env, cwd, terminals, mounts, .. } = spec;

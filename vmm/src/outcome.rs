@@ -51,6 +51,9 @@ pub fn fill(report: &mut Report, channel: &Channel, clock: &Clock) {
         page_faults: counters.page_faults,
         frames: counters.frames,
         block_requests: counters.block_requests,
+        jumped_calls: counters.jumped_calls,
+        rewritten_sites: counters.rewritten_sites,
+        trapping_sites: counters.trapping_sites,
     };
 }
 

@@ -130,6 +130,7 @@ impl Traced {
                 stream(RUNTIME_API, 1, Direction::Both),
             ],
             services: Vec::new(),
+            keeps_calls: false,
             tells_start: false,
             terminals: 0,
             cpuid: Vec::new(),

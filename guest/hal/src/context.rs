@@ -60,7 +60,10 @@ impl Context {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Trap {
     /// It made a system call; number and arguments are in its context.
-    SystemCall,
+    SystemCall {
+        /// By the instruction `syscall`, and not through a stub ([`crate::jump`]).
+        trapped: bool,
+    },
     /// It touched memory that is not mapped so.
     PageFault {
         /// The address.

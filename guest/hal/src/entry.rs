@@ -4,6 +4,7 @@
 //!   kernel ── run(context) ──▶ program ── syscall ──▶ LSTAR stub ──▶ mayfly_syscall ─┐
 //!      ▲                          │                                                  │
 //!      │                          └── exception ──▶ gate, stub ──▶ mayfly_exception ─┤
+//!      ▲                          └── rewritten call ──▶ its stub ──▶ jump.rs ─────────┤
 //!      ▲                          └── upcall by the VMM, as an exception ──────────────┤
 //!      └──────────── returns a Trap ◀── registers are in the context ◀───────────────┘
 //! ```
@@ -25,7 +26,7 @@ use mayfly_abi::{KERNEL_MAGIC, VERSION};
 use crate::context::{Access, Context, Trap};
 
 unsafe extern "C" {
-    /// Runs the program until it traps: 0 is a system call, 1 an exception.
+    /// Runs the program until it traps: 0 is a system call, 1 an exception, 2 a system call that came by a jump.
     fn mayfly_enter(context: *mut Context) -> u64;
     /// The kernel's one `ud2`: loads CR3 from RDI.
     fn mayfly_privileged_step(cr3: u64);
@@ -44,8 +45,10 @@ pub fn run(context: &mut Context) -> Trap {
     }
     // SAFETY: the pointer is to a live context that nobody else uses until the call returns; the entry
     // code keeps the System V ABI towards its caller.
-    if unsafe { mayfly_enter(context) } == 0 {
-        return Trap::SystemCall;
+    match unsafe { mayfly_enter(context) } {
+        0 => return Trap::SystemCall { trapped: true },
+        2 => return Trap::SystemCall { trapped: false },
+        _ => {}
     }
     match context.vector {
         PAGE_FAULT => {
@@ -107,8 +110,8 @@ global_asm!(
     ".globl mayfly_enter",
     "mayfly_enter:",
     "push rbx; push rbp; push r12; push r13; push r14; push r15",
-    "mov [rip + CURRENT], rdi",
-    "mov [rip + KERNEL_RSP], rsp",
+    "mov [rip + MAYFLY_CURRENT], rdi",
+    "mov [rip + MAYFLY_KERNEL_RSP], rsp",
     "mov rcx, rdi",
     "movaps xmm0, [rcx + {xmm}]",
     "movaps xmm1, [rcx + {xmm} + 16]",
@@ -188,7 +191,7 @@ global_asm!(
     // A system call. RCX and R11 are free: the stub has stored them.
     ".globl mayfly_syscall",
     "mayfly_syscall:",
-    "mov rcx, [rip + CURRENT]",
+    "mov rcx, [rip + MAYFLY_CURRENT]",
     "mov [rcx + {rax}], rax",
     "mov [rcx + {rsp}], rsp",
     "movabs rax, [{cell_rcx}]",
@@ -225,7 +228,7 @@ global_asm!(
     "cmp eax, {kernel_slot}",
     "je 4f",
     "push rcx",
-    "mov rcx, [rip + CURRENT]",
+    "mov rcx, [rip + MAYFLY_CURRENT]",
     "mov [rcx + {r11}], r11",
     "pop r11",
     "mov [rcx + {vector}], r11",
@@ -246,6 +249,7 @@ global_asm!(
     "mov qword ptr [rcx + {full}], 1",
     "mov eax, 1",
 
+    ".globl mayfly_leave",
     "mayfly_leave:",
     "or qword ptr [rcx + {rflags}], {rflags_value}",
     // A trap flag would strike on the way back into the program, in the kernel.
@@ -278,7 +282,7 @@ global_asm!(
     "movaps [rcx + {xmm} + 208], xmm13",
     "movaps [rcx + {xmm} + 224], xmm14",
     "movaps [rcx + {xmm} + 240], xmm15",
-    "mov rsp, [rip + KERNEL_RSP]",
+    "mov rsp, [rip + MAYFLY_KERNEL_RSP]",
     // Clears DF, NT, AC and TF, which no FMASK has cleared on a software KVM.
     "push {rflags_value}",
     "popfq",
@@ -306,8 +310,9 @@ global_asm!(
 
     ".pushsection .bss.mayfly_entry, \"aw\", @nobits",
     ".balign 8",
-    "CURRENT: .skip 8",
-    "KERNEL_RSP: .skip 8",
+    ".globl MAYFLY_CURRENT, MAYFLY_KERNEL_RSP",
+    "MAYFLY_CURRENT: .skip 8",
+    "MAYFLY_KERNEL_RSP: .skip 8",
     ".popsection",
     cell_rcx = const address(CELL_RCX),
     cell_r11 = const address(CELL_R11),

@@ -24,6 +24,8 @@ mod entry;
 pub mod fpu;
 #[cfg(feature = "bare-metal")]
 mod heap;
+#[cfg(feature = "bare-metal")]
+pub mod jump;
 pub mod paging;
 pub mod phys;
 #[cfg(feature = "bare-metal")]

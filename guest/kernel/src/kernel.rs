@@ -6,12 +6,13 @@ use alloc::vec::Vec;
 use core::cell::{Cell, RefCell};
 
 use linux_raw_sys::general as linux;
+use mayfly_abi::BootInfo;
 use mayfly_abi::channel::Counters;
 use mayfly_hal::boot::Boot;
 use mayfly_hal::context::Context;
 use mayfly_hal::fpu::Fpu;
 use mayfly_hal::phys::{self, Frame};
-use mayfly_hal::{channel, vdso};
+use mayfly_hal::{channel, jump, vdso};
 
 use crate::agenda::Agenda;
 use crate::devices::{Devices, Partition};
@@ -29,8 +30,10 @@ use crate::machine::Machine;
 use crate::net::{Net, host};
 use crate::process::{Paths, Process, Started};
 use crate::random::Random;
+use crate::rewrite::{Entries, HotSites};
 use crate::signal::{self, Info, Signals};
 use crate::slice::{SLICE_NS, Slice};
+use crate::syscall::identity;
 use crate::thread::{Registers, Thread};
 use crate::threads::Threads;
 use crate::{clock, command, console, end, process, scheduler, sigframe};
@@ -86,6 +89,10 @@ pub struct Kernel {
     system_calls: Cell<u64>,
     unknown_calls: Cell<u64>,
     page_faults: Cell<u64>,
+    hot_sites: RefCell<HotSites>,
+    jumped_calls: Cell<u64>,
+    rewritten_sites: Cell<u64>,
+    trapping_sites: Cell<u64>,
 }
 
 /// Boots, and runs the program to its end.
@@ -117,6 +124,10 @@ pub fn start(boot: Boot) -> ! {
         system_calls: Cell::new(0),
         unknown_calls: Cell::new(0),
         page_faults: Cell::new(0),
+        hot_sites: RefCell::default(),
+        jumped_calls: Cell::new(0),
+        rewritten_sites: Cell::new(0),
+        trapping_sites: Cell::new(0),
     };
     channel::mark_kernel_ready();
     let thread = kernel.first_program();
@@ -288,11 +299,6 @@ impl Kernel {
         )
     }
 
-    /// Counts a system call.
-    pub fn count_call(&self) {
-        self.system_calls.set(self.system_calls.get() + 1);
-    }
-
     /// Counts a call that nobody knows.
     pub fn count_unknown_call(&self) {
         self.unknown_calls.set(self.unknown_calls.get() + 1);
@@ -312,6 +318,54 @@ impl Kernel {
             page_faults: self.page_faults.get(),
             frames: (usage.total - usage.free).into(),
             block_requests: self.devices.block_requests(),
+            jumped_calls: self.jumped_calls.get(),
+            rewritten_sites: self.rewritten_sites.get(),
+            trapping_sites: self.trapping_sites.get(),
+        }
+    }
+
+    /// How programs' system calls can be made jumps, unless the host says that they stay traps.
+    fn entries(&self) -> Option<Entries> {
+        let keeps = self.boot.info.switches & BootInfo::KEEP_CALLS != 0;
+        let (call, answer) = (jump::call_entry(), jump::answer_entry());
+        (!keeps).then_some(Entries { call, answer, answered: &identity::ANSWERED })
+    }
+
+    /// Counts a system call that has just come, and makes its site a jump where it has trapped often.
+    pub fn note_call(&self, thread: &mut Thread, trapped: bool) {
+        self.system_calls.set(self.system_calls.get() + 1);
+        if !trapped {
+            self.jumped_calls.set(self.jumped_calls.get() + 1);
+            return;
+        }
+        let (back, number) = (thread.context.rip, thread.context.call_number());
+        let mut space = thread.process.space.borrow_mut();
+        if !space.rewrites_calls() || !self.hot_sites.borrow_mut().count(back) {
+            return;
+        }
+        if space.rewrite_call(back, number) {
+            self.rewritten_sites.set(self.rewritten_sites.get() + 1);
+            // Its code was written at another address: `iretq` makes the processor take notice (AMD APM vol 2 §7.6.1).
+            thread.context.restore_all();
+        } else {
+            self.trapping_sites.set(self.trapping_sites.get() + 1);
+        }
+    }
+
+    /// Counts the calls that were answered without the kernel.
+    pub fn note_answered(&self) {
+        let answered = jump::take_answered();
+        self.system_calls.set(self.system_calls.get() + answered);
+        self.jumped_calls.set(self.jumped_calls.get() + answered);
+    }
+
+    /// A thread that was stopped in a stub has not made its call yet: it stands at its site's `syscall`, as anywhere
+    /// else. So nobody ever sees a thread in a stub, and stubs may vanish.
+    pub fn leave_stub(&self, thread: &mut Thread) {
+        let place = thread.process.space.borrow().place_of_stub(thread.context.rip);
+        if let Some((rip, number)) = place {
+            thread.context.rip = rip;
+            thread.context.rax = number.into();
         }
     }
 
@@ -335,6 +389,7 @@ impl Kernel {
             open: &open,
             random: &random,
             vdso: &self.vdso,
+            calls: self.entries(),
             signal_frame_bytes: sigframe::frame_bytes(&self.fpu) as u64,
         };
         let image = executable.load(&argv, &env, path, &environment)?;

@@ -44,6 +44,7 @@ pub mod net;
 mod process;
 #[cfg(feature = "bare-metal")]
 mod random;
+pub mod rewrite;
 #[cfg(feature = "bare-metal")]
 mod scheduler;
 #[cfg(feature = "bare-metal")]

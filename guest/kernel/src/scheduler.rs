@@ -96,9 +96,14 @@ fn turn(kernel: &Kernel, thread: &mut Thread) -> After {
         }
         kernel.ask_for_upcall();
         kernel.tell_host();
-        match enter(&mut thread.context) {
-            Trap::SystemCall => {
-                kernel.count_call();
+        let trap = enter(&mut thread.context);
+        kernel.note_answered();
+        if !matches!(trap, Trap::SystemCall { .. }) {
+            kernel.leave_stub(thread);
+        }
+        match trap {
+            Trap::SystemCall { trapped } => {
+                kernel.note_call(thread, trapped);
                 thread.pending = Pending::default();
                 if let Some(after) = make_call(kernel, thread) {
                     return after;
@@ -171,6 +176,7 @@ fn interrupt(kernel: &Kernel, thread: &mut Thread, delivery: &Delivery) {
     if thread.pending.progress > 0 {
         thread.context.rax = thread.pending.progress;
     } else if restart {
+        // A call that came by a jump left its site's `syscall` where it was: there it is made again, by a trap.
         thread.context.rip -= SYSCALL_BYTES;
     } else {
         thread.context.rax = errno_value(Errno::INTR);

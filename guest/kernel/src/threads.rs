@@ -13,6 +13,7 @@ use crate::errno::{Errno, Result};
 use crate::futex::{Futexes, Key};
 use crate::process::{PID, Process};
 use crate::signal::Info;
+use crate::syscall::identity;
 use crate::thread::Thread;
 
 /// Most threads at a time: what AWS Lambda allows a function.
@@ -121,6 +122,7 @@ impl Threads {
         if before != thread.tid {
             self.with(before, |before| before.registers.save(fpu));
             thread.registers.load(fpu);
+            identity::lay_out(thread);
         }
     }
 

@@ -49,6 +49,7 @@ pub struct ProcessLauncher {
     spawner: thread_channel::Sender<SpawnRequest>,
     reaper: thread_channel::Sender<Dying>,
     runtime: Handle,
+    keeps_calls: bool,
 }
 
 /// A process that has been killed, and what its end is to be called.
@@ -76,7 +77,12 @@ impl ProcessLauncher {
             .spawn(move || spawn_all(&program, requests))?;
         let (reaper, dying) = thread_channel::channel();
         thread::Builder::new().name("reaper".into()).spawn(move || reap_all(dying))?;
-        Ok(ProcessLauncher { spawner, reaper, runtime })
+        Ok(ProcessLauncher { spawner, reaper, runtime, keeps_calls: false })
+    }
+
+    /// Whether programs' system calls stay traps, where they could be made jumps: to compare.
+    pub fn keeping_calls(self, keeps_calls: bool) -> ProcessLauncher {
+        ProcessLauncher { keeps_calls, ..self }
     }
 }
 
@@ -107,6 +113,7 @@ impl Launcher for ProcessLauncher {
         let killed = Arc::new(Notify::new());
         let kill = Arc::clone(&killed);
         let (spawner, reaper) = (self.spawner.clone(), self.reaper.clone());
+        let keeps_calls = self.keeps_calls;
         self.runtime.spawn(async move {
             let (mut child, control) = match spawn(&spawner).await {
                 Ok(process) => process,
@@ -121,7 +128,7 @@ impl Launcher for ProcessLauncher {
                 let _ = sender.send(LaunchEvent::Started(gauge)).await;
             }
             let ended = tokio::select! {
-                end = run(control, spec, &sender) => end.unwrap_or_else(|error| {
+                end = run(control, spec, keeps_calls, &sender) => end.unwrap_or_else(|error| {
                     Ended::because(Ending::Failed, format!("the VM's process is lost: {error}"))
                 }),
                 () = killed.notified() => Ended::new(Ending::Killed),
@@ -147,6 +154,7 @@ async fn spawn(spawner: &thread_channel::Sender<SpawnRequest>) -> io::Result<(Ch
 async fn run(
     mut control: UnixStream,
     spec: EnvironmentSpec,
+    keeps_calls: bool,
     events: &mpsc::Sender<LaunchEvent>,
 ) -> io::Result<Ended> {
     // Every runtime connects to its API, so the first connection is granted before it asks.
@@ -154,7 +162,8 @@ async fn run(
     let input = File::open("/dev/null")?;
     let mut descriptors = vec![input.as_fd(), spec.output.as_fd(), theirs.as_fd()];
     descriptors.extend(spec.image.files.iter().map(AsFd::as_fd));
-    send(&mut control, &ToVmm::Start(Box::new(vm_spec(&spec))), &descriptors).await?;
+    let vm = VmSpec { keeps_calls, ..vm_spec(&spec) };
+    send(&mut control, &ToVmm::Start(Box::new(vm)), &descriptors).await?;
     // The process has copies: what it closes shall be closed.
     drop((spec, theirs, input));
     loop {
@@ -223,6 +232,7 @@ fn vm_spec(spec: &EnvironmentSpec) -> VmSpec {
             stream(ports::RUNTIME_API, RUNTIME_API, Direction::Both),
         ],
         services: vec![ports::RUNTIME_API, ports::PLATFORM_API],
+        keeps_calls: false,
         tells_start: true,
         terminals: 0,
         cpuid: Vec::new(),

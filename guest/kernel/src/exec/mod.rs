@@ -21,6 +21,7 @@ use self::stack::{Auxiliary, Stack};
 use crate::errno::{Errno, Result};
 use crate::fs::{Dentry, FileType, Inode};
 use crate::mm::{AddressSpace, Backing, Placement, Protection};
+use crate::rewrite::Entries;
 
 pub use script::Script;
 
@@ -62,6 +63,8 @@ pub struct Environment<'a> {
     pub random: &'a dyn Fn() -> u64,
     /// The vDSO.
     pub vdso: &'a Frame,
+    /// How system calls can be made jumps; `None` where they stay traps.
+    pub calls: Option<Entries>,
     /// What a signal handler's stack takes at most, bytes.
     pub signal_frame_bytes: u64,
 }
@@ -123,6 +126,9 @@ impl Executable {
                 .wrapping_sub(span.start);
             interpreter.map(&linker, base, &mut space)?;
             entry = base.wrapping_add(linker.entry);
+        }
+        if let Some(entries) = environment.calls {
+            space.reserve_calls(entries);
         }
         let mut random = [0; 16];
         random[..8].copy_from_slice(&(environment.random)().to_le_bytes());

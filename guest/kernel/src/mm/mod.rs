@@ -11,6 +11,7 @@
 mod area;
 mod fault;
 mod remap;
+mod rewrite;
 mod space;
 
 pub use area::{Area, Areas, Backing, Protection};

@@ -34,6 +34,7 @@ impl AddressSpace {
     pub fn remap(&mut self, old: Range<u64>, new_len: u64, to: Destination) -> Result<u64> {
         let new_len =
             new_len.checked_next_multiple_of(PAGE_SIZE).filter(|l| *l > 0).ok_or(Errno::INVAL)?;
+        self.release_calls(&old);
         let area = self.areas.find(old.start).filter(|area| old.end <= area.end);
         let area = area.ok_or(Errno::FAULT)?.clone();
         let (old_len, duplicates) = (old.end - old.start, old.is_empty());

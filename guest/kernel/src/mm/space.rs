@@ -2,6 +2,7 @@
 
 use core::ops::Range;
 
+use alloc::boxed::Box;
 use alloc::vec::Vec;
 use mayfly_abi::layout::{PAGE_SIZE, USER_END, USER_START};
 use mayfly_hal::paging::{Flags, OutOfFrames, PageTables};
@@ -9,6 +10,7 @@ use mayfly_hal::phys::{self, Frame};
 
 use super::area::{Area, Areas, Backing, Full, Protection};
 use crate::errno::{Errno, Result};
+use crate::rewrite::Calls;
 
 /// Where a new area is to go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,6 +31,8 @@ pub struct AddressSpace {
     mmap_top: u64,
     /// The heap of brk(2): start, and current end (any byte).
     heap: Range<u64>,
+    /// System calls that were made jumps; `None` where that may not be done.
+    pub(super) calls: Option<Box<Calls>>,
 }
 
 impl From<OutOfFrames> for Errno {
@@ -48,7 +52,7 @@ impl AddressSpace {
     /// kernel half to share.
     pub fn new(template: u64, mmap_top: u64) -> Result<AddressSpace> {
         let tables = PageTables::new(template)?;
-        Ok(AddressSpace { areas: Areas::default(), tables, mmap_top, heap: 0..0 })
+        Ok(AddressSpace { areas: Areas::default(), tables, mmap_top, heap: 0..0, calls: None })
     }
 
     /// The areas.
@@ -114,6 +118,7 @@ impl AddressSpace {
 
     /// munmap(2): forgets everything in `range` (page-aligned).
     pub fn unmap(&mut self, range: Range<u64>) -> Result<()> {
+        self.release_calls(&range);
         if self.areas.remove(range.clone())?.is_empty() {
             return Ok(());
         }
@@ -123,6 +128,7 @@ impl AddressSpace {
 
     /// mprotect(2). ENOMEM where part of the range is not mapped; what is before that is changed.
     pub fn protect(&mut self, range: Range<u64>, protection: Protection) -> Result<()> {
+        self.release_calls(&range);
         let mut covered = range.start;
         for area in self.areas.remove(range.clone())? {
             let contiguous = area.start == covered;
@@ -147,6 +153,7 @@ impl AddressSpace {
     /// madvise(MADV_DONTNEED): private pages are zero (or the file's) at the next touch, and their frames
     /// are free. Shared pages stay what they are.
     pub fn discard(&mut self, range: Range<u64>) {
+        self.release_calls(&range);
         self.drop_pages(range);
     }
 
@@ -202,6 +209,7 @@ impl AddressSpace {
         if new > old {
             let rw = Protection::READ | Protection::WRITE;
             AddressSpace::check_promise(new - old, rw)?;
+            self.release_calls(&(old..new));
             self.map(Placement::Exactly(old), new - old, rw, Backing::Anonymous, "[heap]")?;
         }
         Ok(())

@@ -1,8 +1,37 @@
 //! Who the program is: root, in a process of its own.
 
+use linux_raw_sys::general as linux;
+use mayfly_hal::jump;
+
 use super::{Call, CallResult};
 use crate::errno::Errno;
 use crate::process::PID;
+use crate::thread::Thread;
+
+/// The calls here that take no argument: their values are laid out for stubs ([`crate::rewrite`]), as the vDSO's clock
+/// is.
+pub const ANSWERED: [u32; 8] = [
+    linux::__NR_getpid,
+    linux::__NR_gettid,
+    linux::__NR_getppid,
+    linux::__NR_getpgrp,
+    linux::__NR_getuid,
+    linux::__NR_geteuid,
+    linux::__NR_getgid,
+    linux::__NR_getegid,
+];
+/// The parent's number: it is the host's, and has none here.
+const PARENT: u32 = 1;
+/// Root.
+const ROOT: u32 = 0;
+
+/// Lays out the values for the thread that runs next.
+pub fn lay_out(thread: &Thread) {
+    let values = [thread.process.pid, thread.tid, PARENT, PID, ROOT, ROOT, ROOT, ROOT];
+    for (number, value) in ANSWERED.into_iter().zip(values) {
+        jump::lay_out(number, value.into());
+    }
+}
 
 /// getpid(2).
 pub fn getpid(call: &mut Call<'_>) -> CallResult {
@@ -14,9 +43,9 @@ pub fn gettid(call: &mut Call<'_>) -> CallResult {
     Ok(call.thread.tid.into())
 }
 
-/// getppid(2): the parent is the host's, and has no number here.
+/// getppid(2).
 pub fn getppid(_: &mut Call<'_>) -> CallResult {
-    Ok(1)
+    Ok(PARENT.into())
 }
 
 /// getpgrp(2): the program leads its group.
@@ -34,7 +63,7 @@ pub fn getpgid(call: &mut Call<'_>) -> CallResult {
 
 /// getuid(2) and its like: root.
 pub fn zero(_: &mut Call<'_>) -> CallResult {
-    Ok(0)
+    Ok(ROOT.into())
 }
 
 /// setuid(2), setgid(2): root stays root. EPERM for another.

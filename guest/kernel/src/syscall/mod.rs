@@ -29,7 +29,7 @@ mod file;
 #[cfg(feature = "bare-metal")]
 mod futex;
 #[cfg(feature = "bare-metal")]
-mod identity;
+pub mod identity;
 #[cfg(feature = "bare-metal")]
 mod memory;
 #[cfg(feature = "bare-metal")]
