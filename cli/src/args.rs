@@ -197,9 +197,28 @@ pub enum BenchCommand {
     /// From an HTTP request to a function's answer, cold and warm, against the same HTTP server answering by
     /// itself
     Invoke(BenchInvoke),
+    /// What a system call costs in a guest, as a jump and as a trap, against the host's own
+    Syscall(BenchSyscall),
     /// The server that `invoke` is held against
     #[command(hide = true)]
     Echo,
+}
+
+/// `mayfly bench syscall`.
+#[derive(Debug, Args)]
+pub struct BenchSyscall {
+    /// A static program that measures itself: tests/fixtures/ppid.c, built
+    #[arg(long, value_name = "FILE")]
+    pub program: PathBuf,
+    /// How often to run it in each place
+    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u16).range(1..=10_000))]
+    pub runs: u16,
+    /// How often it makes each call
+    #[arg(long, default_value_t = 1_000_000, value_parser = clap::value_parser!(u32).range(1..))]
+    pub turns: u32,
+    /// As JSON
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// `mayfly bench invoke`.

@@ -8,6 +8,7 @@ mod load;
 mod parts;
 mod server;
 mod summary;
+mod syscall;
 
 use std::process::ExitCode;
 
@@ -22,6 +23,7 @@ pub fn bench(command: BenchCommand) -> Result<ExitCode, Failure> {
     match command {
         BenchCommand::Boot { runs, json } => boot::boot(runs, json),
         BenchCommand::Invoke(options) => invoke::invoke(&options),
+        BenchCommand::Syscall(options) => syscall::syscall(&options),
         BenchCommand::Echo => echo::serve(),
     }
 }
