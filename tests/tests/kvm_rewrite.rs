@@ -26,7 +26,8 @@ fn places(arguments: &[&str]) -> String {
     let host = ran(finish(host, b""), arguments);
     assert_eq!(guest(&[KEEP]), host, "{arguments:?}: where nothing may be rewritten");
     let rewritten = guest(&[]);
-    let unnamed = |text: &str| text.replace(": rewritten", ": as compiled").replace("named: 1", "named: 0");
+    let unnamed =
+        |text: &str| text.replace(": rewritten", ": as compiled").replace("named: 1", "named: 0");
     assert_eq!(unnamed(&rewritten), host, "{arguments:?}");
     rewritten
 }
@@ -99,7 +100,8 @@ fn what_was_rewritten_is_counted() {
     let counts = |options: &[&str]| -> [u64; 3] {
         ran(finish(mayfly_run(options, fixture("rewrite"), ["middle"]), b""), options);
         let timing: Value = serde_json::from_slice(&fs::read(path).unwrap()).unwrap();
-        ["jumped_calls", "rewritten_sites", "system_calls"].map(|name| timing[name].as_u64().unwrap())
+        ["jumped_calls", "rewritten_sites", "system_calls"]
+            .map(|name| timing[name].as_u64().unwrap())
     };
     let [jumped, sites, calls] = counts(&["--timing", path]);
     // 400 times `parent`, 16 or 17 of them before it was hot; and the library's own places.

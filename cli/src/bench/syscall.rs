@@ -31,9 +31,8 @@ pub fn syscall(options: &BenchSyscall) -> Result<ExitCode, Failure> {
             let times = run_once(*guest, options)?;
             for (name, samples) in LOOPS.iter().zip(samples) {
                 let time = times[name].as_f64();
-                samples.push(
-                    time.ok_or_else(|| Failure::new(format!("no time of {name}: {times}")))?,
-                );
+                samples
+                    .push(time.ok_or_else(|| Failure::new(format!("no time of {name}: {times}")))?);
             }
         }
     }
