@@ -245,16 +245,27 @@ pub struct BenchInvoke {
 #[derive(Debug, Subcommand)]
 pub enum ImageCommand {
     /// Build an image of a directory
-    FromDir {
+    #[command(name = "from-dir")]
+    Dir {
         /// The directory
         directory: PathBuf,
         /// The image's file
         #[arg(long, value_name = "IMAGE")]
         out: PathBuf,
     },
+    /// Build an image of an archive: what `docker export` gives, or an image of `docker save`
+    #[command(name = "from-tar")]
+    Tar {
+        /// The archive
+        archive: PathBuf,
+        /// The image's file
+        #[arg(long, value_name = "IMAGE")]
+        out: PathBuf,
+    },
     /// Build an image of programs of this host and all that they need: a python3 with its standard
     /// library, any other with its shared libraries
-    FromHost {
+    #[command(name = "from-host")]
+    Host {
         /// Paths, or names on the PATH
         #[arg(required = true, value_name = "PROGRAM")]
         programs: Vec<PathBuf>,

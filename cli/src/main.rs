@@ -49,10 +49,13 @@ fn main() -> ExitCode {
         Command::Demo => demo::demo(),
         Command::Doctor { json } => doctor::doctor(json),
         Command::Bench(command) => bench::bench(command),
-        Command::Image(ImageCommand::FromDir { directory, out }) => {
+        Command::Image(ImageCommand::Dir { directory, out }) => {
             image::from_dir(&directory, &out).map(|bytes| image::made(&out, bytes))
         }
-        Command::Image(ImageCommand::FromHost { programs, out }) => {
+        Command::Image(ImageCommand::Tar { archive, out }) => {
+            image::from_tar(&archive, &out).map(|bytes| image::made(&out, bytes))
+        }
+        Command::Image(ImageCommand::Host { programs, out }) => {
             image::from_host(&programs, &out).map(|bytes| image::made(&out, bytes))
         }
     };

@@ -14,7 +14,7 @@
 //! inode and the root directory share the first block, then each directory is followed by the inodes
 //! of its files. Contents of a block or more lie in whole blocks, so they can be mapped and shared.
 //!
-//! Beside that, [`elf`] and [`loader`] tell which libraries a program comes with.
+//! Beside that, [`layers`] lays archives over one another, [`elf`] and [`loader`] tell which libraries a program comes with.
 //!
 //! The same tree and options give the same bytes. The crate is pure: no file is opened here, but by
 //! the module `walk`, behind a feature of that name.
@@ -24,6 +24,7 @@ mod dir;
 pub mod elf;
 mod error;
 mod inode;
+pub mod layers;
 mod layout;
 pub mod loader;
 mod options;
@@ -38,5 +39,6 @@ pub use error::{BuildError, TreeError};
 pub use layout::{ImageLayout, Segment, SegmentSource};
 pub use mayfly_abi::erofs::Timestamp;
 pub use options::{Options, Uuid};
+pub use plan::INLINE_FILE_LEN_MAX;
 pub use tree::{Attributes, Leaf, NodeId, Source, Tree};
 pub use write::{Found, WriteError};

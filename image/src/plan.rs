@@ -23,7 +23,7 @@ use crate::{Attributes, BuildError, Options, Source, Timestamp};
 
 /// Small files up to this size lie behind their inodes. With half a block, packing leaves at most the
 /// other half empty, while the inodes that a listing reads stay close together.
-pub(crate) const INLINE_FILE_LEN_MAX: u64 = BLOCK_SIZE as u64 / 2;
+pub const INLINE_FILE_LEN_MAX: u64 = BLOCK_SIZE as u64 / 2;
 
 /// Where one node's inode and contents will be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

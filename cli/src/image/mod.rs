@@ -2,6 +2,7 @@
 //!
 //! ```text
 //!   from-dir    a directory, as it is
+//!   from-tar    the root of a container, or an image with its layers
 //!   from-host   programs of this host ─▶ libraries (libraries.rs) ─┐
 //!               python3 ─▶ its standard library (python.rs) ───────┴─▶ mirror.rs ─▶ a tree
 //! ```
@@ -9,6 +10,7 @@
 //! The same files give the same bytes. What is going on is told on stderr, what was made on stdout.
 
 mod from_host;
+mod from_tar;
 mod libraries;
 mod mirror;
 mod python;
@@ -24,6 +26,7 @@ use mayfly_image::{ImageLayout, Options, Tree};
 use crate::failure::{Failure, say};
 
 pub use from_host::from_host;
+pub use from_tar::from_tar;
 pub use python::Python;
 
 /// Builds an image of `directory` in the file `out`; how many bytes it has.

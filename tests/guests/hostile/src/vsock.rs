@@ -149,7 +149,7 @@ pub fn packets(boot: &Boot, how: &str) {
         "overrun" => vsock.overrun(),
         "overrun-and-wait" => {
             vsock.overrun();
-            wait(NO_DEADLINE);
+            wait_for_ever();
         }
         "no-buffers" => vsock.no_buffers(),
         _ => unknown(how),
@@ -314,6 +314,13 @@ impl Vsock {
     /// Asks for standard input, has no room for it, and waits.
     fn no_buffers(&mut self) {
         self.tell(packet(REQUEST, STDIN), 0);
+        wait_for_ever();
+    }
+}
+
+/// Waits for nothing, again whenever it is told to look.
+fn wait_for_ever() -> ! {
+    loop {
         wait(NO_DEADLINE);
     }
 }

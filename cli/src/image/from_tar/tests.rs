@@ -1,0 +1,132 @@
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use flate2::Compression;
+use flate2::write::GzEncoder;
+use tar::{Builder, Header};
+
+use super::*;
+
+/// An archive of files: (path, kind, contents or target).
+fn archive(files: &[(&str, EntryType, &str)]) -> Vec<u8> {
+    let mut builder = Builder::new(Vec::new());
+    for (path, kind, text) in files {
+        let mut header = Header::new_gnu();
+        header.set_mode(0o755);
+        header.set_entry_type(*kind);
+        header.set_uid(1000);
+        header.set_gid(1000);
+        header.set_mtime(7);
+        header.set_device_major(1).unwrap();
+        header.set_device_minor(3).unwrap();
+        // Set by hand: the library refuses to make what it is to be tested against.
+        header.as_old_mut().name[..path.len()].copy_from_slice(path.as_bytes());
+        let is_link = matches!(kind, EntryType::Symlink | EntryType::Link);
+        if is_link {
+            header.as_old_mut().linkname[..text.len()].copy_from_slice(text.as_bytes());
+        }
+        let contents = if is_link { "" } else { text };
+        header.set_size(contents.len() as u64);
+        header.set_cksum();
+        builder.append(&header, contents.as_bytes()).unwrap();
+    }
+    builder.into_inner().unwrap()
+}
+
+fn gzip(bytes: &[u8]) -> Vec<u8> {
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
+    encoder.write_all(bytes).unwrap();
+    encoder.finish().unwrap()
+}
+
+fn read_bytes(bytes: &[u8]) -> Result<(Tree, Vec<Section>), Failure> {
+    let mut file = tempfile::NamedTempFile::new().unwrap();
+    file.write_all(bytes).unwrap();
+    read(file.path())
+}
+
+/// What is wrong with an archive, in one line.
+fn complaint(bytes: &[u8]) -> String {
+    let text = read_bytes(bytes).err().map(|failure| failure.to_string()).unwrap();
+    assert!(!text.is_empty() && !text.contains('\n'), "{text:?}");
+    text
+}
+
+const FILE: EntryType = EntryType::Regular;
+
+#[test]
+fn a_containers_root_is_taken() {
+    let long = "x".repeat(10_000);
+    let bytes = archive(&[
+        ("./", EntryType::Directory, ""),
+        ("bin", EntryType::Symlink, "usr/bin"),
+        ("usr/bin/", EntryType::Directory, ""),
+        ("usr/bin/tool", FILE, &long),
+        ("usr/bin/same", EntryType::Link, "usr/bin/tool"),
+        ("dev/null", EntryType::Char, ""),
+        ("run/pipe", EntryType::Fifo, ""),
+    ]);
+    for bytes in [bytes.clone(), gzip(&bytes)] {
+        let (tree, contents) = read_bytes(&bytes).unwrap();
+        for path in ["bin", "usr/bin/tool", "usr/bin/same", "dev/null", "run/pipe"] {
+            assert!(tree.find(path.as_bytes()).is_some(), "{path}");
+        }
+        let mut text = String::new();
+        contents[0].clone().read_to_string(&mut text).unwrap();
+        assert_eq!((contents.len(), text), (1, long.clone()));
+    }
+}
+
+#[test]
+fn an_images_layers_lie_over_one_another() {
+    let lower = archive(&[("etc/old", FILE, "1"), ("etc/kept", FILE, "2")]);
+    let upper = gzip(&archive(&[("etc/.wh.old", FILE, ""), ("etc/new", FILE, "3")]));
+    let index = r#"{"manifests": [
+        {"digest": "sha256:arm", "platform": {"os": "linux", "architecture": "arm64"}},
+        {"digest": "sha256:man", "platform": {"os": "linux", "architecture": "amd64"}}]}"#;
+    let manifest = r#"{"layers": [{"digest": "sha256:low"}, {"digest": "sha256:up"}]}"#;
+    let image = |files: &[(&str, &[u8])]| {
+        let mut builder = Builder::new(Vec::new());
+        for (path, contents) in files {
+            let mut header = Header::new_gnu();
+            header.set_size(contents.len() as u64);
+            builder.append_data(&mut header, path, *contents).unwrap();
+        }
+        builder.into_inner().unwrap()
+    };
+    let parts: [(&str, &[u8]); 5] = [
+        ("oci-layout", b"{}"),
+        ("index.json", index.as_bytes()),
+        ("blobs/sha256/man", manifest.as_bytes()),
+        ("blobs/sha256/low", &lower),
+        ("blobs/sha256/up", &upper),
+    ];
+    let (tree, _) = read_bytes(&image(&parts)).unwrap();
+    for (path, there) in [("etc/old", false), ("etc/kept", true), ("etc/new", true)] {
+        assert_eq!(tree.find(path.as_bytes()).is_some(), there, "{path}");
+    }
+    assert!(complaint(&image(&parts[..4])).contains("is not there"));
+    assert!(complaint(&image(&parts[..2])).contains("is not there"));
+    let broken: [(&str, &[u8]); 2] = [("oci-layout", b""), ("index.json", b"{")];
+    assert!(complaint(&image(&broken)).contains("broken"));
+    let foreign: [(&str, &[u8]); 2] =
+        [("oci-layout", b""), ("index.json", br#"{"manifests": []}"#)];
+    assert!(complaint(&image(&foreign)).contains("linux/amd64"));
+}
+
+#[test]
+fn hostile_archives_are_refused_in_one_line() {
+    assert!(complaint(&archive(&[("../out", FILE, "")])).contains("lead out of it"));
+    let through = archive(&[("a", EntryType::Symlink, "/etc"), ("a/passwd", FILE, "")]);
+    assert!(complaint(&through).contains("is no directory"));
+    assert!(complaint(&archive(&[("a", EntryType::Link, "/etc/passwd")])).contains("hard link"));
+    assert!(complaint(&archive(&[("a", EntryType::GNUSparse, "")])).len() > 5);
+    assert!(complaint(&[7; 2000]).len() > 5);
+    assert!(
+        complaint(&gzip(b"no archive, but long enough to be read as a header").repeat(40)).len()
+            > 5
+    );
+    let whole = archive(&[("file", FILE, &"y".repeat(5000))]);
+    for len in [513, 600, 2048, 5000] {
+        assert!(!complaint(&whole[..len]).is_empty(), "cut to {len}");
+    }
+}
