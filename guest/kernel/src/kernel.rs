@@ -27,10 +27,11 @@ use crate::fs::sysfs::sysfs;
 use crate::fs::{Dentry, FdTable, Follow, MountFlags, System, Vfs};
 use crate::limits;
 use crate::machine::Machine;
+use crate::mm::Trapped;
 use crate::net::{Net, host};
 use crate::process::{Paths, Process, Started};
 use crate::random::Random;
-use crate::rewrite::{Entries, HotSites};
+use crate::rewrite::Entries;
 use crate::signal::{self, Info, Signals};
 use crate::slice::{SLICE_NS, Slice};
 use crate::syscall::identity;
@@ -89,7 +90,6 @@ pub struct Kernel {
     system_calls: Cell<u64>,
     unknown_calls: Cell<u64>,
     page_faults: Cell<u64>,
-    hot_sites: RefCell<HotSites>,
     jumped_calls: Cell<u64>,
     rewritten_sites: Cell<u64>,
     trapping_sites: Cell<u64>,
@@ -124,7 +124,6 @@ pub fn start(boot: Boot) -> ! {
         system_calls: Cell::new(0),
         unknown_calls: Cell::new(0),
         page_faults: Cell::new(0),
-        hot_sites: RefCell::default(),
         jumped_calls: Cell::new(0),
         rewritten_sites: Cell::new(0),
         trapping_sites: Cell::new(0),
@@ -339,16 +338,16 @@ impl Kernel {
             return;
         }
         let (back, number) = (thread.context.rip, thread.context.call_number());
-        let mut space = thread.process.space.borrow_mut();
-        if !space.rewrites_calls() || !self.hot_sites.borrow_mut().count(back) {
-            return;
-        }
-        if space.rewrite_call(back, number) {
-            self.rewritten_sites.set(self.rewritten_sites.get() + 1);
-            // Its code was written at another address: `iretq` makes the processor take notice (AMD APM vol 2 §7.6.1).
-            thread.context.restore_all();
-        } else {
-            self.trapping_sites.set(self.trapping_sites.get() + 1);
+        let trapped = thread.process.space.borrow_mut().note_trap(back, number);
+        match trapped {
+            Trapped::Cold => {}
+            Trapped::Rewritten => {
+                self.rewritten_sites.set(self.rewritten_sites.get() + 1);
+                // Its code was written at another address, which `iretq` makes the processor notice (AMD APM vol 2
+                // §7.6.1).
+                thread.context.restore_all();
+            }
+            Trapped::Stays => self.trapping_sites.set(self.trapping_sites.get() + 1),
         }
     }
 

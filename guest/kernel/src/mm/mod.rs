@@ -17,4 +17,5 @@ mod space;
 pub use area::{Area, Areas, Backing, Protection};
 pub use fault::BadAccess;
 pub use remap::Destination;
+pub use rewrite::Trapped;
 pub use space::{AddressSpace, Placement};

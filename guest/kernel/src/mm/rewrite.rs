@@ -13,6 +13,7 @@
 use core::ops::Range;
 
 use alloc::boxed::Box;
+use alloc::vec::Vec;
 use mayfly_abi::layout::{CALL_STUBS, CALL_STUBS_END, CALL_TABLE, PAGE_SIZE};
 use mayfly_hal::paging::Flags;
 use mayfly_hal::phys::Frame;
@@ -29,6 +30,17 @@ use crate::rewrite::{Calls, Entries, stub};
 const NAME: &str = "[syscalls]";
 /// Both.
 const RESERVED: Range<u64> = CALL_TABLE..CALL_STUBS_END;
+
+/// What became of a place that trapped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Trapped {
+    /// Nothing: it has not trapped often, or has been looked at before.
+    Cold,
+    /// It is a jump now.
+    Rewritten,
+    /// It is hot, and cannot be a jump.
+    Stays,
+}
 
 impl AddressSpace {
     /// Sets the place for table and stubs aside, where the program has left it free: else nothing is rewritten.
@@ -50,17 +62,16 @@ impl AddressSpace {
         self.calls = Some(Box::new(Calls::new(entries)));
     }
 
-    /// Whether system calls may be made jumps.
-    pub fn rewrites_calls(&self) -> bool {
-        self.calls.is_some()
-    }
-
-    /// Makes the system call `number` whose return address is `back` a jump, if it may be one.
-    pub fn rewrite_call(&mut self, back: u64, number: u64) -> bool {
-        let Some(mut calls) = self.calls.take() else { return false };
-        let done = self.rewrite_with(&mut calls, back, number).is_some();
+    /// A system call `number` whose return address is `back` has trapped: makes it a jump where it is worth it.
+    pub fn note_trap(&mut self, back: u64, number: u64) -> Trapped {
+        let Some(mut calls) = self.calls.take() else { return Trapped::Cold };
+        let trapped = match calls.hot.count(back) {
+            false => Trapped::Cold,
+            true if self.rewrite(&mut calls, back, number).is_some() => Trapped::Rewritten,
+            true => Trapped::Stays,
+        };
         self.calls = Some(calls);
-        done
+        trapped
     }
 
     /// Where a program that is stopped in a stub stands in truth: at its site's `syscall`, with this number in EAX.
@@ -76,8 +87,7 @@ impl AddressSpace {
         let wants_place = range.start < RESERVED.end && RESERVED.start < range.end;
         let everything = 0..u64::MAX;
         let pages = calls.take_pages(if wants_place { &everything } else { range });
-        let frames: alloc::vec::Vec<Frame> =
-            pages.iter().filter_map(|page| self.tables.unmap(*page)).collect();
+        let frames: Vec<Frame> = pages.iter().filter_map(|page| self.tables.unmap(*page)).collect();
         if !frames.is_empty() {
             self.flush();
         }
@@ -89,7 +99,7 @@ impl AddressSpace {
         }
     }
 
-    fn rewrite_with(&mut self, calls: &mut Calls, back: u64, number: u64) -> Option<()> {
+    fn rewrite(&mut self, calls: &mut Calls, back: u64, number: u64) -> Option<()> {
         let start = back.checked_sub(SITE_BYTES as u64)?;
         let page = page_of(start);
         let offset = (start - page) as usize;
@@ -140,12 +150,15 @@ impl AddressSpace {
 
     /// A stub for the site, and a slot that leads to it.
     fn make_stub(&mut self, calls: &mut Calls, site: Site) -> Option<usize> {
-        let (slot, is_new) = calls.slot(site)?;
-        if is_new {
-            let code = stub::bytes(site.back, site.number, calls.entries().of(site.number));
-            self.write_reserved(calls, stub_address(slot), &code)?;
-            self.write_reserved(calls, slot_address(slot), &stub_address(slot).to_le_bytes())?;
+        if let Some(slot) = calls.slot(site) {
+            return Some(slot);
         }
+        let slot = calls.free_slot()?;
+        let code = stub::bytes(site.back, site.number, calls.entries().of(site.number));
+        self.write_reserved(calls, stub_address(slot), &code)?;
+        self.write_reserved(calls, slot_address(slot), &stub_address(slot).to_le_bytes())?;
+        // Only now: memory may have been short, and the slot leads nowhere.
+        calls.add_site(site);
         Some(slot)
     }
 
@@ -174,3 +187,6 @@ fn is_plain_code(area: &Area) -> bool {
         && !area.protection.contains(Protection::WRITE);
     is_code && matches!(area.backing, Backing::File { shared: false, .. })
 }
+
+#[cfg(test)]
+mod tests;

@@ -9,6 +9,8 @@ use mayfly_abi::layout::{
 };
 use mayfly_hal::phys::Frame;
 
+use super::hot::HotSites;
+
 /// Most pages of a program's code that are copied: 1 MiB. Hot sites lie close together.
 pub const PAGES_MAX: usize = 256;
 /// Bytes of a slot in the table: an address.
@@ -46,6 +48,8 @@ pub struct Site {
 #[derive(Debug)]
 pub struct Calls {
     entries: Entries,
+    /// Which of its places trap often.
+    pub hot: HotSites,
     slots: BTreeMap<Site, usize>,
     sites: Vec<Site>,
     /// Frames of table and stubs, by address.
@@ -59,6 +63,7 @@ impl Calls {
     pub fn new(entries: Entries) -> Calls {
         Calls {
             entries,
+            hot: HotSites::default(),
             slots: BTreeMap::new(),
             sites: Vec::new(),
             frames: BTreeMap::new(),
@@ -71,18 +76,20 @@ impl Calls {
         &self.entries
     }
 
-    /// The slot of a site, and whether it is new. `None` where there is no room for another.
-    pub fn slot(&mut self, site: Site) -> Option<(usize, bool)> {
-        if let Some(slot) = self.slots.get(&site) {
-            return Some((*slot, false));
-        }
-        let slot = self.sites.len();
-        if slot >= CALL_SITES_MAX {
-            return None;
-        }
+    /// The slot that leads to a site's stub.
+    pub fn slot(&self, site: Site) -> Option<usize> {
+        self.slots.get(&site).copied()
+    }
+
+    /// The next slot that leads nowhere; `None` where there is none left.
+    pub fn free_slot(&self) -> Option<usize> {
+        Some(self.sites.len()).filter(|slot| *slot < CALL_SITES_MAX)
+    }
+
+    /// Notes that the free slot leads to this site's stub now.
+    pub fn add_site(&mut self, site: Site) {
+        self.slots.insert(site, self.sites.len());
         self.sites.push(site);
-        self.slots.insert(site, slot);
-        Some((slot, true))
     }
 
     /// The site whose stub contains `rip`.
@@ -115,7 +122,7 @@ impl Calls {
         has_room
     }
 
-    /// Forgets the copies in `range`, and returns their addresses.
+    /// Forgets the copies in `range`, and returns their addresses. Their sites may become hot again.
     pub fn take_pages(&mut self, range: &Range<u64>) -> Vec<u64> {
         if range.is_empty() {
             return Vec::new();
@@ -123,6 +130,9 @@ impl Calls {
         let pages: Vec<u64> = self.pages.range(range.clone()).map(|(page, _)| *page).collect();
         for page in &pages {
             self.pages.remove(page);
+        }
+        if !pages.is_empty() {
+            self.hot = HotSites::default();
         }
         pages
     }
@@ -155,10 +165,11 @@ mod tests {
     fn slots_have_a_bound_and_come_back_to_their_sites() {
         let mut calls = Calls::new(ENTRIES);
         for n in 0..CALL_SITES_MAX {
-            assert_eq!(calls.slot(site(n as u64)), Some((n, true)));
+            assert_eq!(calls.free_slot(), Some(n));
+            calls.add_site(site(n as u64));
         }
-        assert_eq!(calls.slot(site(u64::MAX)), None);
-        assert_eq!(calls.slot(site(7)), Some((7, false)));
+        assert_eq!(calls.free_slot(), None);
+        assert_eq!((calls.slot(site(7)), calls.slot(site(u64::MAX))), (Some(7), None));
         assert!(slot_address(CALL_SITES_MAX - 1) + SLOT_BYTES <= CALL_STUBS);
         assert!(stub_address(CALL_SITES_MAX - 1) + CALL_STUB_BYTES <= CALL_STUBS_END);
     }
@@ -166,8 +177,8 @@ mod tests {
     #[test]
     fn an_address_in_a_stub_names_its_site() {
         let mut calls = Calls::new(ENTRIES);
-        calls.slot(site(0x40_1007));
-        calls.slot(site(0x40_2007));
+        calls.add_site(site(0x40_1007));
+        calls.add_site(site(0x40_2007));
         assert_eq!(calls.site_of_stub(stub_address(1)), Some(site(0x40_2007)));
         assert_eq!(calls.site_of_stub(stub_address(2) - 1), Some(site(0x40_2007)));
         assert_eq!(calls.site_of_stub(stub_address(2)), None, "there is none");

@@ -18,4 +18,3 @@ pub mod site;
 pub mod stub;
 
 pub use calls::{Calls, Entries};
-pub use hot::HotSites;
