@@ -111,3 +111,46 @@ def test_a_layer_that_is_not_there_is_refused(client, make):
     with pytest.raises(client.exceptions.InvalidParameterValueException) as error:
         make(program("bootstrap"), Layers=[arn])
     assert "does not exist" in error.value.response["Error"]["Message"]
+
+
+def test_a_published_version_never_changes(client, make):
+    function = make(program("function"), Publish=True)
+    assert client.get_function_configuration(FunctionName=function, Qualifier="1")["Version"] == "1"
+    again = client.publish_version(FunctionName=function)
+    assert again["Version"] == "1", "nothing has changed"
+    client.update_function_configuration(FunctionName=function, Environment={"Variables": {"KEY": "new"}})
+    second = client.publish_version(FunctionName=function, Description="second", CodeSha256=again["CodeSha256"])
+    assert (second["Version"], second["Description"]) == ("2", "second")
+    pages = client.get_paginator("list_versions_by_function").paginate(
+        FunctionName=function, PaginationConfig={"PageSize": 2}
+    )
+    listed = [one for page in pages for one in page["Versions"]]
+    assert [one["Version"] for one in listed] == ["$LATEST", "1", "2"]
+    assert ["Environment" in one for one in listed] == [True, False, True]
+    client.get_waiter("published_version_active").wait(FunctionName=function, Qualifier="2")
+    client.update_function_code(FunctionName=function, ZipFile=program("bootstrap"))
+    for count in (1, 2):
+        for version in ("1", "2"):
+            assert tell(client, function, "count", Qualifier=version) == (None, count), "each in its own environment"
+    answer = client.invoke(FunctionName=function, Qualifier="2", Payload=b'"count"')
+    assert answer["ExecutedVersion"] == "2"
+    assert client.invoke(FunctionName=function, Payload=b"{}")["ExecutedVersion"] == "$LATEST"
+    with pytest.raises(client.exceptions.PreconditionFailedException):
+        client.publish_version(FunctionName=function, RevisionId="stale")
+    client.delete_function(FunctionName=function, Qualifier="1")
+    with pytest.raises(client.exceptions.ResourceNotFoundException):
+        client.invoke(FunctionName=function, Qualifier="1")
+
+
+def test_a_function_in_python_knows_its_version(client, make):
+    code = b"""
+def handler(event, context):
+    return [context.function_version, context.invoked_function_arn, context.log_stream_name]
+"""
+    more = {"Runtime": RUNTIME, "Handler": "app.handler", "MemorySize": 256, "Publish": True}
+    function = make(zipped({"app.py": code}), **more)
+    for qualifier in ("1", "$LATEST"):
+        error, (version, arn, stream) = tell(client, function, {}, Qualifier=qualifier)
+        assert (error, version) == (None, qualifier)
+        assert arn.endswith(":function:%s:%s" % (function, qualifier))
+        assert "/[%s]" % qualifier in stream

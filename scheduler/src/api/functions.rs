@@ -17,13 +17,15 @@ use tokio::task::spawn_blocking;
 use uuid::Uuid;
 
 use super::error::ApiError;
+use super::find::find;
 use super::name::FunctionName;
 use super::page::{self, Page};
 use super::shapes::{self, CreateFunction};
+use super::versions::{self, PublishVersion};
 use super::{Platform, attach, validate};
 use crate::bundle::ZIP_BYTES_MAX;
 use crate::clock;
-use crate::function::{Function, LATEST};
+use crate::function::{Entry, Function, LATEST, Version};
 use crate::store::{StoreError, StoredCode};
 
 pub(super) type Answer = Result<Response, ApiError>;
@@ -51,7 +53,9 @@ pub(super) async fn create(State(platform): Shared, body: Result<Bytes, BytesRej
         let code = keep(&platform, &zip)?;
         attach::fits(&platform, &code.sha256, &configuration.layers)?;
         let function = Function {
+            id: 0,
             deployment: 0,
+            version: Version::Latest,
             configuration,
             code_sha256: code.sha256,
             code_size: code.size,
@@ -62,7 +66,11 @@ pub(super) async fn create(State(platform): Shared, body: Result<Bytes, BytesRej
             StoreError::Exists => ApiError::exists(&name),
             error => error.into(),
         })?;
-        Ok(shapes::configuration(&platform.service.identity, &function))
+        let identity = &platform.service.identity;
+        if request.publish {
+            return versions::publish(&platform, &name, &PublishVersion::default());
+        }
+        Ok(shapes::configuration(identity, &function, None))
     });
     let created = created.await.map_err(|error| ApiError::service(error.to_string()))??;
     Ok((StatusCode::CREATED, Json(created)).into_response())
@@ -81,10 +89,10 @@ pub(super) async fn get(
     Path(name): Path<String>,
     Query(query): Query<Qualified>,
 ) -> Answer {
-    let function = find(&platform, &name, query.qualifier)?;
-    let location = location(&platform, &function.code_sha256);
+    let target = find(&platform, &name, query.qualifier)?;
+    let location = location(&platform, &target.function.code_sha256);
     Ok(Json(json!({
-        "Configuration": shapes::configuration(&platform.service.identity, &function),
+        "Configuration": target.configuration(&platform.service.identity),
         "Code": { "RepositoryType": "S3", "Location": location },
     }))
     .into_response())
@@ -95,18 +103,48 @@ pub(super) async fn get_configuration(
     Path(name): Path<String>,
     Query(query): Query<Qualified>,
 ) -> Answer {
-    let function = find(&platform, &name, query.qualifier)?;
-    Ok(Json(shapes::configuration(&platform.service.identity, &function)).into_response())
+    let target = find(&platform, &name, query.qualifier)?;
+    Ok(Json(target.configuration(&platform.service.identity)).into_response())
 }
 
-pub(super) async fn list(State(platform): Shared, Query(page): Query<Page>) -> Answer {
+/// Whether a list has all versions.
+#[derive(Deserialize)]
+pub(super) struct Which {
+    #[serde(rename = "FunctionVersion")]
+    version: Option<String>,
+}
+
+pub(super) async fn list(
+    State(platform): Shared,
+    Query(page): Query<Page>,
+    Query(which): Query<Which>,
+) -> Answer {
+    let identity = &platform.service.identity;
     let count = page.count(page::ITEMS)?;
-    // A marker is the last name of the page before.
-    let found = platform.functions.list(page.marker.as_deref(), count + 1);
-    let show =
-        |function: &Arc<Function>| shapes::configuration(&platform.service.identity, function);
-    let name = |function: &Arc<Function>| function.configuration.name.clone();
-    Ok(page::answer("Functions", found, count, show, name))
+    match which.version.as_deref() {
+        None => {
+            // A marker is the last name of the page before.
+            let found = platform.functions.list(page.marker.as_deref(), count + 1);
+            let show = |entry: &Arc<Entry>| shapes::configuration(identity, &entry.latest, None);
+            let name = |entry: &Arc<Entry>| entry.latest.configuration.name.clone();
+            Ok(page::answer("Functions", found, count, show, name))
+        }
+        Some("ALL") => {
+            // Or its name and version.
+            let marker = page.marker.as_deref().unwrap_or_default();
+            let (name, version) = marker.split_once(':').unwrap_or((marker, LATEST));
+            let after = (name, version.parse().unwrap_or(Version::Latest));
+            let entries = platform.functions.list(None, usize::MAX);
+            let all = entries.iter().flat_map(|entry| entry.all());
+            let behind = |one: &&Arc<Function>| (&*one.configuration.name, one.version) <= after;
+            let found: Vec<_> = all.skip_while(behind).take(count + 1).cloned().collect();
+            let key = |one: &Arc<Function>| format!("{}:{}", one.configuration.name, one.version);
+            Ok(page::answer("Functions", found, count, |one| versions::show(identity, one), key))
+        }
+        Some(other) => {
+            Err(ApiError::constraint(other, "functionVersion", "satisfy enum value set: [ALL]"))
+        }
+    }
 }
 
 pub(super) async fn delete(
@@ -120,16 +158,23 @@ pub(super) async fn delete(
             "$LATEST version cannot be deleted without deleting the function.",
         ));
     }
-    if name.qualifier.is_some() {
-        return Err(ApiError::not_found(&platform.service.identity, &name));
-    }
+    let version = name.qualifier.as_deref().map(str::parse).transpose();
+    let version = version.map_err(|_| ApiError::not_found(&platform.service.identity, &name))?;
     let deleted = spawn_blocking(move || {
-        let result = platform.functions.delete(&name.name);
-        let function = result.map_err(|error| match error {
+        let missing = |error| match error {
             StoreError::Missing => ApiError::not_found(&platform.service.identity, &name),
             error => error.into(),
-        })?;
-        platform.service.retire(function.deployment);
+        };
+        if let Some(Version::Published(number)) = version {
+            let function = platform
+                .functions
+                .delete_version(&name.name, number, |_| Ok(()))
+                .map_err(missing)?;
+            platform.service.retire(function.deployment);
+        } else {
+            let entry = platform.functions.delete(&name.name).map_err(missing)?;
+            entry.all().for_each(|function| platform.service.retire(function.deployment));
+        }
         Ok::<_, ApiError>(())
     });
     deleted.await.map_err(|error| ApiError::service(error.to_string()))??;
@@ -173,16 +218,4 @@ pub(super) fn keep(platform: &Platform, zip: &str) -> Result<StoredCode, ApiErro
         )));
     }
     Ok(platform.code.put(&zip)?)
-}
-
-/// The function that a path and a query name.
-pub(super) fn find(
-    platform: &Platform,
-    name: &str,
-    qualifier: Option<String>,
-) -> Result<Arc<Function>, ApiError> {
-    let name = FunctionName::parse(name)?.qualified(qualifier)?;
-    let is_latest = name.qualifier.as_deref().is_none_or(|qualifier| qualifier == LATEST);
-    let function = platform.functions.get(&name.name).filter(|_| is_latest);
-    function.ok_or_else(|| ApiError::not_found(&platform.service.identity, &name))
 }

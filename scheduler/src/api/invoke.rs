@@ -14,9 +14,10 @@ use base64::engine::general_purpose::STANDARD;
 use serde_json::value::RawValue;
 
 use super::error::ApiError;
-use super::functions::{Qualified, find};
+use super::find::find;
+use super::functions::Qualified;
 use super::{Id, Platform};
-use crate::function::LATEST;
+use crate::function::Version;
 use crate::service::{Invocation, Reply};
 
 /// Largest payload: 6 MB (Lambda quotas, synchronous invocation).
@@ -40,7 +41,7 @@ pub(super) async fn invoke(
     payload: Result<Bytes, BytesRejection>,
 ) -> Result<Response, ApiError> {
     let payload = payload.map_err(|_| ApiError::too_large(PAYLOAD_BYTES_MAX))?;
-    let function = find(&platform, &name, query.qualifier)?;
+    let target = find(&platform, &name, query.qualifier)?;
     let is_tail_wanted = is_tail_wanted(&headers)?;
     match text(&headers, INVOCATION_TYPE)?.unwrap_or("RequestResponse") {
         "RequestResponse" => {}
@@ -57,11 +58,14 @@ pub(super) async fn invoke(
     })?;
     let client_context = client_context(&headers)?;
     let request_id = id.0;
-    let invocation = Invocation { request_id, function, payload, client_context };
-    answer(platform.service.invoke(invocation).await, is_tail_wanted)
+    let function_arn = target.arn(&platform.service.identity);
+    let function = target.function;
+    let version = function.version;
+    let invocation = Invocation { request_id, function, function_arn, payload, client_context };
+    answer(platform.service.invoke(invocation).await, version, is_tail_wanted)
 }
 
-fn answer(reply: Reply, is_tail_wanted: bool) -> Result<Response, ApiError> {
+fn answer(reply: Reply, version: Version, is_tail_wanted: bool) -> Result<Response, ApiError> {
     let (payload, is_error, tail) = match reply {
         Reply::Done { payload, is_error, tail } => (payload, is_error, tail),
         Reply::Throttled => return Err(ApiError::throttled()),
@@ -71,7 +75,9 @@ fn answer(reply: Reply, is_tail_wanted: bool) -> Result<Response, ApiError> {
     let mut response = payload.into_response();
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    headers.insert(EXECUTED_VERSION, HeaderValue::from_static(LATEST));
+    if let Ok(version) = HeaderValue::from_str(&version.to_string()) {
+        headers.insert(EXECUTED_VERSION, version);
+    }
     if is_error {
         headers.insert(FUNCTION_ERROR, HeaderValue::from_static("Unhandled"));
     }

@@ -11,6 +11,7 @@
 //! | PUT | /2015-03-31/functions/F/configuration | UpdateFunctionConfiguration |
 //! | DELETE | /2015-03-31/functions/F | DeleteFunction |
 //! | POST | /2015-03-31/functions/F/invocations | Invoke |
+//! | POST, GET | /2015-03-31/functions/F/versions | PublishVersion, ListVersionsByFunction |
 //! | POST, GET | /2018-10-31/layers/L/versions | PublishLayerVersion, ListLayerVersions |
 //! | GET, DELETE | /2018-10-31/layers/L/versions/N | GetLayerVersion, DeleteLayerVersion |
 //! | GET | /2018-10-31/layers | ListLayers; with ?find=LayerVersion GetLayerVersionByArn |
@@ -22,6 +23,7 @@
 
 mod attach;
 mod error;
+mod find;
 mod functions;
 mod invoke;
 mod layers;
@@ -31,6 +33,7 @@ mod page;
 mod shapes;
 mod updates;
 mod validate;
+mod versions;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -77,6 +80,7 @@ pub(crate) fn router(platform: Arc<Platform>) -> Router {
     let function = get(functions::get).delete(functions::delete);
     let configuration = get(functions::get_configuration).put(updates::configuration);
     let invocations = post(invoke::invoke).layer(DefaultBodyLimit::max(invoke::PAYLOAD_BYTES_MAX));
+    let versions = get(versions::list).post(versions::create);
     let layer_versions = get(layers::list_versions).post(layers::publish);
     let layer_version = get(layers::get).delete(layers::delete);
     Router::new()
@@ -86,6 +90,7 @@ pub(crate) fn router(platform: Arc<Platform>) -> Router {
         .route("/2015-03-31/functions/{name}/configuration", configuration)
         .route("/2015-03-31/functions/{name}/code", put(updates::code))
         .route("/2015-03-31/functions/{name}/invocations", invocations)
+        .route("/2015-03-31/functions/{name}/versions", versions)
         .route("/2018-10-31/layers", get(layers::list))
         .route("/2018-10-31/layers/{name}/versions", layer_versions)
         .route("/2018-10-31/layers/{name}/versions/{version}", layer_version)

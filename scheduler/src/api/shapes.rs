@@ -6,7 +6,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::clock;
-use crate::function::{Function, LATEST};
+use crate::function::Function;
 use crate::layer::LayerUse;
 use crate::service::Identity;
 
@@ -27,6 +27,8 @@ pub(super) struct CreateFunction {
     pub(super) architectures: Option<Vec<String>>,
     pub(super) ephemeral_storage: Option<EphemeralStorage>,
     pub(super) layers: Option<Vec<String>>,
+    #[serde(default)]
+    pub(super) publish: bool,
 }
 
 #[derive(Debug, Deserialize)]
@@ -78,13 +80,17 @@ pub(super) struct EphemeralStorage {
     pub(super) size: i64,
 }
 
-/// FunctionConfiguration. A list tells no state, as on AWS: waiters ask for one function at a time.
-pub(super) fn configuration(identity: &Identity, function: &Function) -> Value {
+/// FunctionConfiguration, as of what the qualifier names. A list tells no state, as on AWS: waiters ask for one function at a time.
+pub(super) fn configuration(
+    identity: &Identity,
+    function: &Function,
+    qualifier: Option<&str>,
+) -> Value {
     let configuration = &function.configuration;
     let name = &configuration.name;
     let mut value = json!({
         "FunctionName": name,
-        "FunctionArn": identity.function_arn(name),
+        "FunctionArn": identity.qualified_arn(name, qualifier),
         "Runtime": configuration.runtime,
         "Role": configuration.role,
         "Handler": configuration.handler,
@@ -94,7 +100,7 @@ pub(super) fn configuration(identity: &Identity, function: &Function) -> Value {
         "MemorySize": configuration.memory_mib,
         "LastModified": clock::lambda_time(function.modified_ms),
         "CodeSha256": base64_of_hex(&function.code_sha256),
-        "Version": LATEST,
+        "Version": function.version.to_string(),
         "TracingConfig": { "Mode": "PassThrough" },
         "RevisionId": function.revision_id,
         "State": "Active",

@@ -4,6 +4,7 @@ mod layers;
 mod logs;
 mod rig;
 mod updates;
+mod versions;
 
 use std::time::{Duration, Instant};
 

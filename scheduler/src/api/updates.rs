@@ -9,13 +9,16 @@ use axum::body::Bytes;
 use axum::extract::rejection::BytesRejection;
 use axum::extract::{Path, State};
 use axum::response::IntoResponse;
+use serde_json::Value;
 use tokio::task::spawn_blocking;
 use uuid::Uuid;
 
 use super::error::ApiError;
-use super::functions::{Answer, Shared, find, keep, parse, prepare};
+use super::find::find;
+use super::functions::{Answer, Shared, keep, parse, prepare};
 use super::name::FunctionName;
 use super::shapes::{self, UpdateFunctionCode, UpdateFunctionConfiguration};
+use super::versions::{self, PublishVersion};
 use super::{Platform, attach, validate};
 use crate::clock;
 use crate::function::{Function, LATEST};
@@ -35,9 +38,14 @@ pub(super) async fn code(
             let (code_sha256, code_size) = (code.sha256, code.size);
             Ok(changed(Function { code_sha256, code_size, ..before.clone() }))
         };
-        match request.dry_run {
-            true => change(&*find(platform, name, None)?).map(Arc::new),
-            false => replace(platform, name, change),
+        if request.dry_run {
+            let after = change(&find(platform, name, None)?.function)?;
+            return Ok(show(platform, &after));
+        }
+        let after = replace(platform, name, change)?;
+        match request.publish {
+            true => versions::publish(platform, name, &PublishVersion::default()),
+            false => Ok(show(platform, &after)),
         }
     })
     .await
@@ -50,7 +58,7 @@ pub(super) async fn configuration(
 ) -> Answer {
     let request: UpdateFunctionConfiguration = parse(body)?;
     in_place(platform, name, move |platform, name| {
-        replace(platform, name, |before| {
+        let after = replace(platform, name, |before| {
             is_revision(before, request.revision_id.as_deref())?;
             let mut configuration =
                 validate::configuration_update(&request, &before.configuration)?;
@@ -62,7 +70,8 @@ pub(super) async fn configuration(
                 prepare(platform, &configuration.runtime)?;
             }
             Ok(changed(Function { configuration, ..before.clone() }))
-        })
+        })?;
+        Ok(show(platform, &after))
     })
     .await
 }
@@ -71,19 +80,20 @@ pub(super) async fn configuration(
 async fn in_place(
     platform: Arc<Platform>,
     form: String,
-    update: impl FnOnce(&Platform, &str) -> Result<Arc<Function>, ApiError> + Send + 'static,
+    update: impl FnOnce(&Platform, &str) -> Result<Value, ApiError> + Send + 'static,
 ) -> Answer {
     let name = FunctionName::parse(&form)?;
     if name.qualifier.as_deref().is_some_and(|qualifier| qualifier != LATEST) {
         return Err(ApiError::invalid("Only the version $LATEST can be updated."));
     }
     find(&platform, &form, None)?;
-    let updated = spawn_blocking(move || {
-        let function = update(&platform, &name.name)?;
-        Ok::<_, ApiError>(shapes::configuration(&platform.service.identity, &function))
-    });
+    let updated = spawn_blocking(move || update(&platform, &name.name));
     let updated = updated.await.map_err(|error| ApiError::service(error.to_string()))??;
     Ok(Json(updated).into_response())
+}
+
+fn show(platform: &Platform, function: &Function) -> Value {
+    shapes::configuration(&platform.service.identity, function, None)
 }
 
 fn replace(

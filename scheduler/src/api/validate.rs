@@ -90,9 +90,6 @@ pub(super) fn configuration_update(
 /// # Errors
 /// InvalidParameterValueException: another source, or something that there is not.
 pub(super) fn code_update(request: &UpdateFunctionCode) -> Result<&str, ApiError> {
-    if request.publish {
-        return Err(ApiError::invalid("Versions can not be published: Publish is not supported."));
-    }
     only_x86_64(request.architectures.as_deref())?;
     request.zip_file.as_deref().ok_or_else(no_zip)
 }

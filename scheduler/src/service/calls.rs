@@ -19,6 +19,8 @@ use crate::runtime_api::{Answer, Work};
 pub(crate) struct Invocation {
     pub(crate) request_id: String,
     pub(crate) function: Arc<Function>,
+    /// As the client named it, with its qualifier.
+    pub(crate) function_arn: String,
     pub(crate) payload: Bytes,
     pub(crate) client_context: Option<String>,
 }
@@ -69,7 +71,7 @@ impl Call {
             init: host.init_time().filter(|_| is_cold),
         };
         if self.started.is_none() {
-            host.begin(id, &report::start_line(request_id));
+            host.begin(id, &report::start_line(request_id, self.function().version));
         }
         host.finish(&report::end_lines(request_id, &measured))
     }
@@ -117,12 +119,13 @@ impl Service {
         call.started = Some((Instant::now(), is_cold));
         let invocation = &call.invocation;
         let configuration = &invocation.function.configuration;
-        host.begin(id, &report::start_line(&invocation.request_id));
+        let version = invocation.function.version;
+        host.begin(id, &report::start_line(&invocation.request_id, version));
         host.session.deliver(Arc::new(Work {
             request_id: invocation.request_id.clone(),
             payload: invocation.payload.clone(),
             deadline_ms: clock::unix_ms() + 1000 * i64::from(configuration.timeout_s),
-            function_arn: self.identity.function_arn(&configuration.name),
+            function_arn: invocation.function_arn.clone(),
             trace_id: trace_id(&invocation.request_id),
             client_context: invocation.client_context.clone(),
         }));

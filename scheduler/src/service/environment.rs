@@ -202,7 +202,8 @@ impl Service {
             return;
         };
         let report = Report { service: self.me.clone(), environment: id };
-        let log = self.logs.stream(&function.configuration.name, variables::log_stream());
+        let log =
+            self.logs.stream(&function.configuration.name, variables::log_stream(function.version));
         let environment =
             Arc::new(Environment::new(&function, Session::new(Box::new(report)), log));
         state.environments.insert(id, Arc::clone(&environment));

@@ -56,6 +56,12 @@ impl Identity {
         format!("arn:aws:lambda:{}:{}:function:{name}", self.region, self.account)
     }
 
+    /// The ARN of what a qualifier names of a function.
+    pub(crate) fn qualified_arn(&self, name: &str, qualifier: Option<&str>) -> String {
+        let arn = self.function_arn(name);
+        qualifier.map_or(arn.clone(), |qualifier| format!("{arn}:{qualifier}"))
+    }
+
     /// The ARN of a layer.
     pub(crate) fn layer_arn(&self, name: &str) -> String {
         format!("arn:aws:lambda:{}:{}:layer:{name}", self.region, self.account)

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use serde_json::json;
 
 use crate::core::Ending;
-use crate::function::LATEST;
+use crate::function::Version;
 use crate::runtime_api;
 
 /// What the last line reports.
@@ -22,8 +22,8 @@ pub(super) struct Measured {
 }
 
 /// `START …`
-pub(super) fn start_line(request_id: &str) -> String {
-    format!("START RequestId: {request_id} Version: {LATEST}\n")
+pub(super) fn start_line(request_id: &str, version: Version) -> String {
+    format!("START RequestId: {request_id} Version: {version}\n")
 }
 
 /// `END …` and `REPORT …`. The memory used is what the host has seen the environment take, its monitor

@@ -5,7 +5,7 @@ use mayfly_abi::ports;
 
 use super::Identity;
 use crate::clock;
-use crate::function::{Function, LATEST};
+use crate::function::{Function, Version};
 
 /// Names that a function can't set.
 pub(crate) const RESERVED: [&str; 18] = [
@@ -39,7 +39,7 @@ pub(super) fn all(identity: &Identity, function: &Function, stream: &str) -> Vec
         ("LAMBDA_TASK_ROOT", "/var/task".into()),
         ("LAMBDA_RUNTIME_DIR", "/var/runtime".into()),
         ("AWS_LAMBDA_FUNCTION_NAME", name.clone()),
-        ("AWS_LAMBDA_FUNCTION_VERSION", LATEST.into()),
+        ("AWS_LAMBDA_FUNCTION_VERSION", function.version.to_string()),
         ("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", configuration.memory_mib.to_string()),
         ("AWS_LAMBDA_LOG_GROUP_NAME", format!("/aws/lambda/{name}")),
         ("AWS_LAMBDA_LOG_STREAM_NAME", stream.into()),
@@ -68,7 +68,7 @@ pub(super) fn all(identity: &Identity, function: &Function, stream: &str) -> Vec
 }
 
 /// A name for the log of a new environment: `2025/01/31/[$LATEST]…`.
-pub(super) fn log_stream() -> String {
+pub(super) fn log_stream(version: Version) -> String {
     let day = clock::day(clock::unix_ms());
-    format!("{day}/[{LATEST}]{}", uuid::Uuid::new_v4().simple())
+    format!("{day}/[{version}]{}", uuid::Uuid::new_v4().simple())
 }

@@ -1,7 +1,7 @@
 //! What survives a restart: functions and layers in SQLite, code beside it.
 //!
 //! ```text
-//!   DATA/mayfly.db               functions, layers                 (database.rs, schema.rs)
+//!   DATA/mayfly.db               functions, layers                 (database.rs, schema.rs, rows.rs)
 //!   DATA/code/SHA256/bundle.zip  an upload, as it came             (code.rs)
 //!                   /task/       its files, as /var/task or /opt shows them
 //! ```
@@ -12,6 +12,7 @@ mod code;
 mod database;
 mod functions;
 mod layers;
+mod rows;
 mod schema;
 
 pub use code::{CodeError, CodeStore, StoredCode};

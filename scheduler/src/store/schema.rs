@@ -2,7 +2,7 @@
 //! so a step never changes once it is published.
 
 /// Step n leads from version n - 1 to n.
-pub(super) const STEPS: [&str; 2] = [FUNCTIONS, LAYERS];
+pub(super) const STEPS: [&str; 3] = [FUNCTIONS, LAYERS, VERSIONS];
 
 /// AUTOINCREMENT: a deployment's number is never used again, also when its row is gone.
 const FUNCTIONS: &str = "
@@ -29,4 +29,34 @@ const LAYERS: &str = "
         document TEXT    NOT NULL,
         PRIMARY KEY (name, version)
     ) STRICT;
+";
+
+/// A function has deployments: version 0 is $LATEST. Deployments' numbers go on where functions' were.
+const VERSIONS: &str = "
+    ALTER TABLE functions RENAME TO functions_before;
+    CREATE TABLE functions (
+        id       INTEGER PRIMARY KEY AUTOINCREMENT,
+        name     TEXT    NOT NULL UNIQUE,
+        settings TEXT    NOT NULL
+    ) STRICT;
+    CREATE TABLE deployments (
+        deployment    INTEGER PRIMARY KEY AUTOINCREMENT,
+        function      INTEGER NOT NULL REFERENCES functions,
+        version       INTEGER NOT NULL,
+        configuration TEXT    NOT NULL,
+        code_sha256   TEXT    NOT NULL,
+        code_size     INTEGER NOT NULL,
+        modified_ms   INTEGER NOT NULL,
+        revision_id   TEXT    NOT NULL,
+        UNIQUE (function, version)
+    ) STRICT;
+    INSERT INTO functions (name, settings)
+        SELECT name, '{}' FROM functions_before ORDER BY deployment;
+    INSERT INTO deployments
+        SELECT deployment, id, 0, configuration, code_sha256, code_size, modified_ms, revision_id
+        FROM functions_before JOIN functions USING (name);
+    DELETE FROM sqlite_sequence WHERE name = 'deployments';
+    INSERT INTO sqlite_sequence
+        SELECT 'deployments', seq FROM sqlite_sequence WHERE name = 'functions_before';
+    DROP TABLE functions_before;
 ";

@@ -86,9 +86,6 @@ async fn a_refused_update_changes_nothing() {
     put(&rig, "f/code", &json!({ "ZipFile": "bm8gemlw" })).await.assert_error(400, invalid);
     put(&rig, "f/code", &json!({ "S3Bucket": "b" })).await.assert_error(400, invalid);
     put(&rig, "f:1/configuration", &json!({})).await.assert_error(400, invalid);
-    let mut publish = bootstrap("echo");
-    publish["Publish"] = true.into();
-    put(&rig, "f/code", &publish).await.assert_error(400, invalid);
     let stale = json!({ "RevisionId": "stale", "Timeout": 9 });
     put(&rig, "f/configuration", &stale).await.assert_error(412, "PreconditionFailedException");
     let missing = "ResourceNotFoundException";

@@ -1,4 +1,13 @@
 //! What a function is: its configuration as clients set it, and what the platform adds.
+//!
+//! ```text
+//!   Entry  ├─ latest   ── Function, version $LATEST: what updates change
+//!          ├─ versions ── Function, versions 1, 2, …: copies that never change
+//!          └─ settings
+//! ```
+
+mod entry;
+mod version;
 
 use std::collections::BTreeMap;
 
@@ -6,8 +15,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::layer::LayerUse;
 
-/// The only version until versions can be published.
-pub const LATEST: &str = "$LATEST";
+pub use entry::{Entry, Settings};
+pub use version::{LATEST, Version};
 
 /// What a client decides about a function, defaults filled in and limits checked.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -35,11 +44,15 @@ pub struct Configuration {
     pub layers: Vec<LayerUse>,
 }
 
-/// A function as the store keeps it.
+/// A version of a function as the store keeps it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Function {
-    /// Names this function, configuration and code together: any change makes another.
+    /// Names the function through all its versions and updates; another one of the same name has another.
+    pub id: u64,
+    /// Names this version, configuration and code together: any change makes another.
     pub deployment: u64,
+    /// Which version it is.
+    pub version: Version,
     /// What the client decided.
     pub configuration: Configuration,
     /// SHA-256 of the uploaded zip, lower-case hexadecimal.

@@ -1,0 +1,59 @@
+//! From what a client calls a function to the version that it means.
+
+use std::sync::Arc;
+
+use serde_json::Value;
+
+use super::Platform;
+use super::error::ApiError;
+use super::name::FunctionName;
+use super::shapes;
+use crate::function::{Entry, Function};
+use crate::service::Identity;
+
+/// A version, and how it was called.
+pub(super) struct Target {
+    pub(super) function: Arc<Function>,
+    pub(super) qualifier: Option<String>,
+}
+
+impl Target {
+    /// Its FunctionConfiguration.
+    pub(super) fn configuration(&self, identity: &Identity) -> Value {
+        shapes::configuration(identity, &self.function, self.qualifier.as_deref())
+    }
+
+    /// The ARN that it was called by.
+    pub(super) fn arn(&self, identity: &Identity) -> String {
+        identity.qualified_arn(&self.function.configuration.name, self.qualifier.as_deref())
+    }
+}
+
+/// The version that a path and a query name.
+///
+/// # Errors
+/// A name that is none, or of nothing.
+pub(super) fn find(
+    platform: &Platform,
+    form: &str,
+    qualifier: Option<String>,
+) -> Result<Target, ApiError> {
+    let name = FunctionName::parse(form)?.qualified(qualifier)?;
+    let entry = entry(platform, &name)?;
+    let function = match name.qualifier.as_deref() {
+        None => Some(&entry.latest),
+        Some(qualifier) => qualifier.parse().ok().and_then(|version| entry.get(version)),
+    };
+    let function =
+        function.ok_or_else(|| ApiError::not_found(&platform.service.identity, &name))?;
+    Ok(Target { function: Arc::clone(function), qualifier: name.qualifier })
+}
+
+/// The function that goes by this name, whatever its qualifier.
+///
+/// # Errors
+/// There is none.
+pub(super) fn entry(platform: &Platform, name: &FunctionName) -> Result<Arc<Entry>, ApiError> {
+    let missing = || ApiError::not_found(&platform.service.identity, name);
+    platform.functions.get(&name.name).ok_or_else(missing)
+}

@@ -1,0 +1,54 @@
+//! Everything that goes by one function's name.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use super::{Function, Version};
+
+/// A function in all its versions.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Entry {
+    /// What updates change.
+    pub latest: Arc<Function>,
+    /// What has been published and not been deleted, by number.
+    pub versions: BTreeMap<u64, Arc<Function>>,
+    /// What is said of the function as a whole.
+    pub settings: Settings,
+}
+
+/// What is kept of a function besides its versions. What is absent in a stored one has its default.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Settings {
+    /// The number of the version published last, also when that is gone.
+    pub version_max: u64,
+}
+
+impl Entry {
+    /// One version.
+    pub fn get(&self, version: Version) -> Option<&Arc<Function>> {
+        match version {
+            Version::Latest => Some(&self.latest),
+            Version::Published(number) => self.versions.get(&number),
+        }
+    }
+
+    /// $LATEST, then the others in the order of their numbers.
+    pub fn all(&self) -> impl Iterator<Item = &Arc<Function>> {
+        [&self.latest].into_iter().chain(self.versions.values())
+    }
+
+    /// The version published last, if neither code nor configuration has changed since.
+    pub fn unchanged(&self) -> Option<&Arc<Function>> {
+        let last = self.versions.get(&self.settings.version_max)?;
+        // A version may have a description of its own.
+        let description = self.latest.configuration.description.clone();
+        let mut configuration = last.configuration.clone();
+        configuration.description = description;
+        let is_same = last.code_sha256 == self.latest.code_sha256
+            && configuration == self.latest.configuration;
+        is_same.then_some(last)
+    }
+}
