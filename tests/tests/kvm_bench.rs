@@ -3,7 +3,7 @@
 
 use std::process::Command;
 
-use mayfly_tests::{finish, fixture, mayfly};
+use mayfly_tests::{finish, fixture, in_lane, mayfly};
 use serde_json::Value;
 
 #[test]
@@ -23,12 +23,13 @@ fn invocations_are_measured_and_a_warm_one_takes_few_exits() {
             assert!(p50(&warm[server]["us"]) > 0.0, "{report}");
         }
     }
-    let exits = &report["parts"]["exits_per_call"];
     // One wait for the event and one for what comes of the response. On a slow host a look at a guest that runs
     // long may spare a wait, or what was sent may get a kick of its own; a kick for each of both would be four.
     let exits = |cause: &str| report["parts"]["exits_per_call"][cause].as_f64().unwrap();
     let (waits, kicks) = (exits("wait"), exits("kick"));
-    assert!(waits >= 1.0 && waits + kicks < 3.0, "{waits} waits, {kicks} kicks");
+    assert!(waits >= 1.0, "{waits} waits");
+    // In the lane a guest is interrupted at every other step, and may be told to look once more each time.
+    assert!(in_lane() || waits + kicks < 3.0, "{waits} waits, {kicks} kicks");
 }
 
 #[test]
