@@ -347,6 +347,10 @@ impl Inode for Node {
         }
     }
 
+    fn is_immutable(&self) -> bool {
+        true
+    }
+
     fn cached_page(&self, index: u64) -> Option<Frame> {
         let offset = index.checked_mul(PAGE)?;
         match self.with(|reader, inode| reader.extent(inode, offset)).ok()?? {

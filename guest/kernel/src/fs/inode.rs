@@ -179,6 +179,11 @@ pub trait Inode {
         Err(Errno::NODEV)
     }
 
+    /// Whether the bytes of this file are the same for as long as the guest lives.
+    fn is_immutable(&self) -> bool {
+        false
+    }
+
     /// Page `index` of a regular file if it is in memory already: for mapping a neighbourhood at no cost.
     fn cached_page(&self, _index: u64) -> Option<Frame> {
         None

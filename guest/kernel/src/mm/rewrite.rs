@@ -140,9 +140,9 @@ impl AddressSpace {
         mapped.ok()
     }
 
-    /// The frame at `page` if it is the image's own.
+    /// The frame at `page` if it is an image's own.
     fn untouched(&mut self, area: &Area, page: u64) -> Option<Frame> {
-        let (inode, offset) = area.backing.file()?;
+        let (inode, offset) = area.backing.file().filter(|(inode, _)| inode.is_immutable())?;
         let cached = inode.cached_page((offset + (page - area.start)) / PAGE_SIZE)?;
         let mapping = self.tables.query(page)?;
         (mapping.gpa == cached.gpa()).then_some(cached)

@@ -92,6 +92,15 @@ fn only_code_that_stays_as_the_image_has_it_qualifies() {
         let mut space = mapped_for_any(&machine, protection, shared);
         assert_eq!(heat(&mut space, BACK), Trapped::Stays, "{protection:?} {shared}");
     }
+    // Of a file that can change.
+    let mut space = AddressSpace::new(Frame::zeroed().unwrap().gpa(), 0x1000_0000).unwrap();
+    machine.write("/tmp/program", &machine.read("/bin/program"));
+    let backing =
+        Backing::File { file: machine.lookup("/tmp/program").unwrap(), offset: 0, shared: false };
+    space.map(Placement::Exactly(BASE), PAGE_SIZE, READ_EXECUTE, backing, "").unwrap();
+    space.reserve_calls(ENTRIES);
+    space.fault(BASE, Access::Execute).unwrap();
+    assert_eq!(heat(&mut space, BACK), Trapped::Stays);
     // Written, and then protected.
     let mut space = mapped_for_any(&machine, READ_EXECUTE | Protection::WRITE, false);
     space.fault(BASE, Access::Write).unwrap();
