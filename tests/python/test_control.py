@@ -154,3 +154,30 @@ def handler(event, context):
         assert (error, version) == (None, qualifier)
         assert arn.endswith(":function:%s:%s" % (function, qualifier))
         assert "/[%s]" % qualifier in stream
+
+
+def test_an_alias_shares_its_invocations_by_weight(client, make):
+    function = make(program("function"), Publish=True)
+    client.update_function_configuration(FunctionName=function, Timeout=20)
+    client.publish_version(FunctionName=function)
+    weights = {"AdditionalVersionWeights": {"2": 0.5}}
+    created = client.create_alias(FunctionName=function, Name="live", FunctionVersion="1", RoutingConfig=weights)
+    assert created["RoutingConfig"] == weights
+    runs = [client.invoke(FunctionName=function, Qualifier="live", Payload=b'"count"') for _ in range(60)]
+    versions = [run["ExecutedVersion"] for run in runs]
+    counts = [json.loads(run["Payload"].read()) for run in runs]
+    # Each version counts its own: no environment serves both.
+    for version in ("1", "2"):
+        own = [count for count, one in zip(counts, versions) if one == version]
+        assert own == list(range(1, len(own) + 1)) and own
+    client.update_alias(FunctionName=function, Name="live", FunctionVersion="2", RoutingConfig={})
+    assert client.invoke(FunctionName=function + ":live", Payload=b'"count"')["ExecutedVersion"] == "2"
+    assert client.get_alias(FunctionName=function, Name="live")["FunctionVersion"] == "2"
+    with pytest.raises(client.exceptions.ResourceConflictException):
+        client.create_alias(FunctionName=function, Name="live", FunctionVersion="1")
+    with pytest.raises(client.exceptions.ResourceConflictException):
+        client.delete_function(FunctionName=function, Qualifier="2")
+    assert [one["Name"] for one in client.list_aliases(FunctionName=function)["Aliases"]] == ["live"]
+    client.delete_alias(FunctionName=function, Name="live")
+    with pytest.raises(client.exceptions.ResourceNotFoundException):
+        client.get_alias(FunctionName=function, Name="live")

@@ -54,8 +54,17 @@ impl ApiError {
         Self::new(StatusCode::NOT_FOUND, "ResourceNotFoundException", message)
     }
 
+    /// Something is not there, in these words.
+    pub(super) fn missing(message: impl Into<String>) -> ApiError {
+        Self::new(StatusCode::NOT_FOUND, "ResourceNotFoundException", message)
+    }
+
     pub(super) fn exists(name: &str) -> ApiError {
-        let message = format!("Function already exist: {name}");
+        Self::conflict(format!("Function already exist: {name}"))
+    }
+
+    /// Something is in the way, in these words.
+    pub(super) fn conflict(message: impl Into<String>) -> ApiError {
         Self::new(StatusCode::CONFLICT, "ResourceConflictException", message)
     }
 

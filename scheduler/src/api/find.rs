@@ -39,10 +39,33 @@ pub(super) fn find(
     qualifier: Option<String>,
 ) -> Result<Target, ApiError> {
     let name = FunctionName::parse(form)?.qualified(qualifier)?;
+    target(platform, name, |entry, qualifier| entry.find(qualifier))
+}
+
+/// The version that is to run an invocation of what a path and a query name, by 32 bits that are random for
+/// each.
+///
+/// # Errors
+/// As [`find`].
+pub(super) fn route(
+    platform: &Platform,
+    form: &str,
+    qualifier: Option<String>,
+    random: u32,
+) -> Result<Target, ApiError> {
+    let name = FunctionName::parse(form)?.qualified(qualifier)?;
+    target(platform, name, |entry, qualifier| entry.route(qualifier, random))
+}
+
+fn target(
+    platform: &Platform,
+    name: FunctionName,
+    choose: impl for<'a> FnOnce(&'a Entry, &str) -> Option<&'a Arc<Function>>,
+) -> Result<Target, ApiError> {
     let entry = entry(platform, &name)?;
     let function = match name.qualifier.as_deref() {
         None => Some(&entry.latest),
-        Some(qualifier) => qualifier.parse().ok().and_then(|version| entry.get(version)),
+        Some(qualifier) => choose(&entry, qualifier),
     };
     let function =
         function.ok_or_else(|| ApiError::not_found(&platform.service.identity, &name))?;

@@ -17,7 +17,7 @@ use tokio::task::spawn_blocking;
 use uuid::Uuid;
 
 use super::error::ApiError;
-use super::find::find;
+use super::find::{entry, find};
 use super::name::FunctionName;
 use super::page::{self, Page};
 use super::shapes::{self, CreateFunction};
@@ -158,6 +158,11 @@ pub(super) async fn delete(
             "$LATEST version cannot be deleted without deleting the function.",
         ));
     }
+    if let (Some(qualifier), Ok(entry)) = (&name.qualifier, entry(&platform, &name))
+        && entry.settings.aliases.contains_key(qualifier)
+    {
+        return Err(ApiError::invalid("An alias is deleted by DeleteAlias."));
+    }
     let version = name.qualifier.as_deref().map(str::parse).transpose();
     let version = version.map_err(|_| ApiError::not_found(&platform.service.identity, &name))?;
     let deleted = spawn_blocking(move || {
@@ -166,10 +171,17 @@ pub(super) async fn delete(
             error => error.into(),
         };
         if let Some(Version::Published(number)) = version {
-            let function = platform
-                .functions
-                .delete_version(&name.name, number, |_| Ok(()))
-                .map_err(missing)?;
+            find(&platform, &name.name, name.qualifier.clone())?;
+            let deleted = platform.functions.delete_version(&name.name, number, |entry| {
+                let mut aliases = entry.settings.aliases.iter();
+                match aliases.find(|(_, alias)| alias.names(number)) {
+                    None => Ok(()),
+                    Some((alias, _)) => Err(ApiError::conflict(format!(
+                        "Version {number} can not be deleted: the alias {alias} references it."
+                    ))),
+                }
+            });
+            let function = deleted?;
             platform.service.retire(function.deployment);
         } else {
             let entry = platform.functions.delete(&name.name).map_err(missing)?;

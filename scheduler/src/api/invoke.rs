@@ -12,9 +12,10 @@ use axum::response::{IntoResponse, Response};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::value::RawValue;
+use uuid::Uuid;
 
 use super::error::ApiError;
-use super::find::find;
+use super::find::route;
 use super::functions::Qualified;
 use super::{Id, Platform};
 use crate::function::Version;
@@ -41,7 +42,9 @@ pub(super) async fn invoke(
     payload: Result<Bytes, BytesRejection>,
 ) -> Result<Response, ApiError> {
     let payload = payload.map_err(|_| ApiError::too_large(PAYLOAD_BYTES_MAX))?;
-    let target = find(&platform, &name, query.qualifier)?;
+    // The low bits of a random UUID are random, all 62 of them.
+    let random = Uuid::new_v4().as_u128() as u32;
+    let target = route(&platform, &name, query.qualifier, random)?;
     let is_tail_wanted = is_tail_wanted(&headers)?;
     match text(&headers, INVOCATION_TYPE)?.unwrap_or("RequestResponse") {
         "RequestResponse" => {}

@@ -12,6 +12,8 @@
 //! | DELETE | /2015-03-31/functions/F | DeleteFunction |
 //! | POST | /2015-03-31/functions/F/invocations | Invoke |
 //! | POST, GET | /2015-03-31/functions/F/versions | PublishVersion, ListVersionsByFunction |
+//! | POST, GET | /2015-03-31/functions/F/aliases | CreateAlias, ListAliases |
+//! | GET, PUT, DELETE | /2015-03-31/functions/F/aliases/A | GetAlias, UpdateAlias, DeleteAlias |
 //! | POST, GET | /2018-10-31/layers/L/versions | PublishLayerVersion, ListLayerVersions |
 //! | GET, DELETE | /2018-10-31/layers/L/versions/N | GetLayerVersion, DeleteLayerVersion |
 //! | GET | /2018-10-31/layers | ListLayers; with ?find=LayerVersion GetLayerVersionByArn |
@@ -21,6 +23,7 @@
 //!
 //! Signatures are taken unchecked, which is why the service listens on loopback only.
 
+mod aliases;
 mod attach;
 mod error;
 mod find;
@@ -81,6 +84,7 @@ pub(crate) fn router(platform: Arc<Platform>) -> Router {
     let configuration = get(functions::get_configuration).put(updates::configuration);
     let invocations = post(invoke::invoke).layer(DefaultBodyLimit::max(invoke::PAYLOAD_BYTES_MAX));
     let versions = get(versions::list).post(versions::create);
+    let alias = get(aliases::get).put(aliases::update).delete(aliases::delete);
     let layer_versions = get(layers::list_versions).post(layers::publish);
     let layer_version = get(layers::get).delete(layers::delete);
     Router::new()
@@ -91,6 +95,8 @@ pub(crate) fn router(platform: Arc<Platform>) -> Router {
         .route("/2015-03-31/functions/{name}/code", put(updates::code))
         .route("/2015-03-31/functions/{name}/invocations", invocations)
         .route("/2015-03-31/functions/{name}/versions", versions)
+        .route("/2015-03-31/functions/{name}/aliases", get(aliases::list).post(aliases::create))
+        .route("/2015-03-31/functions/{name}/aliases/{alias}", alias)
         .route("/2018-10-31/layers", get(layers::list))
         .route("/2018-10-31/layers/{name}/versions", layer_versions)
         .route("/2018-10-31/layers/{name}/versions/{version}", layer_version)

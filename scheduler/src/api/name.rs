@@ -6,6 +6,8 @@ use super::error::ApiError;
 /// Longest name of a function, and longest form of naming it.
 const NAME_CHARS_MAX: usize = 64;
 const FORM_CHARS_MAX: usize = 256;
+/// Longest name of an alias.
+const ALIAS_CHARS_MAX: usize = 128;
 /// Longest name of a layer.
 const LAYER_CHARS_MAX: usize = 140;
 
@@ -152,6 +154,13 @@ fn is_account(text: &str) -> bool {
 /// Whether a function may have this name: it is fit to be part of a path.
 pub(super) fn is_function_name(name: &str) -> bool {
     (1..=NAME_CHARS_MAX).contains(&name.len()) && name.bytes().all(is_name_byte)
+}
+
+/// Whether an alias may have this name: it is no number, so no version's.
+pub(super) fn is_alias_name(name: &str) -> bool {
+    (1..=ALIAS_CHARS_MAX).contains(&name.len())
+        && name.bytes().all(is_name_byte)
+        && !name.bytes().all(|byte| byte.is_ascii_digit())
 }
 
 fn is_name_byte(byte: u8) -> bool {

@@ -1,5 +1,6 @@
 //! The API as a client sees it, over a socket.
 
+mod aliases;
 mod layers;
 mod logs;
 mod rig;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Function, Version};
+use super::{Alias, Function, Version};
 
 /// A function in all its versions.
 #[derive(Clone, Debug, PartialEq)]
@@ -24,6 +24,8 @@ pub struct Entry {
 pub struct Settings {
     /// The number of the version published last, also when that is gone.
     pub version_max: u64,
+    /// By name.
+    pub aliases: BTreeMap<String, Alias>,
 }
 
 impl Entry {
@@ -32,6 +34,22 @@ impl Entry {
         match version {
             Version::Latest => Some(&self.latest),
             Version::Published(number) => self.versions.get(&number),
+        }
+    }
+
+    /// The version that runs an invocation of what `qualifier` names, by 32 bits that are random for each.
+    pub fn route(&self, qualifier: &str, random: u32) -> Option<&Arc<Function>> {
+        match self.settings.aliases.get(qualifier) {
+            Some(alias) => self.get(alias.route(random)),
+            None => self.get(qualifier.parse().ok()?),
+        }
+    }
+
+    /// The version that `qualifier` names.
+    pub fn find(&self, qualifier: &str) -> Option<&Arc<Function>> {
+        match self.settings.aliases.get(qualifier) {
+            Some(alias) => self.get(alias.version),
+            None => self.get(qualifier.parse().ok()?),
         }
     }
 

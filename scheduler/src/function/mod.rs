@@ -6,6 +6,7 @@
 //!          └─ settings
 //! ```
 
+mod alias;
 mod entry;
 mod version;
 
@@ -15,6 +16,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::layer::LayerUse;
 
+pub use alias::Alias;
 pub use entry::{Entry, Settings};
 pub use version::{LATEST, Version};
 

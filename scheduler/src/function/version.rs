@@ -44,6 +44,23 @@ impl FromStr for Version {
     }
 }
 
+/// A version as text.
+pub(super) mod text {
+    use serde::de::Error;
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    use super::Version;
+
+    pub fn serialize<S: Serializer>(version: &Version, to: S) -> Result<S::Ok, S::Error> {
+        to.collect_str(version)
+    }
+
+    pub fn deserialize<'a, D: Deserializer<'a>>(from: D) -> Result<Version, D::Error> {
+        let text = String::deserialize(from)?;
+        text.parse().map_err(|_| D::Error::custom("it is no version"))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -95,6 +95,24 @@ impl FunctionStore {
         Ok(function)
     }
 
+    /// Puts what `change` makes of a function's settings in their place.
+    ///
+    /// # Errors
+    /// What `change` says, [`StoreError::Missing`], or what SQLite says; then nothing has changed.
+    pub fn configure<T, E: From<StoreError>>(
+        &self,
+        name: &str,
+        change: impl FnOnce(&Entry, &mut Settings) -> Result<T, E>,
+    ) -> Result<T, E> {
+        let connection = self.database.lock();
+        let entry = self.existing(name)?;
+        let mut settings = entry.settings.clone();
+        let result = change(&entry, &mut settings)?;
+        rows::update_settings(&connection, entry.latest.id, &settings)?;
+        self.put(name, Entry { settings, ..(*entry).clone() });
+        Ok(result)
+    }
+
     /// A function.
     pub fn get(&self, name: &str) -> Option<Arc<Entry>> {
         self.by_name().get(name).cloned()

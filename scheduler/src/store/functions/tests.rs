@@ -5,7 +5,7 @@ use std::path::Path;
 use rusqlite::Connection;
 
 use super::*;
-use crate::function::Configuration;
+use crate::function::{Alias, Configuration};
 
 fn open(data: &Path) -> FunctionStore {
     FunctionStore::load(Arc::new(Database::open(data).unwrap())).unwrap()
@@ -152,4 +152,33 @@ fn versions_are_numbered_once_and_survive_a_restart() {
     let again = store.create(function("f")).unwrap();
     assert!(again.id > latest.id);
     assert_eq!(store.publish("f", copy).unwrap().version, Version::Published(1));
+}
+
+#[test]
+fn settings_survive_updates_and_a_restart() {
+    let data = tempfile::tempdir().unwrap();
+    let store = open(data.path());
+    store.create(function("f")).unwrap();
+    let alias = Alias {
+        version: Version::Latest,
+        description: String::new(),
+        additional: Some((1, 0.5)),
+        revision_id: "a".into(),
+    };
+    store
+        .configure("f", |_, settings| {
+            settings.aliases.insert("live".into(), alias.clone());
+            Ok::<_, StoreError>(())
+        })
+        .unwrap();
+    let refused = store.configure("f", |_, settings| {
+        settings.aliases.clear();
+        Err::<(), _>(StoreError::Exists)
+    });
+    assert!(matches!(refused, Err(StoreError::Exists)));
+    store.replace("f", |before| Ok::<_, StoreError>(before.clone())).unwrap();
+    store.publish("f", |entry| Ok::<_, StoreError>(Some((*entry.latest).clone()))).unwrap();
+    drop(store);
+    let entry = open(data.path()).get("f").unwrap();
+    assert_eq!((entry.settings.version_max, entry.settings.aliases.get("live")), (1, Some(&alias)));
 }

@@ -1,0 +1,256 @@
+//! CreateAlias, GetAlias, UpdateAlias, DeleteAlias, ListAliases.
+
+use std::collections::BTreeMap;
+
+use axum::Json;
+use axum::body::Bytes;
+use axum::extract::rejection::BytesRejection;
+use axum::extract::{Path, Query, State};
+use axum::http::StatusCode;
+use axum::response::IntoResponse;
+use serde::Deserialize;
+use serde_json::{Value, json};
+use tokio::task::spawn_blocking;
+use uuid::Uuid;
+
+use super::error::ApiError;
+use super::find::entry;
+use super::functions::{Answer, Shared, parse};
+use super::name::{FunctionName, is_alias_name};
+use super::page::{self, Page};
+use super::validate;
+use crate::function::{Alias, Entry, Settings, Version};
+use crate::service::Identity;
+
+/// CreateAliasRequest; UpdateAliasRequest, where what is absent stays as it is.
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct AliasRequest {
+    name: Option<String>,
+    function_version: Option<String>,
+    description: Option<String>,
+    routing_config: Option<RoutingConfig>,
+    revision_id: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct RoutingConfig {
+    additional_version_weights: Option<BTreeMap<String, f64>>,
+}
+
+/// Which aliases a list is to have.
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub(super) struct Wanted {
+    function_version: Option<String>,
+}
+
+pub(super) async fn create(
+    State(platform): Shared,
+    Path(name): Path<String>,
+    body: Result<Bytes, BytesRejection>,
+) -> Answer {
+    let function = unqualified(&name)?;
+    entry(&platform, &function)?;
+    let request: AliasRequest = parse(body)?;
+    let alias = request.name.clone().unwrap_or_default();
+    if !is_alias_name(&alias) {
+        let must = "satisfy regular expression pattern: (?!^[0-9]+$)([a-zA-Z0-9-_]+)";
+        return Err(ApiError::constraint(&alias, "name", must));
+    }
+    let created = spawn_blocking(move || {
+        let identity = &platform.service.identity;
+        platform.functions.configure(&function.name, |entry, settings| {
+            if settings.aliases.contains_key(&alias) {
+                let arn = identity.qualified_arn(&function.name, Some(&alias));
+                return Err(ApiError::conflict(format!("Alias already exists: {arn}")));
+            }
+            let new = Alias {
+                version: Version::Latest,
+                description: String::new(),
+                additional: None,
+                revision_id: String::new(),
+            };
+            if request.function_version.is_none() {
+                return Err(ApiError::constraint("null", "functionVersion", "not be null"));
+            }
+            let made = changed(identity, entry, new, &request)?;
+            let shown = show(identity, &function.name, &alias, &made);
+            settings.aliases.insert(alias, made);
+            Ok(shown)
+        })
+    });
+    let created = created.await.map_err(|error| ApiError::service(error.to_string()))??;
+    Ok((StatusCode::CREATED, Json(created)).into_response())
+}
+
+pub(super) async fn get(
+    State(platform): Shared,
+    Path((name, alias)): Path<(String, String)>,
+) -> Answer {
+    let function = unqualified(&name)?;
+    let identity = &platform.service.identity;
+    let entry = entry(&platform, &function)?;
+    let found = existing(identity, &function.name, &entry.settings, &alias)?;
+    Ok(Json(show(identity, &function.name, &alias, found)).into_response())
+}
+
+pub(super) async fn update(
+    State(platform): Shared,
+    Path((name, alias)): Path<(String, String)>,
+    body: Result<Bytes, BytesRejection>,
+) -> Answer {
+    let function = unqualified(&name)?;
+    entry(&platform, &function)?;
+    let request: AliasRequest = parse(body)?;
+    let updated = spawn_blocking(move || {
+        let identity = &platform.service.identity;
+        platform.functions.configure(&function.name, |entry, settings| {
+            let before = existing(identity, &function.name, settings, &alias)?.clone();
+            if request.revision_id.as_ref().is_some_and(|wanted| *wanted != before.revision_id) {
+                return Err(ApiError::precondition_failed());
+            }
+            let after = changed(identity, entry, before, &request)?;
+            let shown = show(identity, &function.name, &alias, &after);
+            settings.aliases.insert(alias, after);
+            Ok(shown)
+        })
+    });
+    let updated = updated.await.map_err(|error| ApiError::service(error.to_string()))??;
+    Ok(Json(updated).into_response())
+}
+
+/// One that is not there is gone, too, as on AWS.
+pub(super) async fn delete(
+    State(platform): Shared,
+    Path((name, alias)): Path<(String, String)>,
+) -> Answer {
+    let function = unqualified(&name)?;
+    entry(&platform, &function)?;
+    let deleted = spawn_blocking(move || {
+        platform.functions.configure(&function.name, |_, settings| {
+            settings.aliases.remove(&alias);
+            Ok::<_, ApiError>(())
+        })
+    });
+    deleted.await.map_err(|error| ApiError::service(error.to_string()))??;
+    Ok(StatusCode::NO_CONTENT.into_response())
+}
+
+pub(super) async fn list(
+    State(platform): Shared,
+    Path(name): Path<String>,
+    Query(page): Query<Page>,
+    Query(wanted): Query<Wanted>,
+) -> Answer {
+    let function = unqualified(&name)?;
+    let entry = entry(&platform, &function)?;
+    let count = page.count(page::ITEMS)?;
+    // A marker is the last name of the page before.
+    let after = page.marker.as_deref();
+    let found = entry.settings.aliases.iter().filter(|(name, alias)| {
+        after.is_none_or(|after| name.as_str() > after)
+            && wanted.function_version.as_ref().is_none_or(|one| *one == alias.version.to_string())
+    });
+    let found: Vec<_> = found.take(count + 1).collect();
+    let identity = &platform.service.identity;
+    let show = |(name, alias): &(&String, &Alias)| show(identity, &function.name, name, alias);
+    Ok(page::answer("Aliases", found, count, show, |(name, _)| (*name).clone()))
+}
+
+fn unqualified(form: &str) -> Result<FunctionName, ApiError> {
+    let name = FunctionName::parse(form)?;
+    match name.qualifier {
+        None => Ok(name),
+        Some(_) => Err(ApiError::invalid("An alias is one of a function without a qualifier.")),
+    }
+}
+
+fn existing<'a>(
+    identity: &Identity,
+    function: &str,
+    settings: &'a Settings,
+    alias: &str,
+) -> Result<&'a Alias, ApiError> {
+    settings.aliases.get(alias).ok_or_else(|| {
+        let arn = identity.qualified_arn(function, Some(alias));
+        ApiError::missing(format!("Cannot find alias arn: {arn}"))
+    })
+}
+
+/// What a request makes of an alias.
+fn changed(
+    identity: &Identity,
+    entry: &Entry,
+    mut alias: Alias,
+    request: &AliasRequest,
+) -> Result<Alias, ApiError> {
+    let missing = |version: &str| {
+        let arn = identity.qualified_arn(&entry.latest.configuration.name, Some(version));
+        ApiError::missing(format!("Function not found: {arn}"))
+    };
+    if let Some(text) = &request.function_version {
+        let version = text.parse().map_err(|_| missing(text))?;
+        entry.get(version).ok_or_else(|| missing(text))?;
+        alias.version = version;
+    }
+    if let Some(description) = &request.description {
+        alias.description = validate::description(description.clone())?;
+    }
+    if let Some(routing) = &request.routing_config {
+        let weights = routing.additional_version_weights.clone().unwrap_or_default();
+        if weights.len() > 1 {
+            return Err(ApiError::invalid(
+                "Number of items in AdditionalVersionWeights cannot be greater than 1",
+            ));
+        }
+        alias.additional = None;
+        for (text, weight) in weights {
+            let Ok(Version::Published(number)) = text.parse() else {
+                return Err(ApiError::invalid(
+                    "AdditionalVersionWeights names published versions: $LATEST is none.",
+                ));
+            };
+            if !(0.0..=1.0).contains(&weight) {
+                let must = "have value less than or equal to 1 and greater than or equal to 0";
+                return Err(ApiError::constraint(&weight.to_string(), "routingConfig", must));
+            }
+            if !entry.versions.contains_key(&number) {
+                return Err(missing(&text));
+            }
+            alias.additional = Some((number, weight));
+        }
+    }
+    match (alias.version, alias.additional) {
+        (Version::Latest, Some(_)) => Err(ApiError::invalid(
+            "$LATEST is not supported for an alias pointing to more than 1 version",
+        )),
+        (Version::Published(one), Some((other, _))) if one == other => {
+            Err(ApiError::invalid(format!(
+                "Invalid function version {one}. Function version {one} is already included in routing \
+             configuration."
+            )))
+        }
+        _ => {
+            alias.revision_id = Uuid::new_v4().to_string();
+            Ok(alias)
+        }
+    }
+}
+
+/// AliasConfiguration.
+fn show(identity: &Identity, function: &str, name: &str, alias: &Alias) -> Value {
+    let mut value = json!({
+        "AliasArn": identity.qualified_arn(function, Some(name)),
+        "Name": name,
+        "FunctionVersion": alias.version.to_string(),
+        "Description": alias.description,
+        "RevisionId": alias.revision_id,
+    });
+    if let Some((number, weight)) = alias.additional {
+        let weights = BTreeMap::from([(number.to_string(), weight)]);
+        value["RoutingConfig"] = json!({ "AdditionalVersionWeights": weights });
+    }
+    value
+}
