@@ -113,6 +113,9 @@ impl Server {
             launcher: config.launcher,
             images: config.images,
         });
+        for entry in functions.list(None, usize::MAX) {
+            service.reserve(entry.latest.id, || entry.settings.reserved_concurrency);
+        }
         let platform = Arc::new(Platform { functions, layers, code, logs, service, address });
         let within = Arc::downgrade(&platform);
         platform.service.open_platform(Box::new(move |stream| {

@@ -181,3 +181,31 @@ def test_an_alias_shares_its_invocations_by_weight(client, make):
     client.delete_alias(FunctionName=function, Name="live")
     with pytest.raises(client.exceptions.ResourceNotFoundException):
         client.get_alias(FunctionName=function, Name="live")
+
+
+def test_reserved_concurrency_throttles(client, obedient):
+    assert "ReservedConcurrentExecutions" not in client.get_function_concurrency(FunctionName=obedient)
+    client.put_function_concurrency(FunctionName=obedient, ReservedConcurrentExecutions=0)
+    with pytest.raises(client.exceptions.TooManyRequestsException) as error:
+        client.invoke(FunctionName=obedient, Payload=b'"count"')
+    assert error.value.response["Reason"] == "ReservedFunctionConcurrentInvocationLimitExceeded"
+    assert int(error.value.response["ResponseMetadata"]["HTTPHeaders"]["retry-after"]) > 0
+    left = client.get_account_settings()["AccountLimit"]
+    client.put_function_concurrency(FunctionName=obedient, ReservedConcurrentExecutions=1)
+    assert client.get_function(FunctionName=obedient)["Concurrency"] == {"ReservedConcurrentExecutions": 1}
+    now = client.get_account_settings()["AccountLimit"]
+    assert now["UnreservedConcurrentExecutions"] == left["UnreservedConcurrentExecutions"] - 1
+    assert [tell(client, obedient, "count") for _ in (1, 2)] == [(None, 1), (None, 2)]
+    client.delete_function_concurrency(FunctionName=obedient)
+    assert "ReservedConcurrentExecutions" not in client.get_function_concurrency(FunctionName=obedient)
+
+
+def test_functions_have_tags(client, make):
+    function = make(zipped({"a": b"x"}), Tags={"team": "one"})
+    arn = client.get_function(FunctionName=function)["Configuration"]["FunctionArn"]
+    client.tag_resource(Resource=arn, Tags={"stage": "test", "b c": "é"})
+    assert client.list_tags(Resource=arn)["Tags"] == {"team": "one", "stage": "test", "b c": "é"}
+    client.untag_resource(Resource=arn, TagKeys=["team", "b c"])
+    assert client.get_function(FunctionName=function)["Tags"] == {"stage": "test"}
+    with pytest.raises(client.exceptions.InvalidParameterValueException):
+        client.tag_resource(Resource=arn + ":1", Tags={"a": "b"})

@@ -14,9 +14,9 @@ use tokio::task::spawn_blocking;
 use uuid::Uuid;
 
 use super::error::ApiError;
-use super::find::entry;
+use super::find::{entry, unqualified};
 use super::functions::{Answer, Shared, parse};
-use super::name::{FunctionName, is_alias_name};
+use super::name::is_alias_name;
 use super::page::{self, Page};
 use super::validate;
 use crate::function::{Alias, Entry, Settings, Version};
@@ -157,14 +157,6 @@ pub(super) async fn list(
     let identity = &platform.service.identity;
     let show = |(name, alias): &(&String, &Alias)| show(identity, &function.name, name, alias);
     Ok(page::answer("Aliases", found, count, show, |(name, _)| (*name).clone()))
-}
-
-fn unqualified(form: &str) -> Result<FunctionName, ApiError> {
-    let name = FunctionName::parse(form)?;
-    match name.qualifier {
-        None => Ok(name),
-        Some(_) => Err(ApiError::invalid("An alias is one of a function without a qualifier.")),
-    }
 }
 
 fn existing<'a>(

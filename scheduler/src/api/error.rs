@@ -80,11 +80,19 @@ impl ApiError {
         Self::new(StatusCode::PAYLOAD_TOO_LARGE, "RequestTooLargeException", message)
     }
 
+    /// No environment is free, or can be made.
     pub(super) fn throttled() -> ApiError {
-        let mut error =
-            Self::new(StatusCode::TOO_MANY_REQUESTS, "TooManyRequestsException", "Rate Exceeded.");
-        error.reason = Some("ConcurrentInvocationLimitExceeded");
-        error
+        Self::too_many("ConcurrentInvocationLimitExceeded")
+    }
+
+    /// The function's own bound is reached.
+    pub(super) fn over_reserved() -> ApiError {
+        Self::too_many("ReservedFunctionConcurrentInvocationLimitExceeded")
+    }
+
+    fn too_many(reason: &'static str) -> ApiError {
+        let (status, kind) = (StatusCode::TOO_MANY_REQUESTS, "TooManyRequestsException");
+        ApiError { reason: Some(reason), ..Self::new(status, kind, "Rate Exceeded.") }
     }
 
     pub(super) fn service(message: impl Into<String>) -> ApiError {

@@ -8,13 +8,15 @@ use super::Platform;
 use super::error::ApiError;
 use super::name::FunctionName;
 use super::shapes;
-use crate::function::{Entry, Function};
+use crate::function::{Entry, Function, Settings};
 use crate::service::Identity;
 
 /// A version, and how it was called.
 pub(super) struct Target {
     pub(super) function: Arc<Function>,
     pub(super) qualifier: Option<String>,
+    /// Those of the function as a whole.
+    pub(super) settings: Settings,
 }
 
 impl Target {
@@ -69,7 +71,8 @@ fn target(
     };
     let function =
         function.ok_or_else(|| ApiError::not_found(&platform.service.identity, &name))?;
-    Ok(Target { function: Arc::clone(function), qualifier: name.qualifier })
+    let (function, settings) = (Arc::clone(function), entry.settings.clone());
+    Ok(Target { function, qualifier: name.qualifier, settings })
 }
 
 /// The function that goes by this name, whatever its qualifier.
@@ -79,4 +82,18 @@ fn target(
 pub(super) fn entry(platform: &Platform, name: &FunctionName) -> Result<Arc<Entry>, ApiError> {
     let missing = || ApiError::not_found(&platform.service.identity, name);
     platform.functions.get(&name.name).ok_or_else(missing)
+}
+
+/// The name of a function as a whole.
+///
+/// # Errors
+/// One that is none, or has a qualifier.
+pub(super) fn unqualified(form: &str) -> Result<FunctionName, ApiError> {
+    let name = FunctionName::parse(form)?;
+    match name.qualifier {
+        None => Ok(name),
+        Some(_) => {
+            Err(ApiError::invalid("This is of a function as a whole: name it without a qualifier."))
+        }
+    }
 }

@@ -22,10 +22,10 @@ use super::name::FunctionName;
 use super::page::{self, Page};
 use super::shapes::{self, CreateFunction};
 use super::versions::{self, PublishVersion};
-use super::{Platform, attach, validate};
+use super::{Platform, attach, concurrency, tags, validate};
 use crate::bundle::ZIP_BYTES_MAX;
 use crate::clock;
-use crate::function::{Entry, Function, LATEST, Version};
+use crate::function::{Entry, Function, LATEST, Settings, Version};
 use crate::store::{StoreError, StoredCode};
 
 pub(super) type Answer = Result<Response, ApiError>;
@@ -42,6 +42,8 @@ pub(super) async fn create(State(platform): Shared, body: Result<Bytes, BytesRej
     let mut configuration = validate::configuration(&request)?;
     configuration.layers =
         attach::layers(&platform, request.layers.as_deref().unwrap_or_default())?;
+    let settings = Settings { tags: request.tags.unwrap_or_default(), ..Settings::default() };
+    tags::check(&settings.tags)?;
     let zip = request.code.zip_file.ok_or_else(validate::no_zip)?;
     // Decoding, unpacking, flushing: work for a thread that may block.
     let created = spawn_blocking(move || {
@@ -62,10 +64,11 @@ pub(super) async fn create(State(platform): Shared, body: Result<Bytes, BytesRej
             modified_ms: clock::unix_ms(),
             revision_id: Uuid::new_v4().to_string(),
         };
-        let function = platform.functions.create(function).map_err(|error| match error {
-            StoreError::Exists => ApiError::exists(&name),
-            error => error.into(),
-        })?;
+        let function =
+            platform.functions.create(function, settings).map_err(|error| match error {
+                StoreError::Exists => ApiError::exists(&name),
+                error => error.into(),
+            })?;
         let identity = &platform.service.identity;
         if request.publish {
             return versions::publish(&platform, &name, &PublishVersion::default());
@@ -91,11 +94,17 @@ pub(super) async fn get(
 ) -> Answer {
     let target = find(&platform, &name, query.qualifier)?;
     let location = location(&platform, &target.function.code_sha256);
-    Ok(Json(json!({
+    let mut answer = json!({
         "Configuration": target.configuration(&platform.service.identity),
         "Code": { "RepositoryType": "S3", "Location": location },
-    }))
-    .into_response())
+    });
+    if !target.settings.tags.is_empty() {
+        answer["Tags"] = json!(target.settings.tags);
+    }
+    if let Some(limit) = target.settings.reserved_concurrency {
+        answer["Concurrency"] = json!({ "ReservedConcurrentExecutions": limit });
+    }
+    Ok(Json(answer).into_response())
 }
 
 pub(super) async fn get_configuration(
@@ -185,6 +194,7 @@ pub(super) async fn delete(
             platform.service.retire(function.deployment);
         } else {
             let entry = platform.functions.delete(&name.name).map_err(missing)?;
+            concurrency::enforce(&platform, &name.name, entry.latest.id);
             entry.all().for_each(|function| platform.service.retire(function.deployment));
         }
         Ok::<_, ApiError>(())

@@ -72,6 +72,7 @@ fn answer(reply: Reply, version: Version, is_tail_wanted: bool) -> Result<Respon
     let (payload, is_error, tail) = match reply {
         Reply::Done { payload, is_error, tail } => (payload, is_error, tail),
         Reply::Throttled => return Err(ApiError::throttled()),
+        Reply::OverReserved => return Err(ApiError::over_reserved()),
         Reply::Stopping => return Err(ApiError::service("The service is going down.")),
         Reply::HostFailed(detail) => return Err(ApiError::service(detail)),
     };

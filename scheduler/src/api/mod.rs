@@ -14,6 +14,10 @@
 //! | POST, GET | /2015-03-31/functions/F/versions | PublishVersion, ListVersionsByFunction |
 //! | POST, GET | /2015-03-31/functions/F/aliases | CreateAlias, ListAliases |
 //! | GET, PUT, DELETE | /2015-03-31/functions/F/aliases/A | GetAlias, UpdateAlias, DeleteAlias |
+//! | PUT, DELETE | /2017-10-31/functions/F/concurrency | PutFunctionConcurrency, DeleteFunctionConcurrency |
+//! | GET | /2019-09-30/functions/F/concurrency | GetFunctionConcurrency |
+//! | GET, POST, DELETE | /2017-03-31/tags/ARN | ListTags, TagResource, UntagResource |
+//! | GET | /2016-08-19/account-settings | GetAccountSettings |
 //! | POST, GET | /2018-10-31/layers/L/versions | PublishLayerVersion, ListLayerVersions |
 //! | GET, DELETE | /2018-10-31/layers/L/versions/N | GetLayerVersion, DeleteLayerVersion |
 //! | GET | /2018-10-31/layers | ListLayers; with ?find=LayerVersion GetLayerVersionByArn |
@@ -25,6 +29,7 @@
 
 mod aliases;
 mod attach;
+mod concurrency;
 mod error;
 mod find;
 mod functions;
@@ -34,6 +39,7 @@ mod logs;
 mod name;
 mod page;
 mod shapes;
+mod tags;
 mod updates;
 mod validate;
 mod versions;
@@ -85,6 +91,7 @@ pub(crate) fn router(platform: Arc<Platform>) -> Router {
     let invocations = post(invoke::invoke).layer(DefaultBodyLimit::max(invoke::PAYLOAD_BYTES_MAX));
     let versions = get(versions::list).post(versions::create);
     let alias = get(aliases::get).put(aliases::update).delete(aliases::delete);
+    let concurrency = put(concurrency::put).delete(concurrency::delete);
     let layer_versions = get(layers::list_versions).post(layers::publish);
     let layer_version = get(layers::get).delete(layers::delete);
     Router::new()
@@ -97,6 +104,11 @@ pub(crate) fn router(platform: Arc<Platform>) -> Router {
         .route("/2015-03-31/functions/{name}/versions", versions)
         .route("/2015-03-31/functions/{name}/aliases", get(aliases::list).post(aliases::create))
         .route("/2015-03-31/functions/{name}/aliases/{alias}", alias)
+        .route("/2017-10-31/functions/{name}/concurrency", concurrency)
+        .route("/2019-09-30/functions/{name}/concurrency", get(concurrency::get))
+        .route("/2017-03-31/tags/{arn}", get(tags::list).post(tags::tag).delete(tags::untag))
+        .route("/2016-08-19/account-settings", get(concurrency::account))
+        .route("/2016-08-19/account-settings/", get(concurrency::account))
         .route("/2018-10-31/layers", get(layers::list))
         .route("/2018-10-31/layers/{name}/versions", layer_versions)
         .route("/2018-10-31/layers/{name}/versions/{version}", layer_version)

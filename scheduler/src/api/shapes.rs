@@ -29,6 +29,7 @@ pub(super) struct CreateFunction {
     pub(super) layers: Option<Vec<String>>,
     #[serde(default)]
     pub(super) publish: bool,
+    pub(super) tags: Option<BTreeMap<String, String>>,
 }
 
 #[derive(Debug, Deserialize)]

@@ -1,9 +1,11 @@
 //! The API as a client sees it, over a socket.
 
 mod aliases;
+mod concurrency;
 mod layers;
 mod logs;
 mod rig;
+mod tags;
 mod updates;
 mod versions;
 

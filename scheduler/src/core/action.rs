@@ -54,6 +54,8 @@ pub enum Outcome {
     Died(Ending),
     /// It was not accepted: environments at work take the whole budget.
     Throttled,
+    /// It was not accepted: as many of its function's invocations are under way as are reserved for it.
+    OverReserved,
     /// The service went down before it was answered.
     Stopping,
 }

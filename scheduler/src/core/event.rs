@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::action::Ending;
-use super::ids::{Deployment, DeploymentId, EnvironmentId, InvocationId};
+use super::ids::{Deployment, DeploymentId, EnvironmentId, FunctionId, InvocationId};
 
 /// Something happened. Events of an environment that is dying or gone are late, not wrong: they change
 /// nothing.
@@ -44,6 +44,14 @@ pub enum Event {
     Retire {
         /// Which.
         deployment: DeploymentId,
+    },
+    /// So many invocations of the function may be under way at once, from now on; those that are accepted
+    /// already stay.
+    Reserve {
+        /// Which.
+        function: FunctionId,
+        /// How many; `None` for as many as there is room for.
+        limit: Option<u32>,
     },
     /// No more work is accepted; [`super::Action::Stopped`] follows when the last environment is gone.
     Shutdown {

@@ -1,4 +1,4 @@
-//! What the scheduler counts by: deployments, environments, invocations.
+//! What the scheduler counts by: functions, deployments, environments, invocations.
 
 use std::time::Duration;
 
@@ -6,6 +6,10 @@ use std::time::Duration;
 /// so "reused for the same deployment only" is all that keeps functions apart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct DeploymentId(pub u64);
+
+/// One function, in all its versions and deployments: what concurrency is reserved for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct FunctionId(pub u64);
 
 /// One execution environment: one microVM, from the decision to start it to its end. Never used again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -20,6 +24,8 @@ pub struct InvocationId(pub u64);
 pub struct Deployment {
     /// Which.
     pub id: DeploymentId,
+    /// Of which function.
+    pub function: FunctionId,
     /// What one environment takes out of the budget, MiB.
     pub memory_mib: u64,
     /// The longest that one invocation may run.

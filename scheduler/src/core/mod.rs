@@ -24,11 +24,12 @@ mod ids;
 mod lane;
 mod limits;
 mod pool;
+mod reserved;
 #[cfg(test)]
 mod tests;
 
 pub use action::{Action, Ending, Outcome};
 pub use event::Event;
-pub use ids::{Deployment, DeploymentId, EnvironmentId, InvocationId};
+pub use ids::{Deployment, DeploymentId, EnvironmentId, FunctionId, InvocationId};
 pub use limits::Limits;
 pub use pool::Pool;

@@ -1,7 +1,10 @@
 //! The pool of execution environments: what each event means for it.
 //!
 //! ```text
-//!   Invoke ──▶ idle environment of this deployment? ── yes ─▶ the one used last
+//!   Invoke ──▶ fewer under way than are reserved? (`reserved.rs`) ── no ─▶ OverReserved
+//!                 │ yes
+//!                 ▼
+//!              idle environment of this deployment? ── yes ─▶ the one used last
 //!                 │ no
 //!                 ▼
 //!              more environments on their way than invocations waiting? ── yes ─▶ wait for that
@@ -22,7 +25,7 @@ use std::time::Duration;
 use super::action::{Action, Ending, Outcome};
 use super::environment::{Environment, State};
 use super::event::Event;
-use super::ids::{Deployment, DeploymentId, EnvironmentId, InvocationId};
+use super::ids::{Deployment, DeploymentId, EnvironmentId, FunctionId, InvocationId};
 use super::lane::Lane;
 use super::limits::Limits;
 
@@ -33,6 +36,8 @@ pub struct Pool {
     pub(super) now: Duration,
     pub(super) environments: BTreeMap<EnvironmentId, Environment>,
     pub(super) lanes: BTreeMap<DeploymentId, Lane>,
+    /// Functions whose concurrency is bounded, and by how much.
+    pub(super) reserved: BTreeMap<FunctionId, u32>,
     pub(super) actions: VecDeque<Action>,
     /// When time alone changes something.
     earliest: Option<Duration>,
@@ -50,6 +55,7 @@ impl Pool {
             now: Duration::ZERO,
             environments: BTreeMap::new(),
             lanes: BTreeMap::new(),
+            reserved: BTreeMap::new(),
             actions: VecDeque::new(),
             earliest: None,
             next_environment: 0,
@@ -73,6 +79,7 @@ impl Pool {
             Event::InitFailed { environment } => self.init_failed(environment),
             Event::Ended { environment, ending } => self.ended(environment, ending),
             Event::Retire { deployment } => self.retire(deployment),
+            Event::Reserve { function, limit } => self.reserve(function, limit),
             Event::Shutdown { deadline } => self.shutdown(deadline),
             Event::Tick => {}
         }
@@ -101,6 +108,9 @@ impl Pool {
     fn invoke(&mut self, invocation: InvocationId, deployment: Deployment) {
         if self.stopping.is_some() {
             return self.complete(invocation, None, Outcome::Stopping);
+        }
+        if self.is_over_reserved(deployment.function) {
+            return self.complete(invocation, None, Outcome::OverReserved);
         }
         let lane = self.lanes.entry(deployment.id).or_insert_with(|| Lane::new(deployment));
         match lane.idle.pop() {

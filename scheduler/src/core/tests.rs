@@ -13,7 +13,12 @@ fn ms(count: u64) -> Duration {
 }
 
 fn deployment(id: u64) -> Deployment {
-    Deployment { id: DeploymentId(id), memory_mib: 128, timeout: 3 * SECOND }
+    Deployment {
+        id: DeploymentId(id),
+        function: FunctionId(id / 10),
+        memory_mib: 128,
+        timeout: 3 * SECOND,
+    }
 }
 
 /// A pool under a clock that the test moves.
@@ -165,6 +170,27 @@ fn without_memory_a_call_is_throttled() {
     assert_eq!(bench.invoke(2, 7), [complete(2, None, Outcome::Throttled)]);
     assert_eq!(bench.invoke(3, 8), [complete(3, None, Outcome::Throttled)]);
     assert_eq!(bench.ready(1), [dispatch(1, 1, true)]);
+}
+
+#[test]
+fn a_function_gets_no_more_than_is_reserved_for_it() {
+    let mut bench = Bench::with_room_for(5);
+    let reserve = |limit| Event::Reserve { function: FunctionId(7), limit };
+    bench.run(1, 70, 1);
+    assert_eq!(bench.event(reserve(Some(2))), []);
+    assert_eq!(bench.invoke(2, 70), [dispatch(1, 2, false)]);
+    assert_eq!(bench.invoke(3, 71), [start(2, 71)], "another version, which counts, too");
+    assert_eq!(bench.invoke(4, 70), [complete(4, None, Outcome::OverReserved)]);
+    assert_eq!(bench.invoke(5, 71), [complete(5, None, Outcome::OverReserved)]);
+    assert_eq!(bench.invoke(6, 80), [start(3, 80)], "another function");
+    assert_eq!(bench.event(reserve(Some(0))), [], "what is accepted goes on");
+    assert_eq!(bench.ready(2), [dispatch(2, 3, true)]);
+    bench.responded(1, 2);
+    bench.ready(1);
+    bench.responded(2, 3);
+    assert_eq!(bench.invoke(7, 70), [complete(7, None, Outcome::OverReserved)]);
+    bench.event(reserve(None));
+    assert_eq!(bench.invoke(8, 70), [dispatch(1, 8, false)]);
 }
 
 #[test]

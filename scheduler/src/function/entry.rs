@@ -26,6 +26,10 @@ pub struct Settings {
     pub version_max: u64,
     /// By name.
     pub aliases: BTreeMap<String, Alias>,
+    /// At most 50.
+    pub tags: BTreeMap<String, String>,
+    /// How many invocations may be under way at once, where that is bounded.
+    pub reserved_concurrency: Option<u32>,
 }
 
 impl Entry {

@@ -39,6 +39,8 @@ pub(crate) enum Reply {
     },
     /// Nothing is free to run it.
     Throttled,
+    /// As much of its function runs as is reserved for it.
+    OverReserved,
     /// The service goes down.
     Stopping,
     /// The host failed.
@@ -180,6 +182,7 @@ impl Service {
                 report::died(request_id, ending, detail)
             }
             (Outcome::Throttled, _) => return Err(Reply::Throttled),
+            (Outcome::OverReserved, _) => return Err(Reply::OverReserved),
             (Outcome::Stopping, _) => return Err(Reply::Stopping),
         };
         Ok(Document { payload: error, is_error: true })

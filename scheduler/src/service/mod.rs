@@ -25,7 +25,9 @@ use tokio::net::UnixStream;
 use tokio::runtime::Handle;
 use tokio::sync::Notify;
 
-use crate::core::{Action, Deployment, EnvironmentId, Event, InvocationId, Limits, Pool};
+use crate::core::{
+    Action, Deployment, EnvironmentId, Event, FunctionId, InvocationId, Limits, Pool,
+};
 use crate::launcher::{ImageBuilder, Launcher};
 use crate::logs::Logs;
 use crate::store::CodeStore;
@@ -157,6 +159,19 @@ impl Service {
         self.handle(Event::Retire { deployment });
     }
 
+    /// Bounds how many invocations of a function are under way at once, by what `limit` says. That is asked while
+    /// nobody else can set a bound, so the last one to have changed it has the last word.
+    pub(crate) fn reserve(&self, function: u64, limit: impl FnOnce() -> Option<u32>) {
+        let mut state = self.lock();
+        let event = Event::Reserve { function: FunctionId(function), limit: limit() };
+        self.handle_locked(&mut state, event);
+    }
+
+    /// Invocations that can be under way at once, at most.
+    pub(crate) fn concurrency_max(&self) -> usize {
+        self.limits.environments_max
+    }
+
     /// Accepts nothing more; comes back when the last environment is gone, those still at work after
     /// `grace` by force.
     pub(crate) async fn shutdown(&self, grace: Duration) {
@@ -231,6 +246,7 @@ async fn tick(service: Weak<Service>) {
 fn deployment_of(function: &crate::function::Function) -> Deployment {
     Deployment {
         id: crate::core::DeploymentId(function.deployment),
+        function: FunctionId(function.id),
         memory_mib: function.configuration.memory_mib.into(),
         timeout: Duration::from_secs(function.configuration.timeout_s.into()),
     }

@@ -32,10 +32,13 @@ impl FunctionStore {
     ///
     /// # Errors
     /// [`StoreError::Exists`], or what SQLite says.
-    pub fn create(&self, mut function: Function) -> Result<Arc<Function>, StoreError> {
+    pub fn create(
+        &self,
+        mut function: Function,
+        settings: Settings,
+    ) -> Result<Arc<Function>, StoreError> {
         let mut connection = self.database.lock();
         let transaction = connection.transaction()?;
-        let settings = Settings::default();
         let name = function.configuration.name.clone();
         function.id = rows::insert_function(&transaction, &name, &settings)?;
         function.deployment = rows::put(&transaction, &function)?;

@@ -83,6 +83,7 @@ struct World {
     processes: BTreeMap<EnvironmentId, Process>,
     /// Invocations without an outcome: what they want.
     open: BTreeMap<InvocationId, Deployment>,
+    reserved: BTreeMap<FunctionId, u32>,
     invocations: u64,
     stopped: bool,
 }
@@ -96,6 +97,7 @@ impl World {
             now: Duration::ZERO,
             processes: BTreeMap::new(),
             open: BTreeMap::new(),
+            reserved: BTreeMap::new(),
             invocations: 0,
             stopped: false,
         }
@@ -104,7 +106,9 @@ impl World {
     fn deployment(&mut self) -> Deployment {
         let id = self.random.below(DEPLOYMENTS);
         let memory_mib = 128 << (id % 3);
-        Deployment { id: DeploymentId(id), memory_mib, timeout: (1 + id as u32) * SECOND }
+        let function = FunctionId(id / 2);
+        let timeout = (1 + id as u32) * SECOND;
+        Deployment { id: DeploymentId(id), function, memory_mib, timeout }
     }
 
     fn step(&mut self) {
@@ -112,10 +116,22 @@ impl World {
             0..30 => {
                 self.invocations += 1;
                 let (invocation, deployment) = (InvocationId(self.invocations), self.deployment());
+                let is_over = self.is_over_reserved(deployment.function);
                 self.open.insert(invocation, deployment);
                 self.event(Event::Invoke { invocation, deployment });
+                let is_accepted = self.open.contains_key(&invocation);
+                assert!(!(is_over && is_accepted), "more at once than is reserved");
             }
-            30..88 => self.live(),
+            30..86 => self.live(),
+            86..88 => {
+                let function = self.deployment().function;
+                let limit = Some(self.random.below(5) as u32).filter(|limit| *limit < 4);
+                match limit {
+                    Some(limit) => self.reserved.insert(function, limit),
+                    None => self.reserved.remove(&function),
+                };
+                self.event(Event::Reserve { function, limit });
+            }
             88..94 => self.pass(ms(1 + self.random.0 % 50)),
             94..96 => self.pass(ms(self.random.0 % 20_000)),
             96 => self.pass(ms(self.random.0 % 1_000_000)),
@@ -127,6 +143,12 @@ impl World {
             98 => self.pool.handle(Event::Tick, self.now / 2),
             _ => self.nonsense(),
         }
+    }
+
+    /// Whether as many invocations of the function have no answer yet as are reserved for it.
+    fn is_over_reserved(&self, function: FunctionId) -> bool {
+        let open = self.open.values().filter(|one| one.function == function).count();
+        self.reserved.get(&function).is_some_and(|limit| open >= *limit as usize)
     }
 
     /// Something happens in one environment: it goes on as it should, or does not.
@@ -264,6 +286,9 @@ impl World {
                 let is_full = taken + promised + deployment.memory_mib > BUDGET_MIB
                     || working.count() + self.open.len() >= 6;
                 assert!(is_full, "throttled with room left");
+            }
+            Outcome::OverReserved => {
+                assert!(self.is_over_reserved(deployment.function), "fewer than are reserved");
             }
             Outcome::Stopping | Outcome::InitTimedOut | Outcome::InitFailed | Outcome::Died(_) => {}
         }

@@ -41,9 +41,9 @@ fn functions_survive_a_restart() {
     let data = tempfile::tempdir().unwrap();
     let created = {
         let store = open(data.path());
-        store.create(function("gone")).unwrap();
+        store.create(function("gone"), Settings::default()).unwrap();
         store.delete("gone").unwrap();
-        store.create(function("kept")).unwrap()
+        store.create(function("kept"), Settings::default()).unwrap()
     };
     let store = open(data.path());
     assert_eq!(store.get("kept").unwrap().latest, created);
@@ -75,25 +75,28 @@ fn a_data_directory_of_the_first_schema_keeps_its_functions() {
         let wanted = Function { id: 1, deployment: 7, code_sha256: "ab".into(), ..function("f") };
         assert_eq!(*kept.latest, wanted);
     }
-    assert_eq!(open(data.path()).create(function("new")).unwrap().deployment, 10);
+    assert_eq!(
+        open(data.path()).create(function("new"), Settings::default()).unwrap().deployment,
+        10
+    );
 }
 
 #[test]
 fn a_deployments_number_is_never_used_again() {
     let data = tempfile::tempdir().unwrap();
     let store = open(data.path());
-    let first = store.create(function("f")).unwrap().deployment;
+    let first = store.create(function("f"), Settings::default()).unwrap().deployment;
     store.delete("f").unwrap();
     drop(store);
     let store = open(data.path());
-    assert!(store.create(function("f")).unwrap().deployment > first);
+    assert!(store.create(function("f"), Settings::default()).unwrap().deployment > first);
 }
 
 #[test]
 fn a_replaced_function_is_another_deployment_and_survives_a_restart() {
     let data = tempfile::tempdir().unwrap();
     let store = open(data.path());
-    let first = store.create(function("f")).unwrap();
+    let first = store.create(function("f"), Settings::default()).unwrap();
     let change = |before: &Function| {
         Ok::<_, StoreError>(Function { revision_id: "new".into(), ..before.clone() })
     };
@@ -113,9 +116,9 @@ fn names_are_taken_once_and_listed_in_order() {
     let data = tempfile::tempdir().unwrap();
     let store = open(data.path());
     for name in ["b", "c", "a"] {
-        store.create(function(name)).unwrap();
+        store.create(function(name), Settings::default()).unwrap();
     }
-    assert!(matches!(store.create(function("b")), Err(StoreError::Exists)));
+    assert!(matches!(store.create(function("b"), Settings::default()), Err(StoreError::Exists)));
     assert!(matches!(store.delete("z"), Err(StoreError::Missing)));
     let names = |after, count| -> Vec<String> {
         store.list(after, count).iter().map(|one| one.latest.configuration.name.clone()).collect()
@@ -128,7 +131,7 @@ fn names_are_taken_once_and_listed_in_order() {
 fn versions_are_numbered_once_and_survive_a_restart() {
     let data = tempfile::tempdir().unwrap();
     let store = open(data.path());
-    let latest = store.create(function("f")).unwrap();
+    let latest = store.create(function("f"), Settings::default()).unwrap();
     let copy = |entry: &Entry| Ok::<_, StoreError>(Some((*entry.latest).clone()));
     let first = store.publish("f", copy).unwrap();
     let second = store.publish("f", copy).unwrap();
@@ -149,7 +152,7 @@ fn versions_are_numbered_once_and_survive_a_restart() {
     assert_eq!(store.publish("f", copy).unwrap().version, Version::Published(3));
     assert_eq!(store.code().len(), 3);
     store.delete("f").unwrap();
-    let again = store.create(function("f")).unwrap();
+    let again = store.create(function("f"), Settings::default()).unwrap();
     assert!(again.id > latest.id);
     assert_eq!(store.publish("f", copy).unwrap().version, Version::Published(1));
 }
@@ -158,7 +161,7 @@ fn versions_are_numbered_once_and_survive_a_restart() {
 fn settings_survive_updates_and_a_restart() {
     let data = tempfile::tempdir().unwrap();
     let store = open(data.path());
-    store.create(function("f")).unwrap();
+    store.create(function("f"), Settings::default()).unwrap();
     let alias = Alias {
         version: Version::Latest,
         description: String::new(),

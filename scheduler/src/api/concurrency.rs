@@ -1,0 +1,125 @@
+//! PutFunctionConcurrency, GetFunctionConcurrency, DeleteFunctionConcurrency; GetAccountSettings, which tells
+//! what is left.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use axum::Json;
+use axum::body::Bytes;
+use axum::extract::rejection::BytesRejection;
+use axum::extract::{Path, State};
+use axum::http::StatusCode;
+use axum::response::IntoResponse;
+use serde::Deserialize;
+use serde_json::json;
+use tokio::task::spawn_blocking;
+
+use super::Platform;
+use super::error::ApiError;
+use super::find::{entry, unqualified};
+use super::functions::{Answer, Shared, parse};
+use crate::bundle::{UNPACKED_BYTES_MAX, ZIP_BYTES_MAX};
+use crate::function::Entry;
+
+/// What functions without a bound of their own must be left (Lambda developer guide, "Configuring reserved
+/// concurrency").
+const UNRESERVED_MIN: usize = 100;
+/// Code of all functions and layers (Lambda quotas: 75 GB). It is told, and not insisted on.
+const TOTAL_CODE_BYTES: u64 = 75 << 30;
+
+/// PutFunctionConcurrencyRequest.
+#[derive(Deserialize)]
+struct PutFunctionConcurrency {
+    #[serde(rename = "ReservedConcurrentExecutions")]
+    limit: i64,
+}
+
+pub(super) async fn put(
+    State(platform): Shared,
+    Path(name): Path<String>,
+    body: Result<Bytes, BytesRejection>,
+) -> Answer {
+    let PutFunctionConcurrency { limit } = parse(body)?;
+    let limit = u32::try_from(limit).map_err(|_| {
+        let must = "have value greater than or equal to 0";
+        ApiError::constraint(&limit.to_string(), "reservedConcurrentExecutions", must)
+    })?;
+    set(platform, &name, Some(limit)).await?;
+    Ok(Json(json!({ "ReservedConcurrentExecutions": limit })).into_response())
+}
+
+pub(super) async fn get(State(platform): Shared, Path(name): Path<String>) -> Answer {
+    let entry = entry(&platform, &unqualified(&name)?)?;
+    Ok(Json(match entry.settings.reserved_concurrency {
+        Some(limit) => json!({ "ReservedConcurrentExecutions": limit }),
+        None => json!({}),
+    })
+    .into_response())
+}
+
+pub(super) async fn delete(State(platform): Shared, Path(name): Path<String>) -> Answer {
+    set(platform, &name, None).await?;
+    Ok(StatusCode::NO_CONTENT.into_response())
+}
+
+pub(super) async fn account(State(platform): Shared) -> Answer {
+    let functions = platform.functions.list(None, usize::MAX);
+    let code = functions.iter().flat_map(|entry| entry.all());
+    // Each upload is kept once.
+    let used: BTreeMap<&str, u64> =
+        code.map(|function| (&*function.code_sha256, function.code_size)).collect();
+    let total = platform.service.concurrency_max();
+    Ok(Json(json!({
+        "AccountLimit": {
+            "TotalCodeSize": TOTAL_CODE_BYTES,
+            "CodeSizeUnzipped": UNPACKED_BYTES_MAX,
+            "CodeSizeZipped": ZIP_BYTES_MAX,
+            "ConcurrentExecutions": total,
+            "UnreservedConcurrentExecutions": total.saturating_sub(reserved(&functions, |_| true)),
+        },
+        "AccountUsage": {
+            "TotalCodeSize": used.values().sum::<u64>(),
+            "FunctionCount": functions.len(),
+        },
+    }))
+    .into_response())
+}
+
+async fn set(platform: Arc<Platform>, form: &str, limit: Option<u32>) -> Result<(), ApiError> {
+    let name = unqualified(form)?.name;
+    entry(&platform, &unqualified(form)?)?;
+    let set = spawn_blocking(move || {
+        let id = platform.functions.configure(&name, |entry, settings| {
+            let functions = platform.functions.list(None, usize::MAX);
+            let others = reserved(&functions, |one| one.latest.id != entry.latest.id);
+            let all = others.saturating_add(limit.unwrap_or(0) as usize);
+            if limit.is_some()
+                && all.saturating_add(UNRESERVED_MIN) > platform.service.concurrency_max()
+            {
+                return Err(ApiError::invalid(format!(
+                    "Specified ReservedConcurrentExecutions for function decreases account's \
+                     UnreservedConcurrentExecution below its minimum value of [{UNRESERVED_MIN}]."
+                )));
+            }
+            settings.reserved_concurrency = limit;
+            Ok(entry.latest.id)
+        })?;
+        enforce(&platform, &name, id);
+        Ok::<_, ApiError>(())
+    });
+    set.await.map_err(|error| ApiError::service(error.to_string()))?
+}
+
+/// Has the service keep the bound that is stored for this function, none if it is gone.
+pub(super) fn enforce(platform: &Platform, name: &str, id: u64) {
+    platform.service.reserve(id, || {
+        let entry = platform.functions.get(name).filter(|entry| entry.latest.id == id)?;
+        entry.settings.reserved_concurrency
+    });
+}
+
+/// What is reserved for the functions for which `which` holds.
+fn reserved(functions: &[Arc<Entry>], which: impl Fn(&Entry) -> bool) -> usize {
+    let chosen = functions.iter().filter(|entry| which(entry));
+    chosen.filter_map(|entry| entry.settings.reserved_concurrency).map(|one| one as usize).sum()
+}

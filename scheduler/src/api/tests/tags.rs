@@ -1,0 +1,53 @@
+//! Tags of functions.
+
+use serde_json::{Value, json};
+
+use super::F;
+use super::rig::{Answer, Rig};
+
+const ARN: &str = "arn:aws:lambda:us-east-1:000000000000:function:f";
+
+async fn tag(rig: &Rig, arn: &str, tags: Value) -> Answer {
+    let body = json!({ "Tags": tags }).to_string();
+    rig.send("POST", &format!("/2017-03-31/tags/{arn}"), &[], body.as_bytes()).await
+}
+
+#[tokio::test]
+async fn tags_come_and_go() {
+    let data = tempfile::tempdir().unwrap();
+    let rig = Rig::start(data.path()).await;
+    let path = format!("/2017-03-31/tags/{ARN}");
+    rig.create_with("f", "echo", json!({ "Tags": { "a": "1" } })).await;
+    assert_eq!(rig.get(&format!("{F}/f")).await.json()["Tags"], json!({ "a": "1" }));
+    assert_eq!(tag(&rig, ARN, json!({ "a": "2", "b": "", "c d": "3" })).await.status, 204);
+    let keys = format!("{path}?tagKeys=b&tagKeys=c%20d&tagKeys=z");
+    assert_eq!(rig.send("DELETE", &keys, &[], b"").await.status, 204);
+    rig.stop().await;
+    let rig = Rig::start(data.path()).await;
+    assert_eq!(rig.get(&path).await.json(), json!({ "Tags": { "a": "2" } }));
+    rig.stop().await;
+}
+
+#[tokio::test]
+async fn what_breaks_a_tags_limit_is_refused() {
+    let data = tempfile::tempdir().unwrap();
+    let rig = Rig::start(data.path()).await;
+    rig.create("f", "echo").await;
+    let invalid = "InvalidParameterValueException";
+    let many: serde_json::Map<_, _> = (0..51).map(|n| (n.to_string(), json!(""))).collect();
+    for tags in [
+        json!({ "": "" }),
+        json!({ "aws:x": "" }),
+        json!({ "x".repeat(129): "" }),
+        json!({ "x": "x".repeat(257) }),
+        Value::Object(many),
+    ] {
+        tag(&rig, ARN, tags.clone()).await.assert_error(400, invalid);
+        rig.create_with("g", "echo", json!({ "Tags": tags })).await.assert_error(400, invalid);
+    }
+    tag(&rig, &format!("{ARN}:1"), json!({})).await.assert_error(400, invalid);
+    tag(&rig, "f", json!({})).await.assert_error(400, invalid);
+    tag(&rig, &format!("{ARN}2"), json!({})).await.assert_error(404, "ResourceNotFoundException");
+    assert_eq!(rig.get(&format!("/2017-03-31/tags/{ARN}")).await.json(), json!({ "Tags": {} }));
+    rig.stop().await;
+}
