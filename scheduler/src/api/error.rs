@@ -99,6 +99,17 @@ impl ApiError {
         Self::new(StatusCode::INTERNAL_SERVER_ERROR, "ServiceException", message)
     }
 
+    /// The response itself, or, where it is a refusal in plain text, an error that says the same.
+    pub(super) fn in_place_of(response: Response) -> Response {
+        let kind = response.headers().get(header::CONTENT_TYPE).map(HeaderValue::as_bytes);
+        if !response.status().is_client_error()
+            || !kind.is_some_and(|kind| kind.starts_with(b"text/"))
+        {
+            return response;
+        }
+        Self::invalid("The path or the query has a value that can't be read.").into_response()
+    }
+
     pub(super) fn unknown_operation() -> ApiError {
         let message = "This operation is not one of Mayfly's";
         Self::new(StatusCode::NOT_FOUND, "UnknownOperationException", message)

@@ -135,12 +135,12 @@ async fn environments(State(platform): State<Arc<Platform>>) -> Json<Value> {
     Json(platform.service.environments())
 }
 
-/// Gives each request its id.
+/// Gives each request its id, and what the router itself refuses the form of an error.
 async fn number(mut request: Request, next: Next) -> Response {
     let id = Uuid::new_v4().to_string();
     let value = HeaderValue::from_str(&id);
     request.extensions_mut().insert(RequestId(id));
-    let mut response = next.run(request).await;
+    let mut response = ApiError::in_place_of(next.run(request).await);
     if let Ok(value) = value {
         response.headers_mut().insert(HeaderName::from_static("x-amzn-requestid"), value);
     }

@@ -117,6 +117,33 @@ async fn what_breaks_a_limit_is_refused() {
 }
 
 #[tokio::test]
+async fn every_refusal_is_an_error_as_clients_know_them() {
+    let data = tempfile::tempdir().unwrap();
+    let rig = Rig::start(data.path()).await;
+    rig.create("f", "echo").await;
+    for (method, path) in [
+        ("GET", "/"),
+        ("PATCH", "/2015-03-31/functions/f"),
+        ("GET", "/2015-03-31/event-source-mappings/"),
+        ("GET", "/2019-09-25/functions/f/event-invoke-config"),
+        ("PUT", "/2020-06-30/functions/f/code-signing-config"),
+        ("GET", "/2018-10-31/layers/l/versions/1/policy"),
+        ("POST", "/2021-11-15/functions/f/response-streaming-invocations"),
+    ] {
+        let answer = rig.send(method, path, &[], b"{}").await;
+        answer.assert_error(404, "UnknownOperationException");
+        assert!(answer.json()["message"].is_string(), "{method} {path}");
+    }
+    for path in [&format!("{F}?MaxItems=x"), &format!("{F}/%ff"), "/2018-10-31/layers?MaxItems=-1"]
+    {
+        let answer = rig.get(path).await;
+        answer.assert_error(400, "InvalidParameterValueException");
+        assert!(answer.json()["message"].is_string(), "{path}");
+    }
+    rig.stop().await;
+}
+
+#[tokio::test]
 async fn an_environment_is_reused_and_its_log_is_told() {
     let data = tempfile::tempdir().unwrap();
     let rig = Rig::start(data.path()).await;
