@@ -5,7 +5,7 @@
 
 use std::process::Command;
 
-use mayfly_tests::{Finished, finish, fixture, mayfly_run};
+use mayfly_tests::{Finished, finish, fixture, in_lane, mayfly_run};
 
 fn guest(arguments: &[&str], stdin: &[u8]) -> Finished {
     finish(mayfly_run(&[], fixture("busybox"), arguments), stdin)
@@ -66,7 +66,11 @@ fn text_tools_agree_with_the_host() {
 fn numbers_and_digests_agree_with_the_host() {
     same(&["seq", "1", "3", "20"], b"");
     same(&["seq", "100"], b"");
-    same(&["factor", "1234567890", "97", "18446744073709551557"], b"");
+    same(&["factor", "1234567890", "97"], b"");
+    if !in_lane() {
+        // The largest prime of 64 bits: a minute's work for an emulated processor.
+        same(&["factor", "18446744073709551557"], b"");
+    }
     same(&["dc", "-e", "20 k 2 v p 3 7 * p"], b"");
     same(&["bc"], b"");
     same(&["expr", "6", "*", "7"], b"");
