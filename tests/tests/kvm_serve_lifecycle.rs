@@ -36,6 +36,14 @@ fn invoke_meanwhile(platform: &Platform, what: &str) -> thread::JoinHandle<(u16,
     call
 }
 
+/// Waits until every environment has a runtime that has asked for its first event, and so has got it.
+fn until_at_work(platform: &Platform) {
+    until(|| {
+        let environments = platform.request("GET", "/mayfly/environments", &[], b"").text();
+        environments.contains("runtime_ready") && !environments.contains("\"runtime_ready\":null")
+    });
+}
+
 fn until(condition: impl Fn() -> bool) {
     let start = Instant::now();
     while !condition() {
@@ -54,6 +62,7 @@ fn is_alive(id: u32) -> bool {
 fn a_running_invocation_is_finished_before_the_end() {
     let platform = platform();
     let call = invoke_meanwhile(&platform, "sleep 1000");
+    until_at_work(&platform);
     let machines = platform.machines();
     platform.stop();
     assert_eq!(call.join().unwrap(), (200, "1".to_owned()));
@@ -64,6 +73,7 @@ fn a_running_invocation_is_finished_before_the_end() {
 fn one_that_does_not_end_is_cut_off() {
     let platform = platform();
     let call = invoke_meanwhile(&platform, "hang");
+    until_at_work(&platform);
     let machines = platform.machines();
     platform.stop();
     let (status, text) = call.join().unwrap();
@@ -99,8 +109,7 @@ fn after_a_kill_no_machine_is_left_and_a_restart_goes_on() {
 fn a_machine_that_is_killed_is_replaced() {
     let platform = platform();
     let call = invoke_meanwhile(&platform, "hang");
-    // A moment for the invocation to be under way; either way it must fail, not hang.
-    thread::sleep(Duration::from_millis(100));
+    until_at_work(&platform);
     let machine = platform.machines()[0];
     // SAFETY: it is the process of a machine that this test has brought up.
     unsafe { libc::kill(machine as libc::pid_t, libc::SIGKILL) };

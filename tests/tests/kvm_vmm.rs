@@ -69,7 +69,8 @@ fn a_guest_enters_at_cpl_3_and_ends_with_its_status() {
     let kernel = kernel.store(offset_of!(Channel, end)).out(PORT_END).spin();
     let (outcome, report) = run(&kernel);
     assert_eq!(outcome, Outcome::Exited(0x33), "CS is the CPL 3 selector");
-    assert_eq!((report.exits.total(), report.exits.other), (1, 1));
+    // A host that is slow may look at it in between.
+    assert_eq!((report.exits.total() - report.exits.interrupted, report.exits.other), (1, 1));
     assert!(report.kvm_ready < report.guest_entered && report.guest_entered < report.exited);
 }
 
