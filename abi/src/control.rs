@@ -104,6 +104,29 @@ pub struct Disk {
     pub writable: bool,
 }
 
+impl Disk {
+    /// The same disk, for whoever puts `first` other descriptors before those of its files.
+    pub fn behind(&self, first: u8) -> Disk {
+        let mut disk = self.clone();
+        for segment in &mut disk.segments {
+            if let Source::File { descriptor, .. } = &mut segment.source {
+                *descriptor = descriptor.saturating_add(first);
+            }
+        }
+        disk
+    }
+
+    /// Bytes of all segments.
+    pub fn len(&self) -> u64 {
+        self.segments.iter().map(|segment| segment.len).sum()
+    }
+
+    /// Whether there is nothing on it.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
 /// A piece of a disk.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Segment {

@@ -9,7 +9,7 @@
 
 use std::fs::File;
 
-use mayfly_abi::control::{Disk, Mount, Source};
+use mayfly_abi::control::{Disk, Mount};
 
 use crate::failure::Failure;
 use crate::root::Root;
@@ -28,7 +28,7 @@ pub struct Filesystems {
 impl Filesystems {
     /// A disk with the root image alone.
     pub fn new(root: Root) -> Filesystems {
-        Filesystems { disk: root.disk(0), files: vec![root.into_file()], mounts: Vec::new() }
+        Filesystems { disk: root.disk().clone(), files: vec![root.into_file()], mounts: Vec::new() }
     }
 
     /// Adds an image, to be mounted at the absolute `path`.
@@ -41,32 +41,18 @@ impl Filesystems {
             return Err(Failure::new(format!("{path}: a mount needs an absolute path")));
         }
         let descriptor = u8::try_from(self.files.len()).map_err(Failure::new)?;
-        let offset = len(&self.disk);
-        let image_disk = image.disk(descriptor);
-        self.mounts.push(Mount { path: path.to_vec(), offset, len: len(&image_disk) });
-        self.disk.segments.extend(image_disk.segments);
+        let (offset, len) = (self.disk.len(), image.disk().len());
+        self.mounts.push(Mount { path: path.to_vec(), offset, len });
+        self.disk.segments.extend(image.disk().behind(descriptor).segments);
         self.files.push(image.into_file());
         Ok(())
     }
-
-    /// The disk for whoever puts `first` other descriptors before those of its files.
-    pub fn disk_behind(&self, first: u8) -> Disk {
-        let mut disk = self.disk.clone();
-        for segment in &mut disk.segments {
-            if let Source::File { descriptor, .. } = &mut segment.source {
-                *descriptor = descriptor.saturating_add(first);
-            }
-        }
-        disk
-    }
-}
-
-fn len(disk: &Disk) -> u64 {
-    disk.segments.iter().map(|segment| segment.len).sum()
 }
 
 #[cfg(test)]
 mod tests {
+    use mayfly_abi::control::Source;
+
     use super::*;
 
     fn image(file: &str) -> Root {
@@ -78,15 +64,16 @@ mod tests {
     #[test]
     fn images_follow_each_other_in_whole_pages() {
         let mut all = Filesystems::new(image("a"));
-        let root_len = len(&all.disk);
+        let root_len = all.disk.len();
         all.mount(b"/opt", image("b")).unwrap();
         all.mount(b"/var/task", image("c")).unwrap();
         let [opt, task] = &all.mounts[..] else { panic!("{:?}", all.mounts) };
         assert_eq!((opt.offset, opt.offset + opt.len), (root_len, task.offset));
-        assert_eq!(task.offset + task.len, len(&all.disk));
+        assert_eq!(task.offset + task.len, all.disk.len());
         assert!([opt.offset, opt.len, task.offset, task.len].iter().all(|at| at % 4096 == 0));
         let descriptors: Vec<u8> = all
-            .disk_behind(3)
+            .disk
+            .behind(3)
             .segments
             .iter()
             .filter_map(|segment| match segment.source {

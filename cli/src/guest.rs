@@ -110,7 +110,7 @@ impl Guest {
         let spec = VmSpec {
             memory_mib: run.mem,
             kernel: kernel.is_some().then_some(kernel_at),
-            root: filesystems.disk_behind(STANDARD_STREAMS),
+            root: filesystems.disk.behind(STANDARD_STREAMS),
             mounts: filesystems.mounts,
             program,
             argv: run.program.into_iter().map(OsStringExt::into_vec).collect(),

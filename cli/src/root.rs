@@ -131,15 +131,9 @@ impl Root {
         self.file
     }
 
-    /// The disk, whose files are all the descriptor with index `descriptor`.
-    pub fn disk(&self, descriptor: u8) -> Disk {
-        let mut disk = self.disk.clone();
-        for segment in &mut disk.segments {
-            if let Source::File { descriptor: index, .. } = &mut segment.source {
-                *index = descriptor;
-            }
-        }
-        disk
+    /// The disk, whose one file is descriptor 0.
+    pub fn disk(&self) -> &Disk {
+        &self.disk
     }
 }
 

@@ -175,14 +175,21 @@ impl Drop for Platform {
 pub fn machines_of(parent: u32) -> Vec<u32> {
     let processes = std::fs::read_dir("/proc").into_iter().flatten().flatten();
     let ids = processes.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
-    let is_child = |id: &u32| {
-        let stat = std::fs::read_to_string(format!("/proc/{id}/stat")).unwrap_or_default();
-        // "id (name) state parent …": the name may hold anything, but nothing after it does.
-        let mut after = stat.rsplit(')').next().unwrap_or_default().split_whitespace();
-        let state = after.next();
-        state.is_some_and(|state| state != "Z") && after.next() == Some(&parent.to_string())
-    };
-    ids.filter(is_child).collect()
+    ids.filter(|id| parent_of(*id) == Some(parent)).collect()
+}
+
+/// Whether a process runs.
+pub fn is_alive(id: u32) -> bool {
+    parent_of(id).is_some()
+}
+
+/// The parent of a process that runs; a zombie does not.
+fn parent_of(id: u32) -> Option<u32> {
+    let stat = std::fs::read_to_string(format!("/proc/{id}/stat")).ok()?;
+    // "id (name) state parent …": the name may hold anything, but nothing after it does.
+    let mut after = stat.rsplit(')').next()?.split_whitespace();
+    let is_zombie = after.next()? == "Z";
+    after.next()?.parse().ok().filter(|_| !is_zombie)
 }
 
 /// The path at which a function is invoked.

@@ -7,7 +7,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use mayfly_tests::http::Connection;
-use mayfly_tests::platform::{Platform, bootstrap, invocations};
+use mayfly_tests::platform::{Platform, bootstrap, invocations, is_alive};
 use mayfly_tests::{finish, fixture, mayfly};
 use serde_json::json;
 
@@ -50,12 +50,6 @@ fn until(condition: impl Fn() -> bool) {
         assert!(start.elapsed() < PATIENCE, "it never came to that");
         thread::sleep(Duration::from_millis(5));
     }
-}
-
-fn is_alive(id: u32) -> bool {
-    let stat = std::fs::read_to_string(format!("/proc/{id}/stat")).unwrap_or_default();
-    // The state follows the name; a zombie is not alive.
-    stat.rsplit(") ").next().is_some_and(|after| !after.is_empty() && !after.starts_with('Z'))
 }
 
 #[test]

@@ -71,12 +71,22 @@ pub fn build(workspace: &Workspace) -> Result<()> {
     rust_programs(workspace, &own, &guests, GUEST_KERNEL, &["--features", "bare-metal"])
 }
 
-/// Builds one example in C; the program.
+/// Builds the one program of `examples/NAME`, which is in C.
 pub fn example(workspace: &Workspace, name: &str) -> Result<PathBuf> {
+    one(workspace, name, &workspace.root.join("examples").join(name).join("bootstrap.c"))
+}
+
+/// Builds the one program of `tests/fixtures/NAME.c`.
+pub fn build_one(workspace: &Workspace, name: &str) -> Result<PathBuf> {
+    one(workspace, name, &workspace.root.join("tests/fixtures").join(name).with_extension("c"))
+}
+
+fn one(workspace: &Workspace, name: &str, source: &Path) -> Result<PathBuf> {
     let out = workspace.fixtures();
     fs::create_dir_all(&out).map_err(Failure::file("creating", &out))?;
-    c_example(&workspace.root.join("examples").join(name), &out)?;
-    Ok(out.join(name))
+    let program = out.join(name);
+    c_program(source, &program)?;
+    Ok(program)
 }
 
 /// An example whose program is one file of C, under the example's name.
@@ -86,15 +96,6 @@ fn c_example(dir: &Path, out: &Path) -> Result<()> {
         Some(name) if source.is_file() => c_program(&source, &out.join(name)),
         _ => Ok(()),
     }
-}
-
-/// Builds the one program of `tests/fixtures/NAME.c`.
-pub fn build_one(workspace: &Workspace, name: &str) -> Result<PathBuf> {
-    let out = workspace.fixtures();
-    fs::create_dir_all(&out).map_err(Failure::file("creating", &out))?;
-    let program = out.join(name);
-    c_program(&workspace.root.join("tests/fixtures").join(name).with_extension("c"), &program)?;
-    Ok(program)
 }
 
 fn c_program(source: &Path, program: &Path) -> Result<()> {

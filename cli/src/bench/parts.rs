@@ -116,7 +116,7 @@ impl Traced {
         let spec = VmSpec {
             memory_mib: MEMORY_MIB,
             kernel: None,
-            root: filesystems.disk_behind(2),
+            root: filesystems.disk.behind(2),
             mounts: filesystems.mounts,
             argv: vec![path.clone()],
             program: path,

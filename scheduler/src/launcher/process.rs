@@ -21,7 +21,7 @@ use std::sync::{Arc, mpsc as thread_channel};
 use std::thread;
 
 use mayfly_abi::control::{
-    DESCRIPTORS_MAX, Direction, Disk, FRAME_MAX, FromVmm, Outcome, Source, Stream, ToVmm, VmSpec,
+    DESCRIPTORS_MAX, Direction, FRAME_MAX, FromVmm, Outcome, Stream, ToVmm, VmSpec,
 };
 use mayfly_abi::ports;
 use rustix::cmsg_space;
@@ -218,7 +218,7 @@ fn vm_spec(spec: &EnvironmentSpec) -> VmSpec {
     VmSpec {
         memory_mib: spec.memory_mib.into(),
         kernel: None,
-        root: shifted(&spec.image.disk),
+        root: spec.image.disk.behind(FILES),
         mounts: spec.image.mounts.clone(),
         program: spec.image.program.clone().into(),
         argv: vec![spec.image.program.clone().into()],
@@ -237,17 +237,6 @@ fn vm_spec(spec: &EnvironmentSpec) -> VmSpec {
         terminals: 0,
         cpuid: Vec::new(),
     }
-}
-
-/// The image's disk, its files behind the descriptors that every environment gets.
-fn shifted(disk: &Disk) -> Disk {
-    let mut disk = disk.clone();
-    for segment in &mut disk.segments {
-        if let Source::File { descriptor, .. } = &mut segment.source {
-            *descriptor = descriptor.saturating_add(FILES);
-        }
-    }
-    disk
 }
 
 /// Sends a frame (see [`mayfly_abi::control`]).

@@ -98,34 +98,19 @@ impl Packer<'_> {
         self.copy("/bin/busybox", &busybox)
     }
 
-    /// Adds a file, or everything below a directory.
+    /// Adds a file, or everything below a directory. What is in a guest's root goes as it is: its programs
+    /// bring their own libraries.
     fn tree(&mut self, inside: &str, outside: &Path) -> Result<()> {
         if !outside.is_dir() {
-            return self.program(inside, outside);
-        }
-        self.archive.directory(inside).map_err(Failure::file("writing", self.path))?;
-        for entry in fs::read_dir(outside).map_err(Failure::file("listing", outside))? {
-            let entry = entry.map_err(Failure::file("listing", outside))?;
-            let name = entry.file_name().to_string_lossy().into_owned();
-            let inside = format!("{inside}/{name}");
-            match name.starts_with(GUEST_ROOT) {
-                true => self.guest_root(&inside, &entry.path())?,
-                false => self.tree(&inside, &entry.path())?,
-            }
-        }
-        Ok(())
-    }
-
-    /// Adds what is below a guest's root as it is: its programs bring their own libraries.
-    fn guest_root(&mut self, inside: &str, outside: &Path) -> Result<()> {
-        if !outside.is_dir() {
-            return self.copy(inside, outside);
+            let is_guests = inside.split('/').any(|name| name.starts_with(GUEST_ROOT));
+            let add = if is_guests { Self::copy } else { Self::program };
+            return add(self, inside, outside);
         }
         self.archive.directory(inside).map_err(Failure::file("writing", self.path))?;
         for entry in fs::read_dir(outside).map_err(Failure::file("listing", outside))? {
             let entry = entry.map_err(Failure::file("listing", outside))?;
             let name = entry.file_name();
-            self.guest_root(&format!("{inside}/{}", name.to_string_lossy()), &entry.path())?;
+            self.tree(&format!("{inside}/{}", name.to_string_lossy()), &entry.path())?;
         }
         Ok(())
     }
