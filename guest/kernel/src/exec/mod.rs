@@ -20,7 +20,7 @@ use self::elf::{HEADER_BYTES, Program, Segment};
 use self::stack::{Auxiliary, Stack};
 use crate::errno::{Errno, Result};
 use crate::fs::{Dentry, FileType, Inode};
-use crate::mm::{AddressSpace, Backing, Placement, Protection};
+use crate::mm::{AddressSpace, Backing, Placement, Protection, Sharing};
 use crate::rewrite::Entries;
 
 pub use script::Script;
@@ -169,7 +169,7 @@ impl Executable {
             let backing = Backing::File {
                 file: self.file.clone(),
                 offset: segment.file.start - into_page,
-                shared: false,
+                sharing: Sharing::Private,
             };
             let len = into_page + file_len;
             space.map(Placement::Exactly(start), len, segment.protection, backing, "")?;

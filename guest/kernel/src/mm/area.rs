@@ -26,6 +26,17 @@ bitflags! {
     }
 }
 
+/// Whom what is written to a file's mapping reaches.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sharing {
+    /// This program alone (MAP_PRIVATE).
+    Private,
+    /// The file (MAP_SHARED).
+    Shared,
+    /// The file, which was not opened to be written: the mapping can never be (mmap(2), EACCES).
+    ReadOnly,
+}
+
 /// Where an area's pages come from.
 #[derive(Clone)]
 pub enum Backing {
@@ -37,8 +48,8 @@ pub enum Backing {
         file: Rc<Dentry>,
         /// Where the area's first byte lies in it.
         offset: u64,
-        /// Writes reach the file (MAP_SHARED) or only this program (MAP_PRIVATE).
-        shared: bool,
+        /// Whom writes reach.
+        sharing: Sharing,
     },
 }
 
@@ -53,7 +64,12 @@ impl Backing {
 
     /// Whether what is written reaches others: a private page is this program's alone.
     pub fn is_shared(&self) -> bool {
-        matches!(self, Backing::File { shared: true, .. })
+        matches!(self, Backing::File { sharing: Sharing::Shared | Sharing::ReadOnly, .. })
+    }
+
+    /// Whether no protection may allow writing.
+    pub fn is_read_only(&self) -> bool {
+        matches!(self, Backing::File { sharing: Sharing::ReadOnly, .. })
     }
 
     /// The same, `bytes` further on.
@@ -93,12 +109,12 @@ impl Area {
         let same_backing = match (&self.backing, &next.backing) {
             (Backing::Anonymous, Backing::Anonymous) => true,
             (
-                Backing::File { file, offset, shared },
-                Backing::File { file: other, offset: further, shared: too },
+                Backing::File { file, offset, sharing },
+                Backing::File { file: other, offset: further, sharing: too },
             ) => {
                 Rc::ptr_eq(file, other)
                     && offset + (self.end - self.start) == *further
-                    && shared == too
+                    && sharing == too
             }
             _ => false,
         };

@@ -223,7 +223,7 @@ fn neighbourhood(area: &Area, page: u64) -> impl Iterator<Item = u64> + use<> {
 mod tests {
     use super::*;
     use crate::fs::testing::{Machine, machine};
-    use crate::mm::Placement;
+    use crate::mm::{Placement, Sharing};
 
     const BASE: u64 = 0x40_0000;
 
@@ -234,7 +234,7 @@ mod tests {
         let template = Frame::zeroed().unwrap();
         let mut space = AddressSpace::new(template.gpa(), 0x1000_0000).unwrap();
         let file = machine.lookup("/tmp/file").unwrap();
-        let backing = Backing::File { file, offset: 0, shared: false };
+        let backing = Backing::File { file, offset: 0, sharing: Sharing::Private };
         let rw = Protection::READ | Protection::WRITE;
         space.map(Placement::Exactly(BASE), bytes.len() as u64, rw, backing, "").unwrap();
         space

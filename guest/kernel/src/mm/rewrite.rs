@@ -18,7 +18,7 @@ use mayfly_abi::layout::{CALL_STUBS, CALL_STUBS_END, CALL_TABLE, PAGE_SIZE};
 use mayfly_hal::paging::Flags;
 use mayfly_hal::phys::Frame;
 
-use super::area::{Area, Backing, Protection, page_of};
+use super::area::{Area, Backing, Protection, Sharing, page_of};
 use super::space::{AddressSpace, Placement, page_flags};
 use crate::rewrite::calls::{Site, slot_address, stub_address};
 use crate::rewrite::site::{
@@ -185,7 +185,7 @@ impl AddressSpace {
 fn is_plain_code(area: &Area) -> bool {
     let is_code = area.protection.contains(Protection::EXECUTE)
         && !area.protection.contains(Protection::WRITE);
-    is_code && matches!(area.backing, Backing::File { shared: false, .. })
+    is_code && matches!(area.backing, Backing::File { sharing: Sharing::Private, .. })
 }
 
 #[cfg(test)]

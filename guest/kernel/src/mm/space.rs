@@ -126,8 +126,14 @@ impl AddressSpace {
         Ok(())
     }
 
-    /// mprotect(2). ENOMEM where part of the range is not mapped; what is before that is changed.
+    /// mprotect(2). ENOMEM where part of the range is not mapped; what is before that is changed. EACCES
+    /// where it would allow writing to a file that was opened to be read.
     pub fn protect(&mut self, range: Range<u64>, protection: Protection) -> Result<()> {
+        let writes = protection.contains(Protection::WRITE);
+        let is_read_only = |area: &Area| area.backing.is_read_only();
+        if writes && self.areas.overlapping(range.clone()).any(is_read_only) {
+            return Err(Errno::ACCES);
+        }
         self.release_calls(&range);
         let mut covered = range.start;
         for area in self.areas.remove(range.clone())? {

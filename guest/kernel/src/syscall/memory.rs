@@ -11,7 +11,9 @@ use super::{Call, CallResult};
 use crate::errno::{Errno, Result};
 use crate::fs::open_file::OFFSET_MAX;
 use crate::fs::{Dentry, FallocateMode, FileType, Inode};
-use crate::mm::{AddressSpace, Area, Backing, BadAccess, Destination, Placement, Protection};
+use crate::mm::{
+    AddressSpace, Area, Backing, BadAccess, Destination, Placement, Protection, Sharing,
+};
 
 /// Pages that mincore(2) asks about in one go: bounds what it holds in memory.
 const MINCORE_PAGES: u64 = 4096;
@@ -68,7 +70,14 @@ fn file_backing(
         return Err(Errno::ACCES);
     }
     match file.file_type() {
-        FileType::Regular => Ok(Backing::File { file: file.dentry().clone(), offset, shared }),
+        FileType::Regular => {
+            let sharing = match (shared, flags.writes()) {
+                (false, _) => Sharing::Private,
+                (true, true) => Sharing::Shared,
+                (true, false) => Sharing::ReadOnly,
+            };
+            Ok(Backing::File { file: file.dentry().clone(), offset, sharing })
+        }
         // /dev/zero is memory.
         FileType::CharDevice if file.page(0).is_ok() && shared => shared_memory(call, call.args[1]),
         FileType::CharDevice if file.page(0).is_ok() => Ok(Backing::Anonymous),
@@ -87,7 +96,7 @@ fn shared_memory(call: &Call<'_>, len: u64) -> Result<Backing> {
     Ok(Backing::File {
         file: Dentry::anonymous(inode, b"/dev/zero (deleted)"),
         offset: 0,
-        shared: true,
+        sharing: Sharing::Shared,
     })
 }
 
@@ -101,7 +110,7 @@ pub fn munmap(call: &mut Call<'_>) -> CallResult {
     Ok(0)
 }
 
-/// mprotect(2). EINVAL, ENOMEM.
+/// mprotect(2). EACCES, EINVAL, ENOMEM.
 pub fn mprotect(call: &mut Call<'_>) -> CallResult {
     let range = page_range(call.args[0], call.args[1])?;
     let protection = checked_protection(call.args[2])?;

@@ -39,7 +39,8 @@ fn mapped(machine: &Machine, protection: Protection, shared: bool) -> AddressSpa
     let template = Frame::zeroed().unwrap();
     let mut space = AddressSpace::new(template.gpa(), 0x1000_0000).unwrap();
     let file = machine.lookup("/bin/program").unwrap();
-    let backing = Backing::File { file, offset: 0, shared };
+    let sharing = if shared { Sharing::Shared } else { Sharing::Private };
+    let backing = Backing::File { file, offset: 0, sharing };
     space.map(Placement::Exactly(BASE), 2 * PAGE_SIZE, protection, backing, "").unwrap();
     space.reserve_calls(ENTRIES);
     space.fault(BASE, Access::Execute).unwrap();
@@ -95,8 +96,11 @@ fn only_code_that_stays_as_the_image_has_it_qualifies() {
     // Of a file that can change.
     let mut space = AddressSpace::new(Frame::zeroed().unwrap().gpa(), 0x1000_0000).unwrap();
     machine.write("/tmp/program", &machine.read("/bin/program"));
-    let backing =
-        Backing::File { file: machine.lookup("/tmp/program").unwrap(), offset: 0, shared: false };
+    let backing = Backing::File {
+        file: machine.lookup("/tmp/program").unwrap(),
+        offset: 0,
+        sharing: Sharing::Private,
+    };
     space.map(Placement::Exactly(BASE), PAGE_SIZE, READ_EXECUTE, backing, "").unwrap();
     space.reserve_calls(ENTRIES);
     space.fault(BASE, Access::Execute).unwrap();
