@@ -269,6 +269,9 @@ pub enum ImageCommand {
         /// Paths, or names on the PATH
         #[arg(required = true, value_name = "PROGRAM")]
         programs: Vec<PathBuf>,
+        /// A file or a directory of this host to take along, at the path that it has here; may be repeated
+        #[arg(long, value_name = "PATH")]
+        add: Vec<PathBuf>,
         /// The image's file
         #[arg(long, value_name = "IMAGE")]
         out: PathBuf,

@@ -55,8 +55,8 @@ fn main() -> ExitCode {
         Command::Image(ImageCommand::Tar { archive, out }) => {
             image::from_tar(&archive, &out).map(|bytes| image::made(&out, bytes))
         }
-        Command::Image(ImageCommand::Host { programs, out }) => {
-            image::from_host(&programs, &out).map(|bytes| image::made(&out, bytes))
+        Command::Image(ImageCommand::Host { programs, add, out }) => {
+            image::from_host(&programs, &add, &out).map(|bytes| image::made(&out, bytes))
         }
     };
     result.unwrap_or_else(Failure::report)

@@ -75,7 +75,7 @@ impl Runtimes {
             fs::create_dir_all(&self.dir).map_err(|error| Failure::at(&self.dir, error))?;
             // Under another name until it is whole; what a crash leaves is written over.
             let unfinished = self.dir.join(format!(".new-{runtime}.img"));
-            image::from_host(&[PathBuf::from("python3")], &unfinished)?;
+            image::from_host(&[PathBuf::from("python3")], &[], &unfinished)?;
             let image = self.image(runtime);
             fs::rename(&unfinished, &image).map_err(|error| Failure::at(&image, error))
         };

@@ -16,7 +16,12 @@ pub fn run(command: &mut Command) -> Result<()> {
 
 /// Runs `command` out of sight and returns its standard output; a failure has the errors in it.
 pub fn capture(command: &mut Command) -> Result<Vec<u8>> {
-    let output = command.stdin(Stdio::null()).output().map_err(start(command))?;
+    capture_of(command, Stdio::null())
+}
+
+/// As [`capture`], for a command that reads `stdin`.
+pub fn capture_of(command: &mut Command, stdin: impl Into<Stdio>) -> Result<Vec<u8>> {
+    let output = command.stdin(stdin).output().map_err(start(command))?;
     let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
     succeeded(command, output.status, stderr)?;
     Ok(output.stdout)

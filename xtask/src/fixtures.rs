@@ -8,7 +8,8 @@
 //!   examples/DIR/bootstrap.c       as the first, DIR ────┤
 //!   Debian's busybox               copied ───────────────┘                    each binary, busybox
 //!   tests/fixtures/dynamic         dynamic programs ───┐
-//!   python3 of this host           an image of it ─────┴──▶ root.glibc, root.musl, python.erofs
+//!   python3 of this host           an image of it ─────┼──▶ root.glibc, root.musl, python.erofs
+//!   tests/fixtures/programs/NAME   work for Debian's NAME ─▶ programs.erofs, programs/NAME
 //!   tests/guests/DIR/Cargo.toml    guest kernels ──────┐
 //!   guest/kernel                   our own, as a file ─┴──▶ target/fixtures/guests/each binary
 //! ```
@@ -27,6 +28,7 @@ use crate::pieces::{self, Piece};
 use crate::{command, host};
 
 mod dynamic;
+pub mod programs;
 
 /// Static, with the standard library, as programs for guests without a dynamic linker are.
 const STATIC_RUST: &str = "-Ctarget-feature=+crt-static";
@@ -36,7 +38,9 @@ const GUEST_KERNEL: &str = "-Crelocation-model=pic -Cpanic=abort -Cforce-frame-p
 
 /// `cargo xtask fixtures`.
 pub fn run() -> Result<ExitCode> {
-    pieces::ensure(&[Piece::Busybox, Piece::Musl, Piece::Python])?;
+    pieces::ensure(
+        &[&[Piece::Busybox, Piece::Musl, Piece::Python], &programs::PIECES[..]].concat(),
+    )?;
     let workspace = Workspace::find()?;
     build(&workspace)?;
     println!("The programs for guests are in {}.", workspace.fixtures().display());
@@ -61,6 +65,7 @@ pub fn build(workspace: &Workspace) -> Result<()> {
     copy(&busybox, &out.join("busybox"))?;
     dynamic::roots(&sources.join("dynamic"), &out)?;
     dynamic::python(workspace, &out)?;
+    programs::build(workspace, &sources.join("programs"), &out)?;
 
     // Guest kernels say in their own build scripts how they are linked.
     let guests = out.join("guests");

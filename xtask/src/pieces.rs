@@ -18,6 +18,13 @@ pub enum Piece {
     Python,
     /// The machine that the hardware lane runs on.
     Qemu,
+    /// A program that guests run as it is.
+    Program {
+        /// Its name.
+        name: &'static str,
+        /// Whose it is.
+        package: &'static str,
+    },
 }
 
 impl Piece {
@@ -28,6 +35,7 @@ impl Piece {
             Self::Erofs => "erofs-utils",
             Self::Python => "python3-venv",
             Self::Qemu => "qemu-system-x86",
+            Self::Program { package, .. } => package,
         }
     }
 
@@ -43,6 +51,7 @@ impl Piece {
                 command::capture(python.args(["-c", "import venv, ensurepip"])).is_ok()
             }
             Self::Qemu => host::which("qemu-system-x86_64").is_some(),
+            Self::Program { name, .. } => host::which(name).is_some(),
         }
     }
 }

@@ -44,6 +44,7 @@ pub fn run(options: &Options) -> Result<ExitCode> {
     if !options.no_lane {
         needed.push(Piece::Qemu);
     }
+    needed.extend(fixtures::programs::PIECES);
     pieces::ensure(&needed)?;
     let workspace = Workspace::find()?;
     let mut report = Report::default();

@@ -14,6 +14,9 @@ use crate::program;
 const DIRECTORIES: [&str; 8] =
     ["/dev", "/proc", "/tmp", "/sys", "/root", "/run", "/var/task", "/opt"];
 
+/// glibc's C.UTF-8: the only locale that says what text is and is everybody's (CPython prefers it to C, PEP 538).
+const LOCALE: &str = "/usr/lib/locale/C.utf8";
+
 /// Files of every system, ours and not this host's: who uses it is nobody's business.
 const FILES: [(&str, &str); 4] = [
     (
@@ -28,11 +31,12 @@ const FILES: [(&str, &str); 4] = [
     ),
 ];
 
-/// Builds an image of the programs in the file `out`; how many bytes it has.
+/// Builds an image of the programs, and of the files and directories in `more`, in the file `out`; how many bytes
+/// it has.
 ///
 /// # Errors
 /// A program that this host does not have, or what it needs; what the host says.
-pub fn from_host(programs: &[PathBuf], out: &Path) -> Result<u64, Failure> {
+pub fn from_host(programs: &[PathBuf], more: &[PathBuf], out: &Path) -> Result<u64, Failure> {
     let mut mirror = Mirror::new()?;
     for directory in DIRECTORIES {
         mirror.directory(Path::new(directory))?;
@@ -40,8 +44,19 @@ pub fn from_host(programs: &[PathBuf], out: &Path) -> Result<u64, Failure> {
     for (path, text) in FILES {
         mirror.put(Path::new(path), text)?;
     }
+    if Path::new(LOCALE).is_dir() {
+        mirror.take_tree(Path::new(LOCALE), &|_| false)?;
+    }
     for program in programs {
         take(program, &mut mirror)?;
+    }
+    for path in more {
+        say(&format!("with {}", path.display()));
+        let path = std::path::absolute(path).map_err(|error| Failure::at(path, error))?;
+        match path.is_dir() {
+            true => mirror.take_tree(&path, &|_| false)?,
+            false => drop(mirror.take(&path)?),
+        }
     }
     let (tree, files) = mirror.into_parts();
     say(&format!("writing {} files to {}", files.len(), out.display()));

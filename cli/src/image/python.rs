@@ -73,8 +73,6 @@ const BOOTSTRAP: &str = include_str!("../../../guest/runtimes/python/bootstrap.p
 /// Where distributions keep all certificates in one file: Debian, Fedora, Alpine.
 const CERTIFICATES: [&str; 3] =
     ["/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt", "/etc/ssl/cert.pem"];
-/// glibc's C.UTF-8, which CPython prefers to C (PEP 538).
-const LOCALE: &str = "/usr/lib/locale/C.utf8";
 
 /// What an interpreter says of itself.
 pub struct Python {
@@ -154,7 +152,7 @@ impl Python {
         mirror.link(Path::new("/usr/bin/python3"), &self.executable)
     }
 
-    /// Time zones, certificates, locale: what there is of them.
+    /// Time zones, certificates: what there is of them.
     fn take_data(&self, mirror: &mut Mirror) -> Result<(), Failure> {
         if let Some(zones) = self.zones.iter().find(|path| path.is_dir()) {
             say(&format!("time zones: {}", zones.display()));
@@ -169,9 +167,6 @@ impl Python {
             if let Some(wanted) = &self.certificates {
                 mirror.link(wanted, certificates)?;
             }
-        }
-        if Path::new(LOCALE).is_dir() {
-            mirror.take_tree(Path::new(LOCALE), &|_| false)?;
         }
         Ok(())
     }
