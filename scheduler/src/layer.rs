@@ -2,7 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
-/// One version of a layer.
+use crate::policy::Policy;
+
+/// One version of a layer. Nothing of it changes but who may have it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LayerVersion {
     /// 1–140 of `[a-zA-Z0-9-_]`.
@@ -23,6 +25,12 @@ pub struct LayerVersion {
     pub code_sha256: String,
     /// Size of the uploaded zip, bytes.
     pub code_size: u64,
+    /// Who may have it.
+    #[serde(default)]
+    pub policy: Policy,
+    /// A UUID for optimistic locking by clients who change the policy; empty before the first of them.
+    #[serde(default)]
+    pub revision_id: String,
 }
 
 /// A version of a layer in a function. It says where its files are, so it outlives the version.

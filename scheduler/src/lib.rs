@@ -17,6 +17,7 @@ pub mod function;
 pub mod launcher;
 pub mod layer;
 mod logs;
+pub mod policy;
 pub mod runtime_api;
 mod serve;
 mod service;

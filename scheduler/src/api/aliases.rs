@@ -131,6 +131,7 @@ pub(super) async fn delete(
     let deleted = spawn_blocking(move || {
         platform.functions.configure(&function.name, |_, settings| {
             settings.aliases.remove(&alias);
+            settings.forget(&alias);
             Ok::<_, ApiError>(())
         })
     });

@@ -6,6 +6,7 @@ use axum::response::{IntoResponse, Response};
 use serde_json::json;
 
 use super::name::FunctionName;
+use crate::policy::POLICY_BYTES_MAX;
 use crate::service::Identity;
 use crate::store::{CodeError, StoreError};
 
@@ -72,6 +73,20 @@ impl ApiError {
         let message = "The Revision Id provided does not match the latest Revision Id. Call the \
                        GetFunction/GetAlias API to retrieve the latest Revision Id";
         Self::new(StatusCode::PRECONDITION_FAILED, "PreconditionFailedException", message)
+    }
+
+    /// As [`ApiError::precondition_failed`], of a policy.
+    pub(super) fn policy_precondition_failed() -> ApiError {
+        let message = "The Revision Id provided does not match the latest Revision Id. Call the \
+                       GetPolicy API to retrieve the latest Revision Id";
+        Self::new(StatusCode::PRECONDITION_FAILED, "PreconditionFailedException", message)
+    }
+
+    pub(super) fn policy_too_long(bytes: usize) -> ApiError {
+        let message = format!(
+            "The final policy size ({bytes}) is bigger than the limit ({POLICY_BYTES_MAX})."
+        );
+        Self::new(StatusCode::BAD_REQUEST, "PolicyLengthExceededException", message)
     }
 
     pub(super) fn too_large(limit: usize) -> ApiError {

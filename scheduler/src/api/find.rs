@@ -15,6 +15,8 @@ use crate::service::Identity;
 pub(super) struct Target {
     pub(super) function: Arc<Function>,
     pub(super) qualifier: Option<String>,
+    /// Its own, or its alias's.
+    pub(super) revision_id: String,
     /// Those of the function as a whole.
     pub(super) settings: Settings,
 }
@@ -71,8 +73,9 @@ fn target(
     };
     let function =
         function.ok_or_else(|| ApiError::not_found(&platform.service.identity, &name))?;
+    let revision_id = entry.revision_id(name.qualifier.as_deref()).unwrap_or_default().to_owned();
     let (function, settings) = (Arc::clone(function), entry.settings.clone());
-    Ok(Target { function, qualifier: name.qualifier, settings })
+    Ok(Target { function, qualifier: name.qualifier, revision_id, settings })
 }
 
 /// The function that goes by this name, whatever its qualifier.

@@ -18,6 +18,7 @@ use super::page::{self, Page};
 use super::{Platform, shapes, validate};
 use crate::clock;
 use crate::layer::LayerVersion;
+use crate::policy::Policy;
 use crate::service::Identity;
 
 /// Longest lists and texts (the model's CompatibleRuntimes, CompatibleArchitectures, LicenseInfo).
@@ -172,10 +173,12 @@ fn checked(name: String, request: &PublishLayerVersion) -> Result<LayerVersion, 
         created_ms: clock::unix_ms(),
         code_sha256: String::new(),
         code_size: 0,
+        policy: Policy::default(),
+        revision_id: String::new(),
     })
 }
 
-fn version_number(text: &str) -> Result<u64, ApiError> {
+pub(super) fn version_number(text: &str) -> Result<u64, ApiError> {
     number(text).ok_or_else(|| {
         ApiError::constraint(text, "versionNumber", "be a whole number greater than 0")
     })

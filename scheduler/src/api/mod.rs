@@ -16,10 +16,14 @@
 //! | GET, PUT, DELETE | /2015-03-31/functions/F/aliases/A | GetAlias, UpdateAlias, DeleteAlias |
 //! | PUT, DELETE | /2017-10-31/functions/F/concurrency | PutFunctionConcurrency, DeleteFunctionConcurrency |
 //! | GET | /2019-09-30/functions/F/concurrency | GetFunctionConcurrency |
+//! | POST, GET | /2015-03-31/functions/F/policy | AddPermission, GetPolicy |
+//! | DELETE | /2015-03-31/functions/F/policy/S | RemovePermission |
 //! | GET, POST, DELETE | /2017-03-31/tags/ARN | ListTags, TagResource, UntagResource |
 //! | GET | /2016-08-19/account-settings | GetAccountSettings |
 //! | POST, GET | /2018-10-31/layers/L/versions | PublishLayerVersion, ListLayerVersions |
 //! | GET, DELETE | /2018-10-31/layers/L/versions/N | GetLayerVersion, DeleteLayerVersion |
+//! | POST, GET | /2018-10-31/layers/L/versions/N/policy | AddLayerVersionPermission, GetLayerVersionPolicy |
+//! | DELETE | /2018-10-31/layers/L/versions/N/policy/S | RemoveLayerVersionPermission |
 //! | GET | /2018-10-31/layers | ListLayers; with ?find=LayerVersion GetLayerVersionByArn |
 //! | GET | /code/SHA256 | the upload, where GetFunction's Code.Location points |
 //! | GET | /mayfly/environments | Mayfly's own: what is alive, and when what happened in its start |
@@ -29,16 +33,20 @@
 
 mod aliases;
 mod attach;
+mod blocking;
 mod concurrency;
 mod error;
 mod find;
 mod functions;
 mod invoke;
+mod layer_permissions;
 mod layers;
 mod logs;
 mod name;
 mod page;
+mod permissions;
 mod shapes;
+mod statement;
 mod tags;
 mod updates;
 mod validate;
@@ -51,7 +59,7 @@ use axum::extract::{DefaultBodyLimit, Request, State};
 use axum::http::{HeaderName, HeaderValue};
 use axum::middleware::{Next, from_fn};
 use axum::response::Response;
-use axum::routing::{get, post, put};
+use axum::routing::{delete, get, post, put};
 use axum::{Extension, Json, Router};
 use hyper::server::conn::http1;
 use hyper_util::rt::TokioIo;
@@ -94,6 +102,9 @@ pub(crate) fn router(platform: Arc<Platform>) -> Router {
     let concurrency = put(concurrency::put).delete(concurrency::delete);
     let layer_versions = get(layers::list_versions).post(layers::publish);
     let layer_version = get(layers::get).delete(layers::delete);
+    let policy = get(permissions::get).post(permissions::add);
+    let layer_policy = get(layer_permissions::get).post(layer_permissions::add);
+    let layer_statement = delete(layer_permissions::remove);
     Router::new()
         .route("/2015-03-31/functions", functions.clone())
         .route("/2015-03-31/functions/", functions)
@@ -104,6 +115,8 @@ pub(crate) fn router(platform: Arc<Platform>) -> Router {
         .route("/2015-03-31/functions/{name}/versions", versions)
         .route("/2015-03-31/functions/{name}/aliases", get(aliases::list).post(aliases::create))
         .route("/2015-03-31/functions/{name}/aliases/{alias}", alias)
+        .route("/2015-03-31/functions/{name}/policy", policy)
+        .route("/2015-03-31/functions/{name}/policy/{sid}", delete(permissions::remove))
         .route("/2017-10-31/functions/{name}/concurrency", concurrency)
         .route("/2019-09-30/functions/{name}/concurrency", get(concurrency::get))
         .route("/2017-03-31/tags/{arn}", get(tags::list).post(tags::tag).delete(tags::untag))
@@ -112,6 +125,8 @@ pub(crate) fn router(platform: Arc<Platform>) -> Router {
         .route("/2018-10-31/layers", get(layers::list))
         .route("/2018-10-31/layers/{name}/versions", layer_versions)
         .route("/2018-10-31/layers/{name}/versions/{version}", layer_version)
+        .route("/2018-10-31/layers/{name}/versions/{version}/policy", layer_policy)
+        .route("/2018-10-31/layers/{name}/versions/{version}/policy/{sid}", layer_statement)
         .route("/mayfly/environments", get(environments))
         .route("/", post(logs::call).layer(DefaultBodyLimit::max(logs::BODY_BYTES_MAX)))
         .route("/code/{sha256}", get(functions::download))

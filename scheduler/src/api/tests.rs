@@ -4,6 +4,7 @@ mod aliases;
 mod concurrency;
 mod layers;
 mod logs;
+mod permissions;
 mod rig;
 mod tags;
 mod updates;
@@ -127,7 +128,6 @@ async fn every_refusal_is_an_error_as_clients_know_them() {
         ("GET", "/2015-03-31/event-source-mappings/"),
         ("GET", "/2019-09-25/functions/f/event-invoke-config"),
         ("PUT", "/2020-06-30/functions/f/code-signing-config"),
-        ("GET", "/2018-10-31/layers/l/versions/1/policy"),
         ("POST", "/2021-11-15/functions/f/response-streaming-invocations"),
     ] {
         let answer = rig.send(method, path, &[], b"{}").await;

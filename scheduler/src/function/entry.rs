@@ -6,6 +6,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use super::{Alias, Function, Version};
+use crate::policy::Policy;
 
 /// A function in all its versions.
 #[derive(Clone, Debug, PartialEq)]
@@ -30,6 +31,15 @@ pub struct Settings {
     pub tags: BTreeMap<String, String>,
     /// How many invocations may be under way at once, where that is bounded.
     pub reserved_concurrency: Option<u32>,
+    /// Who may use it: for the function as a whole under "", for a version or an alias under its qualifier.
+    pub policies: BTreeMap<String, Policy>,
+}
+
+impl Settings {
+    /// Forgets what is said of a version or an alias that is gone.
+    pub fn forget(&mut self, qualifier: &str) {
+        self.policies.remove(qualifier);
+    }
 }
 
 impl Entry {
@@ -55,6 +65,39 @@ impl Entry {
             Some(alias) => self.get(alias.version),
             None => self.get(qualifier.parse().ok()?),
         }
+    }
+
+    /// The revision of what `qualifier` names: an alias has one of its own.
+    pub fn revision_id(&self, qualifier: Option<&str>) -> Option<&str> {
+        let Some(qualifier) = qualifier else { return Some(&self.latest.revision_id) };
+        match self.settings.aliases.get(qualifier) {
+            Some(alias) => Some(&alias.revision_id),
+            None => self.get(qualifier.parse().ok()?).map(|function| &*function.revision_id),
+        }
+    }
+
+    /// Gives what `qualifier` names another revision; the version, if it is one.
+    pub fn set_revision_id(
+        &mut self,
+        qualifier: Option<&str>,
+        revision_id: String,
+    ) -> Option<Arc<Function>> {
+        let version = match qualifier {
+            None => Version::Latest,
+            Some(qualifier) => match self.settings.aliases.get_mut(qualifier) {
+                Some(alias) => {
+                    alias.revision_id = revision_id;
+                    return None;
+                }
+                None => qualifier.parse().ok()?,
+            },
+        };
+        let function = match version {
+            Version::Latest => &mut self.latest,
+            Version::Published(number) => self.versions.get_mut(&number)?,
+        };
+        *function = Arc::new(Function { revision_id, ..(**function).clone() });
+        Some(Arc::clone(function))
     }
 
     /// $LATEST, then the others in the order of their numbers.

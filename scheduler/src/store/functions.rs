@@ -116,6 +116,32 @@ impl FunctionStore {
         Ok(result)
     }
 
+    /// Like [`FunctionStore::configure`], and gives what `qualifier` names another revision: clients that wait for
+    /// a change of it see this one, too.
+    ///
+    /// # Errors
+    /// As [`FunctionStore::configure`].
+    pub fn revise<T, E: From<StoreError>>(
+        &self,
+        name: &str,
+        qualifier: Option<&str>,
+        revision_id: String,
+        change: impl FnOnce(&Entry, &mut Settings) -> Result<T, E>,
+    ) -> Result<T, E> {
+        let mut connection = self.database.lock();
+        let before = self.existing(name)?;
+        let mut entry = (*before).clone();
+        let result = change(&before, &mut entry.settings)?;
+        let transaction = connection.transaction().map_err(StoreError::from)?;
+        if let Some(function) = entry.set_revision_id(qualifier, revision_id) {
+            rows::update_revision(&transaction, &function)?;
+        }
+        rows::update_settings(&transaction, entry.latest.id, &entry.settings)?;
+        transaction.commit().map_err(StoreError::from)?;
+        self.put(name, entry);
+        Ok(result)
+    }
+
     /// A function.
     pub fn get(&self, name: &str) -> Option<Arc<Entry>> {
         self.by_name().get(name).cloned()
@@ -156,11 +182,15 @@ impl FunctionStore {
         number: u64,
         check: impl FnOnce(&Entry) -> Result<(), E>,
     ) -> Result<Arc<Function>, E> {
-        let connection = self.database.lock();
+        let mut connection = self.database.lock();
         let mut entry = (*self.existing(name)?).clone();
         let function = entry.versions.remove(&number).ok_or(StoreError::Missing)?;
         check(&entry)?;
-        rows::delete(&connection, function.id, function.version)?;
+        entry.settings.forget(&number.to_string());
+        let transaction = connection.transaction().map_err(StoreError::from)?;
+        rows::delete(&transaction, function.id, function.version)?;
+        rows::update_settings(&transaction, function.id, &entry.settings)?;
+        transaction.commit().map_err(StoreError::from)?;
         self.put(name, entry);
         Ok(function)
     }

@@ -45,8 +45,7 @@ impl LayerStore {
             |row| row.get(0),
         )?;
         layer.version = number as u64;
-        let error = |error| rusqlite::Error::ToSqlConversionFailure(Box::new(error));
-        let document = serde_json::to_string(&layer).map_err(error)?;
+        let document = encode(&layer)?;
         transaction.execute(
             "INSERT INTO layer_versions (name, version, document) VALUES (?1, ?2, ?3)",
             params![layer.name, number, document],
@@ -77,6 +76,28 @@ impl LayerStore {
             }
         }
         Ok(())
+    }
+
+    /// Puts what `change` makes of a version's policy and revision in their place.
+    ///
+    /// # Errors
+    /// What `change` says, [`StoreError::Missing`], or what SQLite says; then nothing has changed.
+    pub fn change<T, E: From<StoreError>>(
+        &self,
+        name: &str,
+        version: u64,
+        change: impl FnOnce(&mut LayerVersion) -> Result<T, E>,
+    ) -> Result<T, E> {
+        let connection = self.database.lock();
+        let mut layer = (*self.get(name, version).ok_or(StoreError::Missing)?).clone();
+        let result = change(&mut layer)?;
+        let row = params![name, version as i64, encode(&layer)?];
+        let sql = "UPDATE layer_versions SET document = ?3 WHERE name = ?1 AND version = ?2";
+        connection.execute(sql, row).map_err(StoreError::from)?;
+        let mut by_name = self.by_name_mut();
+        let versions = by_name.entry(name.to_owned()).or_default();
+        versions.insert(version, Arc::new(layer));
+        Ok(result)
     }
 
     /// A version of a layer.
@@ -133,6 +154,11 @@ impl LayerStore {
     }
 }
 
+fn encode(layer: &LayerVersion) -> Result<String, StoreError> {
+    let error = |error| rusqlite::Error::ToSqlConversionFailure(Box::new(error)).into();
+    serde_json::to_string(layer).map_err(error)
+}
+
 fn load(connection: &Connection) -> Result<BTreeMap<String, Versions>, StoreError> {
     let mut query = connection.prepare("SELECT document FROM layer_versions")?;
     let mut rows = query.query([])?;
@@ -153,6 +179,7 @@ mod tests {
     use std::path::Path;
 
     use super::*;
+    use crate::policy::Policy;
 
     fn open(data: &Path) -> LayerStore {
         LayerStore::load(Arc::new(Database::open(data).unwrap())).unwrap()
@@ -169,6 +196,8 @@ mod tests {
             created_ms: 1,
             code_sha256: "00".repeat(32),
             code_size: 17,
+            policy: Policy::default(),
+            revision_id: String::new(),
         }
     }
 

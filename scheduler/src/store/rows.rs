@@ -41,6 +41,16 @@ pub(super) fn update_settings(
     Ok(())
 }
 
+/// Keeps the revision of a deployment, which is what it was in all else.
+pub(super) fn update_revision(
+    connection: &Connection,
+    function: &Function,
+) -> Result<(), StoreError> {
+    let row = params![function.deployment as i64, function.revision_id];
+    connection.execute("UPDATE deployments SET revision_id = ?2 WHERE deployment = ?1", row)?;
+    Ok(())
+}
+
 /// Removes a function with all its versions.
 pub(super) fn delete_function(connection: &Connection, id: u64) -> Result<(), StoreError> {
     connection.execute("DELETE FROM deployments WHERE function = ?1", [id as i64])?;
