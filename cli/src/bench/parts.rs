@@ -94,7 +94,7 @@ impl Watcher for Ear {
         let now = monotonic_ns();
         let _ = self.0.send(match answer {
             Answer::Response(body) => Heard::Answered(now, body),
-            Answer::Error(_) | Answer::TooLarge => Heard::Failed,
+            Answer::Streamed | Answer::Error(_) | Answer::TooLarge => Heard::Failed,
         });
     }
 

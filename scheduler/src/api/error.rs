@@ -24,6 +24,15 @@ impl ApiError {
         ApiError { status, kind, message: message.into(), reason: None }
     }
 
+    /// Its type, such as `ServiceException`.
+    pub(super) fn kind(&self) -> &'static str {
+        self.kind
+    }
+
+    pub(super) fn message(&self) -> &str {
+        &self.message
+    }
+
     pub(super) fn invalid(message: impl Into<String>) -> ApiError {
         Self::new(StatusCode::BAD_REQUEST, "InvalidParameterValueException", message)
     }

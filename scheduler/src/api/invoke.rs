@@ -17,7 +17,7 @@ use uuid::Uuid;
 use super::error::ApiError;
 use super::find::route;
 use super::functions::Qualified;
-use super::{Id, Platform};
+use super::{Id, Platform, RequestId};
 use crate::function::Version;
 use crate::service::{Invocation, Reply};
 
@@ -29,7 +29,7 @@ const CONTEXT_CHARS_MAX: usize = 3583;
 const INVOCATION_TYPE: &str = "x-amz-invocation-type";
 const LOG_TYPE: &str = "x-amz-log-type";
 const CLIENT_CONTEXT: &str = "x-amz-client-context";
-const EXECUTED_VERSION: HeaderName = HeaderName::from_static("x-amz-executed-version");
+pub(super) const EXECUTED_VERSION: HeaderName = HeaderName::from_static("x-amz-executed-version");
 const FUNCTION_ERROR: HeaderName = HeaderName::from_static("x-amz-function-error");
 const LOG_RESULT: HeaderName = HeaderName::from_static("x-amz-log-result");
 
@@ -41,12 +41,8 @@ pub(super) async fn invoke(
     headers: HeaderMap,
     payload: Result<Bytes, BytesRejection>,
 ) -> Result<Response, ApiError> {
-    let payload = payload.map_err(|_| ApiError::too_large(PAYLOAD_BYTES_MAX))?;
-    // The low bits of a random UUID are random, all 62 of them.
-    let random = Uuid::new_v4().as_u128() as u32;
-    let target = route(&platform, &name, query.qualifier, random)?;
-    let is_tail_wanted = is_tail_wanted(&headers)?;
-    match text(&headers, INVOCATION_TYPE)?.unwrap_or("RequestResponse") {
+    let request = request(&platform, id, &name, query, &headers, payload)?;
+    match request.kind {
         "RequestResponse" => {}
         "DryRun" => return Ok(StatusCode::NO_CONTENT.into_response()),
         "Event" => return Err(ApiError::invalid("InvocationType Event is not supported yet.")),
@@ -55,27 +51,73 @@ pub(super) async fn invoke(
             return Err(ApiError::constraint(other, "invocationType", must));
         }
     }
+    let Request { invocation, version, is_tail_wanted, .. } = request;
+    Ok(answer(done(platform.service.invoke(invocation).await)?, version, is_tail_wanted))
+}
+
+/// What a client wants to have run, checked.
+pub(super) struct Request<'a> {
+    /// X-Amz-Invocation-Type.
+    pub(super) kind: &'a str,
+    pub(super) invocation: Invocation,
+    pub(super) version: Version,
+    pub(super) is_tail_wanted: bool,
+}
+
+/// Reads a request of Invoke's kind.
+///
+/// # Errors
+/// What the model does not allow, or a function that is not there.
+pub(super) fn request<'a>(
+    platform: &Platform,
+    id: RequestId,
+    name: &str,
+    query: Qualified,
+    headers: &'a HeaderMap,
+    payload: Result<Bytes, BytesRejection>,
+) -> Result<Request<'a>, ApiError> {
+    let payload = payload.map_err(|_| ApiError::too_large(PAYLOAD_BYTES_MAX))?;
+    // The low bits of a random UUID are random, all 62 of them.
+    let random = Uuid::new_v4().as_u128() as u32;
+    let target = route(platform, name, query.qualifier, random)?;
+    let is_tail_wanted = is_tail_wanted(headers)?;
+    let kind = text(headers, INVOCATION_TYPE)?.unwrap_or("RequestResponse");
     let payload = if payload.is_empty() { Bytes::from_static(b"{}") } else { payload };
     serde_json::from_slice::<&RawValue>(&payload).map_err(|error| {
         ApiError::invalid_content(format!("Could not parse request body into json: {error}"))
     })?;
-    let client_context = client_context(&headers)?;
+    let client_context = client_context(headers)?;
     let request_id = id.0;
     let function_arn = target.arn(&platform.service.identity);
     let function = target.function;
     let version = function.version;
     let invocation = Invocation { request_id, function, function_arn, payload, client_context };
-    answer(platform.service.invoke(invocation).await, version, is_tail_wanted)
+    Ok(Request { kind, invocation, version, is_tail_wanted })
 }
 
-fn answer(reply: Reply, version: Version, is_tail_wanted: bool) -> Result<Response, ApiError> {
-    let (payload, is_error, tail) = match reply {
-        Reply::Done { payload, is_error, tail } => (payload, is_error, tail),
-        Reply::Throttled => return Err(ApiError::throttled()),
-        Reply::OverReserved => return Err(ApiError::over_reserved()),
-        Reply::Stopping => return Err(ApiError::service("The service is going down.")),
-        Reply::HostFailed(detail) => return Err(ApiError::service(detail)),
-    };
+/// What a function that has run leaves.
+pub(super) struct Done {
+    /// Its result, or an error document.
+    pub(super) payload: Bytes,
+    pub(super) is_error: bool,
+    /// The last 4 KB of the log.
+    pub(super) tail: Vec<u8>,
+}
+
+/// # Errors
+/// The function did not run.
+pub(super) fn done(reply: Reply) -> Result<Done, ApiError> {
+    match reply {
+        Reply::Done { payload, is_error, tail } => Ok(Done { payload, is_error, tail }),
+        Reply::Throttled => Err(ApiError::throttled()),
+        Reply::OverReserved => Err(ApiError::over_reserved()),
+        Reply::Stopping => Err(ApiError::service("The service is going down.")),
+        Reply::HostFailed(detail) => Err(ApiError::service(detail)),
+    }
+}
+
+fn answer(done: Done, version: Version, is_tail_wanted: bool) -> Response {
+    let Done { payload, is_error, tail } = done;
     let mut response = payload.into_response();
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
@@ -88,7 +130,7 @@ fn answer(reply: Reply, version: Version, is_tail_wanted: bool) -> Result<Respon
     if is_tail_wanted && let Ok(tail) = HeaderValue::from_str(&STANDARD.encode(tail)) {
         headers.insert(LOG_RESULT, tail);
     }
-    Ok(response)
+    response
 }
 
 fn is_tail_wanted(headers: &HeaderMap) -> Result<bool, ApiError> {

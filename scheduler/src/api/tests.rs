@@ -6,6 +6,7 @@ mod layers;
 mod logs;
 mod permissions;
 mod rig;
+mod streaming;
 mod tags;
 mod updates;
 mod versions;
@@ -128,7 +129,6 @@ async fn every_refusal_is_an_error_as_clients_know_them() {
         ("GET", "/2015-03-31/event-source-mappings/"),
         ("GET", "/2019-09-25/functions/f/event-invoke-config"),
         ("PUT", "/2020-06-30/functions/f/code-signing-config"),
-        ("POST", "/2021-11-15/functions/f/response-streaming-invocations"),
     ] {
         let answer = rig.send(method, path, &[], b"{}").await;
         answer.assert_error(404, "UnknownOperationException");

@@ -10,18 +10,19 @@ use hyper::body::{Body as _, Incoming};
 use hyper::header::{CONTENT_TYPE, HeaderName, HeaderValue};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
-use hyper::{Method, Request, Response, StatusCode};
+use hyper::{HeaderMap, Method, Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite};
 
 use super::session::{Answer, Fault, Refusal, Session, Work};
+use super::stream;
 
 /// Largest response: 6 MB and, as AWS has it, 100 bytes.
 pub const RESPONSE_BYTES_MAX: usize = 6 * 1024 * 1024 + 100;
 /// Largest error document; a longer one is dropped.
 const ERROR_BYTES_MAX: usize = 256 * 1024;
 /// What is read of a body that is too large, so that its sender gets to read the answer.
-const DISCARDED_BYTES_MAX: usize = 64 * 1024 * 1024;
+pub(super) const DISCARDED_BYTES_MAX: usize = 64 * 1024 * 1024;
 /// Memory for one request's head.
 const HEAD_BYTES_MAX: usize = 64 * 1024;
 
@@ -49,6 +50,11 @@ async fn answer(request: Request<Incoming>, session: &Session) -> Response<Full<
     let steps: Vec<&str> = route.split('/').collect();
     match (request.method(), &steps[..]) {
         (&Method::GET, ["invocation", "next"]) => next(session).await,
+        (&Method::POST, ["invocation", id, "response"])
+            if stream::is_streaming(request.headers()) =>
+        {
+            stream::respond(session, id, request).await
+        }
         (&Method::POST, ["invocation", id, "response"]) => respond(session, id, request).await,
         (&Method::POST, ["invocation", id, "error"]) => {
             let document = read(request.into_body(), ERROR_BYTES_MAX).await;
@@ -112,7 +118,7 @@ pub(crate) fn too_large_message() -> String {
 }
 
 /// What came of a request's body.
-enum Body {
+pub(super) enum Body {
     Whole(Bytes),
     TooLarge,
     /// The connection ended in the middle.
@@ -129,13 +135,28 @@ impl Body {
 }
 
 /// A body of at most `limit` bytes.
-async fn read(mut body: Incoming, limit: usize) -> Body {
+async fn read(body: Incoming, limit: usize) -> Body {
+    read_with_trailers(body, limit).await.0
+}
+
+/// A body of at most `limit` bytes, and what follows it.
+pub(super) async fn read_with_trailers(
+    mut body: Incoming,
+    limit: usize,
+) -> (Body, Option<HeaderMap>) {
+    let mut trailers = None;
     let expected = usize::try_from(body.size_hint().lower()).unwrap_or(usize::MAX);
     let mut whole = BytesMut::with_capacity(expected.min(limit));
     let mut seen = 0usize;
     while let Some(frame) = body.frame().await {
-        let Ok(frame) = frame else { return Body::Broken };
-        let Ok(data) = frame.into_data() else { continue };
+        let Ok(frame) = frame else { return (Body::Broken, None) };
+        let data = match frame.into_data() {
+            Ok(data) => data,
+            Err(frame) => {
+                trailers = frame.into_trailers().ok();
+                continue;
+            }
+        };
         seen = seen.saturating_add(data.len());
         if seen <= limit {
             whole.extend_from_slice(&data);
@@ -143,17 +164,18 @@ async fn read(mut body: Incoming, limit: usize) -> Body {
             break;
         }
     }
-    if seen <= limit { Body::Whole(whole.freeze()) } else { Body::TooLarge }
+    let body = if seen <= limit { Body::Whole(whole.freeze()) } else { Body::TooLarge };
+    (body, trailers)
 }
 
-fn taken(result: Result<(), Refusal>) -> Response<Full<Bytes>> {
+pub(super) fn taken(result: Result<(), Refusal>) -> Response<Full<Bytes>> {
     match result {
         Ok(()) => json(StatusCode::ACCEPTED, Bytes::from_static(b"{\"status\":\"OK\"}\n")),
         Err(refusal) => refused(refusal),
     }
 }
 
-fn refused(refusal: Refusal) -> Response<Full<Bytes>> {
+pub(super) fn refused(refusal: Refusal) -> Response<Full<Bytes>> {
     let (status, kind, message) = match refusal {
         Refusal::State => {
             (StatusCode::FORBIDDEN, "InvalidStateTransition", "Transition is not allowed")
@@ -164,7 +186,7 @@ fn refused(refusal: Refusal) -> Response<Full<Bytes>> {
     error(status, kind, message)
 }
 
-fn error(status: StatusCode, kind: &str, message: &str) -> Response<Full<Bytes>> {
+pub(super) fn error(status: StatusCode, kind: &str, message: &str) -> Response<Full<Bytes>> {
     let document = serde_json::json!({ "errorType": kind, "errorMessage": message });
     json(status, document.to_string().into())
 }

@@ -14,7 +14,9 @@
 
 mod http;
 mod session;
+mod stream;
 
 pub(crate) use http::too_large_message;
 pub use http::{RESPONSE_BYTES_MAX, serve};
 pub use session::{Answer, Fault, Refusal, Session, Watcher, Work};
+pub use stream::{CHUNKS_MAX, STREAM_BYTES_MAX, Sink};

@@ -1,6 +1,7 @@
 //! What the runtime in one environment may say now.
 //!
 //! ```text
+//!                                                 ┌▶ Streaming ── its end ────────┐
 //!   Initialising ── next ──▶ Waiting ── deliver ──▶ Running ── response, error ──▶ Answered
 //!        │                     ▲ │                    ▲                               │
 //!        │ init/error          │ ▼ the guest hung up  │ next                          │
@@ -12,6 +13,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
 use tokio::sync::oneshot;
+
+use super::stream::Sink;
 
 /// One invocation, as the runtime gets it.
 #[derive(Clone, Debug)]
@@ -37,6 +40,8 @@ pub enum Answer {
     Response(Bytes),
     /// Its error: a JSON document of its own making.
     Error(Bytes),
+    /// A result of which the client has got every piece.
+    Streamed,
     /// A response of more than [`super::RESPONSE_BYTES_MAX`] bytes.
     TooLarge,
 }
@@ -60,6 +65,11 @@ pub enum Refusal {
 pub trait Watcher: Send + Sync {
     /// It asks for its next invocation.
     fn ready(&self);
+    /// It begins to answer this invocation, with content of this type. Where the pieces are to go; nowhere, if the
+    /// client wants it whole.
+    fn opened(&self, _request_id: &str, _content_type: Option<&str>) -> Option<Sink> {
+        None
+    }
     /// It answered this invocation.
     fn answered(&self, request_id: &str, answer: Answer);
     /// It can't be initialised.
@@ -71,6 +81,7 @@ enum State {
     Waiting(oneshot::Sender<Arc<Work>>),
     Undelivered(Arc<Work>),
     Running(Arc<Work>),
+    Streaming(Arc<Work>),
     Answered,
     Failed,
 }
@@ -139,7 +150,9 @@ impl Session {
             State::Initialising | State::Answered => {
                 (State::Waiting(sender), Ok(Asked::First(waiter)))
             }
-            before @ (State::Running(_) | State::Failed) => (before, Err(Refusal::State)),
+            before @ (State::Running(_) | State::Streaming(_) | State::Failed) => {
+                (before, Err(Refusal::State))
+            }
         };
         *state = after;
         asked
@@ -150,16 +163,55 @@ impl Session {
     /// # Errors
     /// [`Refusal::RequestId`] for another invocation's id, [`Refusal::State`] while none is running.
     pub fn answer(&self, request_id: &str, answer: Answer) -> Result<(), Refusal> {
-        {
-            let mut state = self.lock();
-            match &*state {
-                State::Running(work) if work.request_id == request_id => {}
-                State::Running(_) => return Err(Refusal::RequestId),
-                _ => return Err(Refusal::State),
-            }
-            *state = State::Answered;
-        }
+        self.advance(request_id, |state| match state {
+            State::Running(work) => Some((work, State::Answered)),
+            _ => None,
+        })?;
         self.watcher.answered(request_id, answer);
+        Ok(())
+    }
+
+    /// The beginning of `invocation/ID/response`, where the response is to be passed on as it comes: where to.
+    ///
+    /// # Errors
+    /// As [`Session::answer`].
+    pub fn open(
+        &self,
+        request_id: &str,
+        content_type: Option<&str>,
+    ) -> Result<Option<Sink>, Refusal> {
+        self.advance(request_id, |state| match state {
+            State::Running(work) => Some((work, State::Streaming(Arc::clone(work)))),
+            _ => None,
+        })?;
+        Ok(self.watcher.opened(request_id, content_type))
+    }
+
+    /// The end of such a response.
+    ///
+    /// # Errors
+    /// As [`Session::answer`]: the environment may have ended meanwhile.
+    pub fn finish(&self, request_id: &str, answer: Answer) -> Result<(), Refusal> {
+        self.advance(request_id, |state| match state {
+            State::Streaming(work) => Some((work, State::Answered)),
+            _ => None,
+        })?;
+        self.watcher.answered(request_id, answer);
+        Ok(())
+    }
+
+    /// Goes on to what comes after the state, where that is one in which this invocation runs.
+    fn advance(
+        &self,
+        request_id: &str,
+        after: impl FnOnce(&State) -> Option<(&Arc<Work>, State)>,
+    ) -> Result<(), Refusal> {
+        let mut state = self.lock();
+        let (work, next) = after(&state).ok_or(Refusal::State)?;
+        if work.request_id != request_id {
+            return Err(Refusal::RequestId);
+        }
+        *state = next;
         Ok(())
     }
 

@@ -8,6 +8,7 @@ use tokio::sync::oneshot;
 
 use super::environment::Environment;
 use super::report::{self, Measured};
+use super::streams::Opening;
 use super::{Service, State, deployment_of};
 use crate::clock;
 use crate::core::{Ending, EnvironmentId, Event, InvocationId, Outcome};
@@ -51,6 +52,8 @@ pub(crate) enum Reply {
 pub(super) struct Call {
     invocation: Invocation,
     reply: oneshot::Sender<Reply>,
+    /// Taken when the runtime begins to answer bit by bit, where its client wants that.
+    pub(super) opening: Option<Opening>,
     /// When it was dispatched, and whether to a new environment.
     started: Option<(Instant, bool)>,
     answer: Option<Answer>,
@@ -82,27 +85,30 @@ impl Call {
 impl Service {
     /// Runs a function once. A client that goes away leaves its invocation running, as on Lambda.
     pub(crate) async fn invoke(&self, invocation: Invocation) -> Reply {
+        self.begin(invocation, None).await.unwrap_or(Reply::Stopping)
+    }
+
+    /// Accepts an invocation; its reply.
+    pub(super) fn begin(
+        &self,
+        invocation: Invocation,
+        opening: Option<Opening>,
+    ) -> oneshot::Receiver<Reply> {
         let (reply, replied) = oneshot::channel();
-        {
-            let mut state = self.lock();
-            state.next_invocation += 1;
-            let id = InvocationId(state.next_invocation);
-            let deployment = deployment_of(&invocation.function);
-            state.calls.insert(id, Call { invocation, reply, started: None, answer: None });
-            self.handle_locked(&mut state, Event::Invoke { invocation: id, deployment });
-        }
-        replied.await.unwrap_or(Reply::Stopping)
+        let mut state = self.lock();
+        state.next_invocation += 1;
+        let id = InvocationId(state.next_invocation);
+        let deployment = deployment_of(&invocation.function);
+        state.calls.insert(id, Call { invocation, reply, opening, started: None, answer: None });
+        self.handle_locked(&mut state, Event::Invoke { invocation: id, deployment });
+        replied
     }
 
     /// The runtime of an environment has answered.
     pub(super) fn answered(&self, environment: EnvironmentId, request_id: &str, answer: Answer) {
         let mut state = self.lock();
-        let Some(host) = state.environments.get(&environment) else { return };
-        let Some(invocation) = host.running() else { return };
-        match state.calls.get_mut(&invocation) {
-            Some(call) if call.invocation.request_id == request_id => call.answer = Some(answer),
-            _ => return,
-        }
+        let Some((invocation, call)) = running(&mut state, environment, request_id) else { return };
+        call.answer = Some(answer);
         self.handle_locked(&mut state, Event::Responded { environment, invocation });
     }
 
@@ -166,6 +172,9 @@ impl Service {
             (Outcome::Answered, Some(Answer::Response(body))) => {
                 return Ok(Document { payload: body.clone(), is_error: false });
             }
+            (Outcome::Answered, Some(Answer::Streamed)) => {
+                return Ok(Document { payload: Bytes::new(), is_error: false });
+            }
             (Outcome::Answered, Some(Answer::Error(body))) => body.clone(),
             (Outcome::Answered, _) => report::response_too_large(),
             (Outcome::TimedOut, _) => report::timed_out(request_id, timeout),
@@ -187,6 +196,17 @@ impl Service {
         };
         Ok(Document { payload: error, is_error: true })
     }
+}
+
+/// The invocation that runs in an environment, if that is the one of this request.
+pub(super) fn running<'a>(
+    state: &'a mut State,
+    environment: EnvironmentId,
+    request_id: &str,
+) -> Option<(InvocationId, &'a mut Call)> {
+    let invocation = state.environments.get(&environment)?.running()?;
+    let call = state.calls.get_mut(&invocation)?;
+    (call.invocation.request_id == request_id).then_some((invocation, call))
 }
 
 /// A function's result, or its error.

@@ -20,7 +20,7 @@ use crate::launcher::{
     Api, Code, Ended, EnvironmentSpec, ImageBuilder, LaunchEvent, MemoryGauge, RootImage,
 };
 use crate::logs::Stream;
-use crate::runtime_api::{self, Answer, Fault, Session, Watcher};
+use crate::runtime_api::{self, Answer, Fault, Session, Sink, Watcher};
 use crate::store::CodeStore;
 
 /// Connections to the Runtime API at once, and to the platform's: a runtime and ten extensions need one or
@@ -166,6 +166,10 @@ impl Watcher for Report {
             lock(&environment.moments).ready_now();
         }
         service.handle_locked(&mut state, Event::Ready { environment: self.environment });
+    }
+
+    fn opened(&self, request_id: &str, content_type: Option<&str>) -> Option<Sink> {
+        self.service.upgrade()?.opened(self.environment, request_id, content_type)
     }
 
     fn answered(&self, request_id: &str, answer: Answer) {

@@ -14,6 +14,7 @@ mod calls;
 mod environment;
 mod moments;
 mod report;
+mod streams;
 mod variables;
 
 use std::collections::HashMap;
@@ -35,6 +36,7 @@ use crate::store::CodeStore;
 use calls::Call;
 pub(crate) use calls::{Invocation, Reply};
 use environment::{Environment, Images};
+pub(crate) use streams::{Begun, Stream};
 pub(crate) use variables::RESERVED as RESERVED_VARIABLES;
 
 /// Where the platform claims to be.

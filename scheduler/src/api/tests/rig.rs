@@ -3,6 +3,7 @@
 
 use std::fs::File;
 use std::io::{self, Read, Seek, Write};
+use std::ops::ControlFlow;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -79,7 +80,7 @@ impl Rig {
         let _ = stream.read_to_end(&mut answer).await;
         let end = answer.windows(4).position(|four| four == b"\r\n\r\n").expect("an answer") + 4;
         let head = String::from_utf8(answer[..end].to_vec()).unwrap();
-        Answer { status: head[9..12].parse().unwrap(), head, body: answer[end..].to_vec() }
+        Answer::new(head, &answer[end..])
     }
 
     pub(super) async fn get(&self, path: &str) -> Answer {
@@ -135,6 +136,13 @@ pub(super) struct Answer {
 }
 
 impl Answer {
+    /// An answer from its head, up to the empty line, and what follows.
+    pub(super) fn new(head: String, body: &[u8]) -> Answer {
+        let is_chunked = head.to_lowercase().contains("transfer-encoding: chunked");
+        let body = if is_chunked { joined(body) } else { body.to_vec() };
+        Answer { status: head[9..12].parse().unwrap(), head, body }
+    }
+
     pub(super) fn header(&self, name: &str) -> Option<&str> {
         let lines = self.head.lines().filter_map(|line| line.split_once(": "));
         lines
@@ -169,6 +177,18 @@ impl Answer {
         assert_eq!(found, (200, Some("Unhandled")), "{}", self.text());
         assert_eq!(self.json()["errorType"], kind);
     }
+}
+
+/// A body without its chunks' framing (RFC 9112 section 7.1), as far as it came.
+fn joined(mut chunked: &[u8]) -> Vec<u8> {
+    let mut body = Vec::new();
+    while let Some(end) = chunked.windows(2).position(|two| two == b"\r\n") {
+        let length = usize::from_str_radix(str::from_utf8(&chunked[..end]).unwrap(), 16).unwrap();
+        let (piece, rest) = chunked[end + 2..].split_at(length);
+        body.extend_from_slice(piece);
+        chunked = &rest[2..];
+    }
+    body
 }
 
 /// An image that is the bootstrap alone.
@@ -252,6 +272,12 @@ async fn bootstrap(stream: UnixStream, spec: EnvironmentSpec) -> Ending {
             "big" => api.send("POST", &answer, &vec![b' '; 6 * 1024 * 1024 + 101]).await,
             "exit" if payload == b"1" => return Ending::Exited(1),
             "crash" => return Ending::Signaled(11),
+            "stream" => {
+                if api.stream(&answer, &payload).await.is_break() {
+                    return Ending::Exited(3);
+                }
+                continue;
+            }
             "hang" => std::future::pending().await,
             "slow" => {
                 tokio::time::sleep(Duration::from_millis(300)).await;
@@ -272,10 +298,59 @@ impl Api {
         let head = format!(
             "{method} /2018-06-01/runtime/{path} HTTP/1.1\r\nhost: x\r\ncontent-length: {length}\r\n\r\n"
         );
+        self.write(&[head.as_bytes(), body].concat()).await;
+        self.receive().await
+    }
+
+    /// Answers bit by bit, as the event says; whether the program is to end.
+    async fn stream(&mut self, path: &str, event: &[u8]) -> ControlFlow<()> {
+        let event: Value = serde_json::from_slice(event).unwrap();
+        let head = format!(
+            "POST /2018-06-01/runtime/{path} HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\
+             lambda-runtime-function-response-mode: streaming\r\ntrailer: lambda-runtime-function-error-type\r\n\
+             content-type: {}\r\n\r\n",
+            event["type"].as_str().unwrap_or("text/plain")
+        );
+        self.write(head.as_bytes()).await;
+        for step in event["steps"].as_array().unwrap() {
+            if let Some(text) = step["say"].as_str() {
+                self.write(format!("{:x}\r\n{text}\r\n", text.len()).as_bytes()).await;
+            } else if let Some(count) = step["bytes"].as_u64() {
+                for piece in vec![b'.'; count as usize].chunks(1 << 20) {
+                    let framed =
+                        [format!("{:x}\r\n", piece.len()).as_bytes(), piece, b"\r\n"].concat();
+                    self.write(&framed).await;
+                }
+            } else if let Some(path) = step["wait for"].as_str() {
+                while !Path::new(path).exists() {
+                    tokio::time::sleep(Duration::from_millis(5)).await;
+                }
+            } else if let Some(kind) = step["fail"].as_str() {
+                let document = STANDARD.encode(step["document"].as_str().unwrap());
+                let end = format!(
+                    "0\r\nlambda-runtime-function-error-type: {kind}\r\n\
+                     lambda-runtime-function-error-body: {document}\r\n\r\n"
+                );
+                self.write(end.as_bytes()).await;
+                self.receive().await;
+                return ControlFlow::Continue(());
+            } else {
+                return ControlFlow::Break(());
+            }
+        }
+        self.write(b"0\r\n\r\n").await;
+        self.receive().await;
+        ControlFlow::Continue(())
+    }
+
+    async fn write(&mut self, bytes: &[u8]) {
         // At the environment's end nobody answers; then it is killed, here.
-        if self.0.write_all(&[head.as_bytes(), body].concat()).await.is_err() {
+        if self.0.write_all(bytes).await.is_err() {
             std::future::pending().await
         }
+    }
+
+    async fn receive(&mut self) -> (String, Vec<u8>) {
         let mut head = Vec::new();
         while !head.ends_with(b"\r\n\r\n") {
             match self.0.read_u8().await {

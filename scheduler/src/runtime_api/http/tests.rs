@@ -7,9 +7,10 @@ use tokio::net::UnixStream;
 
 use super::super::session::Watcher;
 use super::*;
+use crate::runtime_api::stream::Sink;
 
 #[derive(Clone, Default)]
-struct Diary(Arc<Mutex<Vec<String>>>);
+struct Diary(Arc<Mutex<Vec<String>>>, Arc<Mutex<Option<Sink>>>);
 
 impl Diary {
     fn note(&self, line: String) {
@@ -26,10 +27,16 @@ impl Watcher for Diary {
         self.note("ready".into());
     }
 
+    fn opened(&self, request_id: &str, content_type: Option<&str>) -> Option<Sink> {
+        self.note(format!("{request_id} opened {content_type:?}"));
+        self.1.lock().unwrap().take()
+    }
+
     fn answered(&self, request_id: &str, answer: Answer) {
         self.note(match answer {
             Answer::Response(body) => format!("{request_id} response of {}", body.len()),
             Answer::Error(body) => format!("{request_id} error {}", String::from_utf8_lossy(&body)),
+            Answer::Streamed => format!("{request_id} streamed"),
             Answer::TooLarge => format!("{request_id} too large"),
         });
     }
