@@ -9,6 +9,8 @@ use std::process::ExitCode;
 use clap::error::ErrorKind;
 use clap::{Args, CommandFactory, Parser, Subcommand};
 
+use mayfly_scheduler::core::KeepAlivePolicy;
+
 use crate::failure::{FAILED, MISUSED, say};
 
 mod platform;
@@ -173,6 +175,12 @@ pub struct Serve {
     /// Memory for all environments together
     #[arg(long, value_name = "MIB", default_value_t = 4096)]
     pub memory: u64,
+    /// How long environments without work are kept: fixed:TIME (such as fixed:10m) for this time; lru until their
+    /// memory is wanted; hybrid as each function's habits ask for, ended at once and started again before the next
+    /// invocation is expected. Under each, an invocation that needs memory takes it from the idle environment that was
+    /// used least recently
+    #[arg(long, value_name = "POLICY", default_value_t)]
+    pub keep_alive: KeepAlivePolicy,
     /// Leave the functions' system calls traps, where they could be made jumps: to compare
     #[arg(long)]
     pub no_syscall_rewrite: bool,

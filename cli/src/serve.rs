@@ -36,7 +36,11 @@ pub fn serve(options: Serve) -> Result<ExitCode, Failure> {
     let config = Config {
         listen: options.listen,
         data: options.data,
-        limits: Limits { memory_mib: options.memory, ..Limits::default() },
+        limits: Limits {
+            memory_mib: options.memory,
+            keep_alive: options.keep_alive,
+            ..Limits::default()
+        },
         identity: Identity::default(),
         launcher: Arc::new(launcher.keeping_calls(options.no_syscall_rewrite)),
         images,

@@ -196,6 +196,7 @@ pub(super) async fn delete(
             let entry = platform.functions.delete(&name.name).map_err(missing)?;
             concurrency::enforce(&platform, &name.name, entry.latest.id);
             entry.all().for_each(|function| platform.service.retire(function.deployment));
+            platform.service.forget(entry.latest.id);
         }
         Ok::<_, ApiError>(())
     });

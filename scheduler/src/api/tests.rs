@@ -322,6 +322,22 @@ async fn anything_but_loopback_is_refused() {
 }
 
 #[tokio::test]
+async fn an_environment_without_work_is_kept_as_long_as_the_policy_says() {
+    let data = tempfile::tempdir().unwrap();
+    let mut config = rig::config(data.path(), 512, "127.0.0.1:0");
+    config.limits.keep_alive = "fixed:0s".parse().unwrap();
+    let rig = Rig::with(config).await;
+    rig.create("f", "count").await;
+    for _ in 0..3 {
+        assert_eq!(rig.invoke("f", "{}").await.text(), "1", "a new one each time");
+        while rig.get("/mayfly/environments").await.json() != json!({ "Environments": [] }) {
+            tokio::task::yield_now().await;
+        }
+    }
+    rig.stop().await;
+}
+
+#[tokio::test]
 async fn environments_tell_when_they_started() {
     let data = tempfile::tempdir().unwrap();
     let rig = Rig::start(data.path()).await;

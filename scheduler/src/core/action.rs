@@ -5,7 +5,7 @@ use super::ids::{Deployment, EnvironmentId, InvocationId};
 /// Something to do. None of them may fail in silence: each is answered by an event, or ends a matter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Action {
-    /// Start an environment. Answered by `Ready`, `InitFailed` or `Ended`.
+    /// Start an environment, for an invocation that waits or for one that is expected. Answered by `Ready`, `InitFailed` or `Ended`.
     Start {
         /// The new environment's number.
         environment: EnvironmentId,
@@ -18,7 +18,7 @@ pub enum Action {
         environment: EnvironmentId,
         /// What it runs.
         invocation: InvocationId,
-        /// Whether it is the first in this environment: the client waited for its start.
+        /// Whether the client waited for the environment's start.
         is_cold: bool,
     },
     /// Destroy an environment. Answered by `Ended`, whatever state the environment is in.

@@ -6,38 +6,29 @@
 //!                                                   an environment promised to it is Planned
 //! ```
 
-use std::time::Duration;
-
 use super::action::{Action, Outcome};
 use super::environment::{Environment, State};
 use super::ids::{Deployment, DeploymentId, EnvironmentId};
+use super::index::Share;
+use super::lane::Lane;
 use super::pool::Pool;
 
 impl Pool {
-    /// How many environments of this deployment are on their way to an invocation.
-    pub(super) fn coming(&self, deployment: DeploymentId) -> usize {
-        let members = self.lanes.get(&deployment).into_iter().flat_map(|lane| &lane.members);
-        members.filter(|id| self.environments[*id].is_coming(self.now)).count()
-    }
-
     /// Makes as many environments come as invocations wait, or throttles the newest of those.
     pub(super) fn balance(&mut self, deployment: DeploymentId) {
-        let mut coming = self.coming(deployment);
         while let Some(lane) = self.lanes.get_mut(&deployment) {
-            if lane.waiting.len() < coming {
-                if !self.drop_planned(deployment) {
-                    break;
-                }
-                coming -= 1;
-            } else if lane.waiting.len() > coming {
+            if lane.waiting.len() < lane.coming {
+                // Give up the newest one that has not been started.
+                let Some(planned) = lane.planned.last().copied() else { break };
+                self.remove(planned);
+            } else if lane.waiting.len() > lane.coming {
                 let wanted = lane.deployment;
                 if self.make_room(&wanted) {
-                    self.plan(wanted);
-                    coming += 1;
+                    self.create(wanted, State::Planned);
                 } else if let Some(invocation) =
                     self.lanes.get_mut(&deployment).and_then(|lane| lane.waiting.pop_back())
                 {
-                    self.complete(invocation, None, Outcome::Throttled);
+                    self.complete(invocation, wanted.function, None, Outcome::Throttled);
                 }
             } else {
                 break;
@@ -49,99 +40,82 @@ impl Pool {
     /// Whether there is, or will be, room for one more; idle environments go for it, the least recently
     /// used first, but only if that helps.
     fn make_room(&mut self, wanted: &Deployment) -> bool {
-        let mut staying = self.environments.values().filter(|one| one.stays()).count();
-        let mut memory_mib = self.memory_mib(Environment::stays);
-        let mut idle: Vec<(Duration, EnvironmentId)> = self
-            .environments
-            .iter()
-            .filter_map(|(id, one)| Some((idle_since(one)?, *id)))
-            .collect();
-        let idle_mib: u64 =
-            idle.iter().map(|(_, id)| self.environments[id].deployment.memory_mib).sum();
-        if memory_mib - idle_mib + wanted.memory_mib > self.limits.memory_mib
-            || staying - idle.len() >= self.limits.environments_max
-        {
+        let working = self.index.staying.without(self.index.idle);
+        if !self.fits(working.with(wanted.memory_mib)) {
             return false;
         }
-        idle.sort_unstable();
-        let mut victims = idle.into_iter();
-        while memory_mib + wanted.memory_mib > self.limits.memory_mib
-            || staying >= self.limits.environments_max
-        {
-            let (_, victim) = victims.next().expect("all idle ones together leave room");
-            memory_mib -= self.environments[&victim].deployment.memory_mib;
-            staying -= 1;
-            self.kill(victim);
+        while !self.fits(self.index.staying.with(wanted.memory_mib)) {
+            let (_, victim) =
+                self.index.resting.first_key_value().expect("all idle ones together leave room");
+            self.kill(*victim);
         }
         true
     }
 
-    fn plan(&mut self, deployment: Deployment) {
-        let id = self.number_environment();
-        let planned = Environment { deployment, state: State::Planned, is_new: true };
-        self.environments.insert(id, planned);
-        let lane = self.lanes.get_mut(&deployment.id).expect("whoever waits has a lane");
-        lane.members.insert(id);
+    /// Whether there is room for one more now, at nobody's cost.
+    pub(super) fn has_room(&self, wanted: &Deployment) -> bool {
+        self.fits(self.index.staying.with(wanted.memory_mib))
+            && self.fits(self.index.held.with(wanted.memory_mib))
+    }
+
+    fn fits(&self, share: Share) -> bool {
+        share.memory_mib <= self.limits.memory_mib && share.count <= self.limits.environments_max
     }
 
     /// Starts what is planned, in order, as far as memory is free.
     pub(super) fn start_planned(&mut self) {
-        let planned = |one: &Environment| matches!(one.state, State::Planned);
-        let ids: Vec<EnvironmentId> =
-            self.environments.iter().filter(|(_, one)| planned(one)).map(|(id, _)| *id).collect();
-        if ids.is_empty() {
-            return;
-        }
-        let mut held_mib = self.memory_mib(Environment::holds_memory);
-        let mut processes = self.environments.len() - ids.len();
-        for id in ids {
-            let deployment = self.environments[&id].deployment;
-            held_mib += deployment.memory_mib;
-            processes += 1;
-            if held_mib > self.limits.memory_mib || processes > self.limits.environments_max {
+        while let Some(id) = self.index.planned.first().copied() {
+            let memory_mib = self.environments[&id].deployment.memory_mib;
+            if !self.fits(self.index.held.with(memory_mib)) {
                 break;
             }
-            let patience = self.limits.init_max.max(deployment.timeout);
-            let state =
-                State::Starting { since: self.now, deadline: self.now.saturating_add(patience) };
-            self.environments.entry(id).and_modify(|one| one.state = state);
-            self.actions.push_back(Action::Start { environment: id, deployment });
+            self.start(id);
         }
     }
 
-    /// Gives up the newest environment of this deployment that has not been started.
-    fn drop_planned(&mut self, deployment: DeploymentId) -> bool {
-        let members = self.lanes.get(&deployment).into_iter().flat_map(|lane| &lane.members);
-        let mut planned = members.filter(|id| self.environments[*id].state == State::Planned);
-        let Some(id) = planned.next_back().copied() else { return false };
-        self.remove(id);
-        true
+    /// Starts an environment that is planned.
+    pub(super) fn start(&mut self, id: EnvironmentId) {
+        let deployment = self.environments[&id].deployment;
+        let patience = self.limits.init_max.max(deployment.timeout);
+        let deadline = self.now.saturating_add(patience);
+        self.change(id, State::Starting { since: self.now, deadline });
+        self.actions.push_back(Action::Start { environment: id, deployment });
+    }
+
+    /// A new environment, under a number that none had before.
+    pub(super) fn create(&mut self, deployment: Deployment, state: State) -> EnvironmentId {
+        self.next_environment += 1;
+        let id = EnvironmentId(self.next_environment);
+        let environment = Environment { deployment, state };
+        self.index.add(id, &environment);
+        let lane = self.lanes.entry(deployment.id).or_insert_with(|| Lane::new(deployment));
+        lane.add(id, &state);
+        self.environments.insert(id, environment);
+        id
+    }
+
+    /// Moves an environment on. Every change of a state comes through here.
+    pub(super) fn change(&mut self, id: EnvironmentId, state: State) {
+        let environment = self.environments.get_mut(&id).expect("a live environment changes");
+        let lane = self.lanes.get_mut(&environment.deployment.id).expect("it has a lane");
+        self.index.remove(id, environment);
+        lane.remove(id, &environment.state);
+        environment.state = state;
+        self.index.add(id, environment);
+        lane.add(id, &state);
     }
 
     pub(super) fn remove(&mut self, id: EnvironmentId) {
         let Some(environment) = self.environments.remove(&id) else { return };
+        self.index.remove(id, &environment);
         if let Some(lane) = self.lanes.get_mut(&environment.deployment.id) {
-            lane.members.remove(&id);
-            lane.idle.retain(|idle| *idle != id);
+            lane.remove(id, &environment.state);
         }
     }
 
     pub(super) fn drop_lane_if_empty(&mut self, deployment: DeploymentId) {
-        if self.lanes.get(&deployment).is_some_and(|lane| lane.is_empty()) {
+        if self.lanes.get(&deployment).is_some_and(Lane::is_empty) {
             self.lanes.remove(&deployment);
         }
-    }
-
-    /// Memory of the environments for which `which` holds, MiB.
-    pub(super) fn memory_mib(&self, which: impl Fn(&Environment) -> bool) -> u64 {
-        let chosen = self.environments.values().filter(|environment| which(environment));
-        chosen.map(|environment| environment.deployment.memory_mib).sum()
-    }
-}
-
-fn idle_since(environment: &Environment) -> Option<Duration> {
-    match environment.state {
-        State::Idle { since } => Some(since),
-        _ => None,
     }
 }

@@ -31,8 +31,10 @@ pub(super) enum State {
     },
     /// Its runtime waits for an invocation.
     Idle {
-        /// Since when.
-        since: Duration,
+        /// Its place among all that ever were idle: a greater one was used later.
+        turn: u64,
+        /// When it has been kept for long enough; `None` for as long as nobody wants its memory.
+        until: Option<Duration>,
     },
     /// It runs this invocation.
     Busy {
@@ -43,8 +45,8 @@ pub(super) enum State {
     },
     /// It has answered, and is expected to ask for more.
     Finishing {
-        /// Until when new invocations wait for it rather than for a new environment.
-        expected: Duration,
+        /// Until when new invocations wait for it rather than for a new environment; `None` once that is over.
+        expected: Option<Duration>,
         /// When it has taken too long: the answered invocation's own deadline.
         deadline: Duration,
     },
@@ -57,40 +59,37 @@ pub(super) enum State {
 pub(super) struct Environment {
     pub(super) deployment: Deployment,
     pub(super) state: State,
-    /// Whether no invocation has been dispatched to it yet.
-    pub(super) is_new: bool,
 }
 
-impl Environment {
+impl State {
     /// Whether a process exists, so that memory is taken.
     pub(super) fn holds_memory(&self) -> bool {
-        !matches!(self.state, State::Planned)
+        !matches!(self, State::Planned)
     }
 
     /// Whether it counts against the budget for good: not dying.
     pub(super) fn stays(&self) -> bool {
-        !matches!(self.state, State::Dying)
+        !matches!(self, State::Dying)
     }
 
     /// Whether an invocation may wait for it.
-    pub(super) fn is_coming(&self, now: Duration) -> bool {
-        match self.state {
+    pub(super) fn is_coming(&self) -> bool {
+        match self {
             State::Planned | State::Starting { .. } => true,
-            State::Finishing { expected, .. } => now < expected,
+            State::Finishing { expected, .. } => expected.is_some(),
             State::Idle { .. } | State::Busy { .. } | State::Dying => false,
         }
     }
 
-    /// When time alone changes something here, given how long it may idle.
-    pub(super) fn deadline(&self, now: Duration, idle_max: Duration) -> Option<Duration> {
-        match self.state {
+    /// When time alone changes something here.
+    pub(super) fn deadline(&self) -> Option<Duration> {
+        match *self {
             State::Planned | State::Dying => None,
             State::Starting { deadline, .. } | State::Busy { deadline, .. } => Some(deadline),
-            State::Idle { since } => Some(since + idle_max),
-            State::Finishing { expected, deadline } if now < expected => {
-                Some(expected.min(deadline))
+            State::Idle { until, .. } => until,
+            State::Finishing { expected, deadline } => {
+                Some(expected.map_or(deadline, |expected| expected.min(deadline)))
             }
-            State::Finishing { deadline, .. } => Some(deadline),
         }
     }
 }

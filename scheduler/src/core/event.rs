@@ -53,6 +53,11 @@ pub enum Event {
         /// How many; `None` for as many as there is room for.
         limit: Option<u32>,
     },
+    /// The function has been deleted: what was learnt of it and reserved for it is gone.
+    Forget {
+        /// Which.
+        function: FunctionId,
+    },
     /// No more work is accepted; [`super::Action::Stopped`] follows when the last environment is gone.
     Shutdown {
         /// When environments still at work are killed.

@@ -20,16 +20,24 @@ mod capacity;
 mod check;
 mod environment;
 mod event;
+mod expiry;
 mod ids;
+mod index;
+mod keep_alive;
 mod lane;
 mod limits;
 mod pool;
 mod reserved;
+mod shutdown;
 #[cfg(test)]
 mod tests;
+mod warmth;
 
 pub use action::{Action, Ending, Outcome};
 pub use event::Event;
 pub use ids::{Deployment, DeploymentId, EnvironmentId, FunctionId, InvocationId};
+pub use keep_alive::{
+    FixedTime, Histogram, Hybrid, KeepAlive, KeepAlivePolicy, LeastRecentlyUsed, Windows,
+};
 pub use limits::Limits;
 pub use pool::Pool;

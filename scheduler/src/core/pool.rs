@@ -19,32 +19,47 @@
 //! So an invocation that waits always has an environment on its way, each with a deadline: none waits for
 //! ever. The second and third question are asked again (`capacity.rs`) whenever an environment is lost.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
 use super::action::{Action, Ending, Outcome};
 use super::environment::{Environment, State};
 use super::event::Event;
 use super::ids::{Deployment, DeploymentId, EnvironmentId, FunctionId, InvocationId};
+use super::index::Index;
+use super::keep_alive::KeepAlive;
 use super::lane::Lane;
 use super::limits::Limits;
+use super::warmth::Prewarmings;
+
+/// So many retired deployments are remembered, the newest: an invocation that set out before its deployment was
+/// replaced comes within moments.
+const RETIRED_MAX: usize = 4096;
 
 /// All environments, and the invocations that wait for one.
 #[derive(Debug)]
 pub struct Pool {
     pub(super) limits: Limits,
+    pub(super) keep_alive: Box<dyn KeepAlive>,
     pub(super) now: Duration,
     pub(super) environments: BTreeMap<EnvironmentId, Environment>,
+    pub(super) index: Index,
     pub(super) lanes: BTreeMap<DeploymentId, Lane>,
+    /// Invocations that wait or run, of functions that have any.
+    pub(super) under_way: BTreeMap<FunctionId, usize>,
     /// Functions whose concurrency is bounded, and by how much.
     pub(super) reserved: BTreeMap<FunctionId, u32>,
+    pub(super) prewarmings: Prewarmings,
+    /// Deployments of which nothing is kept warm.
+    retired: BTreeSet<DeploymentId>,
     pub(super) actions: VecDeque<Action>,
     /// When time alone changes something.
     earliest: Option<Duration>,
-    next_environment: u64,
+    pub(super) next_environment: u64,
+    pub(super) next_turn: u64,
     /// Set by a shutdown: when work still going on is cut off.
-    stopping: Option<Duration>,
-    has_stopped: bool,
+    pub(super) stopping: Option<Duration>,
+    pub(super) has_stopped: bool,
 }
 
 impl Pool {
@@ -52,13 +67,19 @@ impl Pool {
     pub fn new(limits: Limits) -> Pool {
         Pool {
             limits,
+            keep_alive: limits.keep_alive.policy(),
             now: Duration::ZERO,
             environments: BTreeMap::new(),
+            index: Index::default(),
             lanes: BTreeMap::new(),
+            under_way: BTreeMap::new(),
             reserved: BTreeMap::new(),
+            prewarmings: Prewarmings::default(),
+            retired: BTreeSet::new(),
             actions: VecDeque::new(),
             earliest: None,
             next_environment: 0,
+            next_turn: 0,
             stopping: None,
             has_stopped: false,
         }
@@ -80,6 +101,7 @@ impl Pool {
             Event::Ended { environment, ending } => self.ended(environment, ending),
             Event::Retire { deployment } => self.retire(deployment),
             Event::Reserve { function, limit } => self.reserve(function, limit),
+            Event::Forget { function } => self.forget(function),
             Event::Shutdown { deadline } => self.shutdown(deadline),
             Event::Tick => {}
         }
@@ -105,16 +127,29 @@ impl Pool {
         self.environments.len()
     }
 
+    /// Memory that environments hold, those included that are dying, MiB.
+    pub fn memory_mib(&self) -> u64 {
+        self.index.held.memory_mib
+    }
+
+    /// Whether the deployment has been replaced or deleted.
+    pub fn is_retired(&self, deployment: DeploymentId) -> bool {
+        self.retired.contains(&deployment)
+    }
+
     fn invoke(&mut self, invocation: InvocationId, deployment: Deployment) {
+        let refused = |outcome| Action::Complete { invocation, environment: None, outcome };
         if self.stopping.is_some() {
-            return self.complete(invocation, None, Outcome::Stopping);
+            return self.actions.push_back(refused(Outcome::Stopping));
         }
         if self.is_over_reserved(deployment.function) {
-            return self.complete(invocation, None, Outcome::OverReserved);
+            return self.actions.push_back(refused(Outcome::OverReserved));
         }
+        self.accept(deployment.function);
+        self.prewarmings.cancel(deployment.id);
         let lane = self.lanes.entry(deployment.id).or_insert_with(|| Lane::new(deployment));
-        match lane.idle.pop() {
-            Some(environment) => self.dispatch(environment, invocation),
+        match lane.idle.last_key_value().map(|(_, environment)| *environment) {
+            Some(environment) => self.dispatch(environment, invocation, false),
             None => {
                 lane.waiting.push_back(invocation);
                 self.balance(deployment.id);
@@ -123,43 +158,43 @@ impl Pool {
     }
 
     fn ready(&mut self, id: EnvironmentId) {
-        let Some(environment) = self.environments.get_mut(&id) else { return };
-        if !matches!(environment.state, State::Starting { .. } | State::Finishing { .. }) {
-            return;
-        }
+        let Some(environment) = self.environments.get(&id) else { return };
         let deployment = environment.deployment.id;
         let lane = self.lanes.get_mut(&deployment).expect("an environment has a lane");
-        if let State::Starting { since, .. } = environment.state {
-            lane.start_time = self.now.saturating_sub(since);
-        }
+        let is_new = match environment.state {
+            State::Starting { since, .. } => {
+                lane.start_time = self.now.saturating_sub(since);
+                true
+            }
+            State::Finishing { .. } => false,
+            _ => return,
+        };
         if let Some(invocation) = lane.waiting.pop_front() {
-            self.dispatch(id, invocation);
-        } else if lane.is_retired || self.stopping.is_some() {
+            self.dispatch(id, invocation, is_new);
+        } else if self.is_retired(deployment) || self.stopping.is_some() {
             self.kill(id);
         } else {
-            environment.state = State::Idle { since: self.now };
-            lane.idle.push(id);
+            self.rest(id, !is_new);
         }
         self.balance(deployment);
     }
 
-    fn dispatch(&mut self, id: EnvironmentId, invocation: InvocationId) {
-        let environment = self.environments.get_mut(&id).expect("a live environment is dispatched");
-        let is_cold = std::mem::replace(&mut environment.is_new, false);
-        let deadline = self.now.saturating_add(environment.deployment.timeout);
-        environment.state = State::Busy { invocation, deadline };
+    fn dispatch(&mut self, id: EnvironmentId, invocation: InvocationId, is_cold: bool) {
+        let timeout = self.environments[&id].deployment.timeout;
+        let deadline = self.now.saturating_add(timeout);
+        self.change(id, State::Busy { invocation, deadline });
         self.actions.push_back(Action::Dispatch { environment: id, invocation, is_cold });
     }
 
     fn responded(&mut self, id: EnvironmentId, answered: InvocationId) {
-        let Some(environment) = self.environments.get_mut(&id) else { return };
+        let Some(environment) = self.environments.get(&id) else { return };
         let State::Busy { invocation, deadline } = environment.state else { return };
         if invocation == answered {
-            let lane = &self.lanes[&environment.deployment.id];
-            let patience = self.limits.finishing_max.max(lane.start_time);
-            let expected = self.now.saturating_add(patience);
-            environment.state = State::Finishing { expected, deadline };
-            self.complete(invocation, Some(id), Outcome::Answered);
+            let deployment = environment.deployment;
+            let patience = self.limits.finishing_max.max(self.lanes[&deployment.id].start_time);
+            let expected = Some(self.now.saturating_add(patience));
+            self.change(id, State::Finishing { expected, deadline });
+            self.complete(invocation, deployment.function, Some(id), Outcome::Answered);
         }
     }
 
@@ -173,152 +208,52 @@ impl Pool {
 
     fn ended(&mut self, id: EnvironmentId, ending: Ending) {
         let Some(environment) = self.environments.get(&id) else { return };
-        let (state, deployment) = (environment.state, environment.deployment.id);
+        let (state, deployment) = (environment.state, environment.deployment);
         match state {
             State::Starting { .. } => {
                 // It is not on its way any more when its invocation is looked for.
-                self.kill_silently(id);
+                self.change(id, State::Dying);
                 self.blame(id, Outcome::Died(ending));
             }
             State::Busy { invocation, .. } => {
-                self.complete(invocation, Some(id), Outcome::Died(ending));
+                let outcome = Outcome::Died(ending);
+                self.complete(invocation, deployment.function, Some(id), outcome);
             }
             State::Planned | State::Idle { .. } | State::Finishing { .. } | State::Dying => {}
         }
         self.remove(id);
-        self.balance(deployment);
-        self.drop_lane_if_empty(deployment);
+        self.balance(deployment.id);
+        self.drop_lane_if_empty(deployment.id);
     }
 
     fn retire(&mut self, deployment: DeploymentId) {
-        let Some(lane) = self.lanes.get_mut(&deployment) else { return };
-        lane.is_retired = true;
-        for id in std::mem::take(&mut lane.idle) {
-            self.kill(id);
+        self.retired.insert(deployment);
+        if self.retired.len() > RETIRED_MAX {
+            self.retired.pop_first();
         }
+        self.prewarmings.cancel(deployment);
+        self.kill_idle(deployment);
     }
 
-    fn shutdown(&mut self, deadline: Duration) {
-        self.stopping = Some(deadline);
-        let waiting: Vec<InvocationId> =
-            self.lanes.values_mut().flat_map(|lane| lane.waiting.drain(..)).collect();
-        for invocation in waiting {
-            self.complete(invocation, None, Outcome::Stopping);
-        }
-        let deployments: Vec<DeploymentId> = self.lanes.keys().copied().collect();
-        for deployment in deployments {
-            self.balance(deployment);
-        }
-        self.kill_where(|state| matches!(state, State::Starting { .. } | State::Idle { .. }));
-    }
-
-    /// Cuts off what a shutdown waited for long enough, and says when nothing is left.
-    fn finish_stop(&mut self) {
-        let Some(deadline) = self.stopping else { return };
-        if deadline <= self.now {
-            let busy = |environment: (&EnvironmentId, &Environment)| match environment.1.state {
-                State::Busy { invocation, .. } => Some((*environment.0, invocation)),
-                _ => None,
-            };
-            for (id, invocation) in self.environments.iter().filter_map(busy).collect::<Vec<_>>() {
-                self.complete(invocation, Some(id), Outcome::Stopping);
-            }
-            self.kill_where(|state| !matches!(state, State::Dying));
-        }
-        if self.environments.is_empty() && !self.has_stopped {
-            self.has_stopped = true;
-            self.actions.push_back(Action::Stopped);
-        }
-    }
-
-    /// Does what the time that has passed asks for.
-    fn expire(&mut self) {
-        let due = |(id, environment): (&EnvironmentId, &Environment)| {
-            // At the moment before now, so that an expectation that ends now is seen.
-            let deadline = environment.deadline(Duration::ZERO, self.limits.idle_max)?;
-            (deadline <= self.now).then_some(*id)
-        };
-        let due: Vec<EnvironmentId> = self.environments.iter().filter_map(due).collect();
-        for id in due {
-            self.expire_one(id);
-        }
-    }
-
-    fn expire_one(&mut self, id: EnvironmentId) {
-        let environment = self.environments[&id];
-        match environment.state {
-            State::Starting { .. } => {
-                self.kill(id);
-                self.blame(id, Outcome::InitTimedOut);
-            }
-            State::Busy { invocation, .. } => {
-                self.kill(id);
-                self.complete(invocation, Some(id), Outcome::TimedOut);
-            }
-            State::Idle { .. } => self.kill(id),
-            State::Finishing { deadline, .. } => {
-                if deadline <= self.now {
-                    self.kill(id);
-                }
-                self.balance(environment.deployment.id);
-            }
-            State::Planned | State::Dying => {}
-        }
-    }
-
-    /// An environment that never became ready takes the invocation that waits longest with it, unless
-    /// another one is on its way for that.
-    fn blame(&mut self, id: EnvironmentId, outcome: Outcome) {
-        let deployment = self.environments[&id].deployment.id;
-        let coming = self.coming(deployment);
-        let lane = self.lanes.get_mut(&deployment).expect("an environment has a lane");
-        if lane.waiting.len() > coming {
-            let invocation = lane.waiting.pop_front().expect("more than none wait");
-            self.complete(invocation, Some(id), outcome);
-        }
-        self.balance(deployment);
-    }
-
-    fn kill_where(&mut self, which: impl Fn(&State) -> bool) {
-        let found = self.environments.iter().filter(|(_, environment)| which(&environment.state));
-        for id in found.map(|(id, _)| *id).collect::<Vec<_>>() {
-            self.kill(id);
-        }
+    fn forget(&mut self, function: FunctionId) {
+        self.reserved.remove(&function);
+        self.keep_alive.forget(function);
     }
 
     pub(super) fn kill(&mut self, id: EnvironmentId) {
-        self.kill_silently(id);
+        self.change(id, State::Dying);
         self.actions.push_back(Action::Kill { environment: id });
     }
 
-    fn kill_silently(&mut self, id: EnvironmentId) {
-        let environment = self.environments.get_mut(&id).expect("a live environment is killed");
-        environment.state = State::Dying;
-        if let Some(lane) = self.lanes.get_mut(&environment.deployment.id) {
-            lane.idle.retain(|idle| *idle != id);
-        }
-    }
-
+    /// Ends an invocation that was accepted.
     pub(super) fn complete(
         &mut self,
         invocation: InvocationId,
+        function: FunctionId,
         environment: Option<EnvironmentId>,
         outcome: Outcome,
     ) {
+        self.conclude(function);
         self.actions.push_back(Action::Complete { invocation, environment, outcome });
-    }
-
-    /// A number that no environment had before.
-    pub(super) fn number_environment(&mut self) -> EnvironmentId {
-        self.next_environment += 1;
-        EnvironmentId(self.next_environment)
-    }
-
-    fn find_earliest(&self) -> Option<Duration> {
-        let environments = self.environments.values();
-        let deadlines = environments.filter_map(|one| one.deadline(self.now, self.limits.idle_max));
-        // Past it, there is nothing left to cut off.
-        let stop = self.stopping.filter(|stop| *stop > self.now);
-        deadlines.chain(stop).min()
     }
 }

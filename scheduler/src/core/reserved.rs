@@ -1,7 +1,6 @@
 //! Reserved concurrency: how many invocations of one function may be under way at once (Lambda developer guide,
 //! "Configuring reserved concurrency"). It is a bound; room for that many is not kept free of others.
 
-use super::environment::State;
 use super::ids::FunctionId;
 use super::pool::Pool;
 
@@ -20,14 +19,26 @@ impl Pool {
     }
 
     /// Invocations of the function, all of its versions together, that wait or run.
-    fn under_way(&self, function: FunctionId) -> usize {
-        let lanes = self.lanes.values().filter(|lane| lane.deployment.function == function);
-        let is_busy = |state: &State| matches!(state, State::Busy { .. });
-        lanes
-            .map(|lane| {
-                let states = lane.members.iter().map(|id| &self.environments[id].state);
-                lane.waiting.len() + states.filter(|state| is_busy(state)).count()
-            })
-            .sum()
+    pub(super) fn under_way(&self, function: FunctionId) -> usize {
+        self.under_way.get(&function).copied().unwrap_or_default()
+    }
+
+    /// Another invocation of the function is accepted.
+    pub(super) fn accept(&mut self, function: FunctionId) {
+        let under_way = self.under_way.entry(function).or_default();
+        *under_way += 1;
+        if *under_way == 1 {
+            self.keep_alive.arrived(function, self.now);
+        }
+    }
+
+    /// An invocation of the function that was accepted is over.
+    pub(super) fn conclude(&mut self, function: FunctionId) {
+        let under_way = self.under_way.get_mut(&function).expect("it was accepted");
+        *under_way -= 1;
+        if *under_way == 0 {
+            self.under_way.remove(&function);
+            self.keep_alive.rested(function, self.now);
+        }
     }
 }

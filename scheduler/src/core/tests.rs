@@ -29,7 +29,11 @@ struct Bench {
 
 impl Bench {
     fn with_room_for(environments: u64) -> Bench {
-        let limits = Limits { memory_mib: 128 * environments, ..Limits::default() };
+        Bench::keeping(environments, KeepAlivePolicy::default())
+    }
+
+    fn keeping(environments: u64, keep_alive: KeepAlivePolicy) -> Bench {
+        let limits = Limits { memory_mib: 128 * environments, keep_alive, ..Limits::default() };
         Bench { pool: Pool::new(limits), now: Duration::ZERO }
     }
 
@@ -236,6 +240,97 @@ fn idle_environments_grow_old() {
     assert_eq!(bench.after(300 * SECOND), [kill(1)]);
     assert_eq!(bench.ended(1, Ending::Killed), []);
     assert_eq!(bench.pool.environment_count(), 0);
+}
+
+#[test]
+fn least_recently_used_keeps_all_that_fits() {
+    let mut bench = Bench::keeping(2, KeepAlivePolicy::LeastRecentlyUsed);
+    bench.run(1, 7, 1);
+    bench.run(2, 8, 2);
+    assert_eq!(bench.pool.next_deadline(), None);
+    assert_eq!(bench.after(1_000_000 * SECOND), []);
+    assert_eq!(bench.invoke(3, 9), [kill(1)]);
+}
+
+/// A pool that has learnt that deployment 7 is called each half hour; its last environment is gone, and the time is
+/// that of the last answer.
+fn with_a_habit(room_for: u64) -> (Bench, u64) {
+    let mut bench = Bench::keeping(room_for, KeepAlivePolicy::Hybrid);
+    let mut environments = 0;
+    for invocation in 1..=11 {
+        if let [Action::Start { environment, .. }] = bench.invoke(invocation, 7)[..] {
+            environments = environment.0;
+            bench.ready(environments);
+        }
+        bench.responded(environments, invocation);
+        let rests = bench.ready(environments);
+        if invocation < 11 {
+            assert_eq!(rests, [], "nothing is known yet");
+            bench.after(1800 * SECOND);
+        } else {
+            assert_eq!(rests, [kill(environments)]);
+            bench.ended(environments, Ending::Killed);
+        }
+    }
+    (bench, environments + 1)
+}
+
+#[test]
+fn an_invocation_that_is_expected_finds_an_environment() {
+    let (mut bench, next) = with_a_habit(2);
+    assert_eq!(bench.pool.environment_count(), 0);
+    assert_eq!(bench.pool.next_deadline(), Some(bench.now + 1620 * SECOND), "10 % before");
+    assert_eq!(bench.after(1620 * SECOND), [start(next, 7)]);
+    assert_eq!(bench.ready(next), []);
+    bench.now += 180 * SECOND;
+    assert_eq!(bench.invoke(12, 7), [dispatch(next, 12, false)], "nobody waited for its start");
+}
+
+#[test]
+fn an_expectation_that_fails_costs_its_window() {
+    let (mut bench, next) = with_a_habit(2);
+    bench.after(1620 * SECOND);
+    bench.ready(next);
+    assert_eq!(bench.after(426 * SECOND), [kill(next)]);
+    bench.ended(next, Ending::Killed);
+    assert_eq!(bench.pool.next_deadline(), None);
+}
+
+#[test]
+fn nobody_loses_anything_for_an_expectation() {
+    let (mut bench, next) = with_a_habit(1);
+    bench.now += 1600 * SECOND;
+    bench.run(12, 8, next);
+    assert_eq!(bench.after(20 * SECOND), [], "an idle environment of another's stays");
+    assert_eq!(bench.pool.environment_count(), 1);
+}
+
+#[test]
+fn nothing_is_started_for_a_deployment_that_is_gone() {
+    let (mut bench, _) = with_a_habit(2);
+    bench.event(Event::Retire { deployment: DeploymentId(7) });
+    assert_eq!(bench.pool.next_deadline(), None);
+    let (mut bench, _) = with_a_habit(2);
+    assert_eq!(bench.event(Event::Shutdown { deadline: bench.now }), [Action::Stopped]);
+    assert_eq!(bench.pool.next_deadline(), None);
+}
+
+#[test]
+fn an_early_invocation_takes_the_place_of_the_expected_one() {
+    let (mut bench, next) = with_a_habit(2);
+    bench.now += SECOND;
+    assert_eq!(bench.invoke(12, 7), [start(next, 7)]);
+    assert_eq!(bench.pool.next_deadline(), Some(bench.now + 10 * SECOND), "its own start's");
+}
+
+#[test]
+fn an_invocation_that_comes_after_its_deployment_is_gone_leaves_nothing_behind() {
+    let mut bench = Bench::keeping(1, KeepAlivePolicy::LeastRecentlyUsed);
+    bench.event(Event::Retire { deployment: DeploymentId(7) });
+    bench.invoke(1, 7);
+    bench.ready(1);
+    bench.responded(1, 1);
+    assert_eq!(bench.ready(1), [kill(1)]);
 }
 
 #[test]

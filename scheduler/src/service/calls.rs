@@ -99,6 +99,10 @@ impl Service {
         state.next_invocation += 1;
         let id = InvocationId(state.next_invocation);
         let deployment = deployment_of(&invocation.function);
+        if !state.pool.is_retired(deployment.id) {
+            let function = || Arc::clone(&invocation.function);
+            state.functions.entry(deployment.id).or_insert_with(function);
+        }
         state.calls.insert(id, Call { invocation, reply, opening, started: None, answer: None });
         self.handle_locked(&mut state, Event::Invoke { invocation: id, deployment });
         replied

@@ -195,9 +195,11 @@ impl Service {
         id: EnvironmentId,
         deployment: Deployment,
     ) {
-        // Whoever waits for it knows the function.
-        let mut functions = state.calls.values().map(|call| call.function());
-        let function = functions.find(|function| function.deployment == deployment.id.0);
+        // Of one that has been retired, whoever waits for it knows the function.
+        let mut waiting = state.calls.values().map(|call| call.function());
+        let function = state.functions.get(&deployment.id);
+        let function =
+            function.or_else(|| waiting.find(|function| function.deployment == deployment.id.0));
         let (Some(service), Some(function)) = (self.me.upgrade(), function.cloned()) else {
             // Nobody waits any more: it ends before it began, on its own turn.
             if let Some(service) = self.me.upgrade() {

@@ -27,8 +27,9 @@ use tokio::runtime::Handle;
 use tokio::sync::Notify;
 
 use crate::core::{
-    Action, Deployment, EnvironmentId, Event, FunctionId, InvocationId, Limits, Pool,
+    Action, Deployment, DeploymentId, EnvironmentId, Event, FunctionId, InvocationId, Limits, Pool,
 };
+use crate::function::Function;
 use crate::launcher::{ImageBuilder, Launcher};
 use crate::logs::Logs;
 use crate::store::CodeStore;
@@ -99,6 +100,8 @@ struct State {
     pool: Pool,
     calls: HashMap<InvocationId, Call>,
     environments: HashMap<EnvironmentId, Arc<Environment>>,
+    /// What was invoked of what is not retired: an environment may be started with nobody waiting for it.
+    functions: HashMap<DeploymentId, Arc<Function>>,
     next_invocation: u64,
 }
 
@@ -130,6 +133,7 @@ impl Service {
                 pool: Pool::new(parts.limits),
                 calls: HashMap::new(),
                 environments: HashMap::new(),
+                functions: HashMap::new(),
                 next_invocation: 0,
             }),
             moved: Notify::new(),
@@ -156,9 +160,16 @@ impl Service {
 
     /// Forgets a deployment that has been deleted or replaced; what it has accepted is finished.
     pub(crate) fn retire(&self, deployment: u64) {
-        let deployment = crate::core::DeploymentId(deployment);
+        let deployment = DeploymentId(deployment);
         self.images.forget(deployment);
-        self.handle(Event::Retire { deployment });
+        let mut state = self.lock();
+        state.functions.remove(&deployment);
+        self.handle_locked(&mut state, Event::Retire { deployment });
+    }
+
+    /// Forgets what was learnt of a function that has been deleted.
+    pub(crate) fn forget(&self, function: u64) {
+        self.handle(Event::Forget { function: FunctionId(function) });
     }
 
     /// Bounds how many invocations of a function are under way at once, by what `limit` says. That is asked while
@@ -245,9 +256,9 @@ async fn tick(service: Weak<Service>) {
     }
 }
 
-fn deployment_of(function: &crate::function::Function) -> Deployment {
+fn deployment_of(function: &Function) -> Deployment {
     Deployment {
-        id: crate::core::DeploymentId(function.deployment),
+        id: DeploymentId(function.deployment),
         function: FunctionId(function.id),
         memory_mib: function.configuration.memory_mib.into(),
         timeout: Duration::from_secs(function.configuration.timeout_s.into()),

@@ -46,7 +46,11 @@ impl Rig {
     }
 
     pub(super) async fn with_memory(data: &Path, memory_mib: u64) -> Rig {
-        let server = Server::bind(config(data, memory_mib, "127.0.0.1:0")).await.unwrap();
+        Self::with(config(data, memory_mib, "127.0.0.1:0")).await
+    }
+
+    pub(super) async fn with(config: Config) -> Rig {
+        let server = Server::bind(config).await.unwrap();
         let address = server.address();
         let (stop, stopped) = oneshot::channel();
         let served = tokio::spawn(server.run(async {
