@@ -14,8 +14,10 @@ use mayfly_scheduler::core::KeepAlivePolicy;
 use crate::failure::{FAILED, MISUSED, say};
 
 mod platform;
+mod simulate;
 
 pub use platform::{Deploy, Invoke, List, Logs, Place, Remove};
+pub use simulate::{Check, Simulate, SimulateCommand};
 
 /// MicroVMs for functions that live for one call.
 #[derive(Debug, Parser)]
@@ -62,6 +64,9 @@ pub enum Command {
     /// Measure
     #[command(subcommand, after_help = BENCH_EXAMPLES)]
     Bench(BenchCommand),
+    /// Run the scheduler's core in a made-up world
+    #[command(after_help = simulate::SIMULATE_EXAMPLES)]
+    Simulate(Simulate),
     /// Build root images
     #[command(subcommand, after_help = IMAGE_EXAMPLES)]
     Image(ImageCommand),

@@ -14,12 +14,14 @@ mod guest;
 mod image;
 mod platform;
 mod program;
+mod progress;
 mod root;
 mod run;
 mod runtimes;
 mod sample;
 mod serve;
 mod signals;
+mod simulate;
 mod timing;
 
 use std::process::ExitCode;
@@ -49,6 +51,7 @@ fn main() -> ExitCode {
         Command::Demo => demo::demo(),
         Command::Doctor { json } => doctor::doctor(json),
         Command::Bench(command) => bench::bench(command),
+        Command::Simulate(options) => simulate::simulate(options),
         Command::Image(ImageCommand::Dir { directory, out }) => {
             image::from_dir(&directory, &out).map(|bytes| image::made(&out, bytes))
         }

@@ -1,4 +1,4 @@
-//! Signals that end `mayfly run`, as something that can be waited for.
+//! Signals that end a command, as something that can be waited for, or asked about.
 
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
@@ -47,11 +47,6 @@ impl Signals {
     /// # Errors
     /// What the host says.
     pub fn or_readable(&self, other: BorrowedFd<'_>) -> io::Result<First> {
-        let entry = |fd: BorrowedFd<'_>| libc::pollfd {
-            fd: fd.as_raw_fd(),
-            events: libc::POLLIN,
-            revents: 0,
-        };
         let mut entries = [entry(self.0.as_fd()), entry(other)];
         loop {
             // SAFETY: the entries are valid for the call.
@@ -68,6 +63,13 @@ impl Signals {
         }
     }
 
+    /// Whether one has come.
+    pub fn have_come(&self) -> bool {
+        let mut entries = [entry(self.0.as_fd())];
+        // SAFETY: the entry is valid for the call, which does not wait.
+        unsafe { libc::poll(entries.as_mut_ptr(), 1, 0) > 0 }
+    }
+
     fn take(&self) -> io::Result<u8> {
         let mut info = std::mem::MaybeUninit::<libc::signalfd_siginfo>::zeroed();
         let size = size_of::<libc::signalfd_siginfo>();
@@ -79,4 +81,8 @@ impl Signals {
             }
         }
     }
+}
+
+fn entry(fd: BorrowedFd<'_>) -> libc::pollfd {
+    libc::pollfd { fd: fd.as_raw_fd(), events: libc::POLLIN, revents: 0 }
 }

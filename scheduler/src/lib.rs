@@ -21,6 +21,7 @@ pub mod policy;
 pub mod runtime_api;
 mod serve;
 mod service;
+pub mod simulation;
 pub mod store;
 
 pub use serve::{Config, ServeError, Server, serve};

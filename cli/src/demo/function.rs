@@ -14,7 +14,8 @@ use super::server::Server;
 use super::timeline::timeline;
 use crate::args::{Deploy, Place};
 use crate::failure::Failure;
-use crate::platform::{self, Api, Progress};
+use crate::platform::{self, Api};
+use crate::progress::Progress;
 use crate::signals::{First, Signals};
 
 const NAME: &str = "hello";

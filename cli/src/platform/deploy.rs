@@ -1,7 +1,6 @@
 //! `mayfly deploy`.
 
 use std::collections::BTreeMap;
-use std::io::{self, IsTerminal, Write};
 use std::process::ExitCode;
 
 use base64::Engine;
@@ -13,6 +12,7 @@ use super::bundle::Bundle;
 use super::output::{bytes, print};
 use crate::args::Deploy;
 use crate::failure::{Failure, say};
+use crate::progress::Progress;
 
 const RUNTIME: &str = "provided.al2023";
 const HANDLER: &str = "bootstrap";
@@ -128,40 +128,6 @@ fn summary(function: &Value, done: &str) -> String {
         number("MemorySize"),
         number("Timeout"),
     )
-}
-
-/// A line on stderr that says what goes on, where a person sees it, and goes away at the end.
-pub struct Progress {
-    is_seen: bool,
-}
-
-impl Progress {
-    fn to_stderr() -> Progress {
-        Progress { is_seen: io::stderr().is_terminal() }
-    }
-
-    /// One that says nothing.
-    pub fn silent() -> Progress {
-        Progress { is_seen: false }
-    }
-
-    fn says(&self, what: &str) {
-        if self.is_seen {
-            let _ = write!(io::stderr(), "\r\x1b[K{what} …");
-        }
-    }
-
-    fn ends(&self) {
-        if self.is_seen {
-            let _ = write!(io::stderr(), "\r\x1b[K");
-        }
-    }
-}
-
-impl Drop for Progress {
-    fn drop(&mut self) {
-        self.ends();
-    }
 }
 
 #[cfg(test)]

@@ -23,7 +23,8 @@ mod output;
 mod table;
 
 pub use api::Api;
-pub use deploy::{Progress, deploy, put};
+pub use deploy::{deploy, put};
 pub use functions::{list, remove};
 pub use invoke::invoke;
 pub use logs::logs;
+pub use output::print;

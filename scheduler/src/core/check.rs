@@ -1,4 +1,7 @@
 //! What must hold between any two events.
+//!
+//! Nothing here trusts what the pool keeps up as it goes: sums, orders and lanes are made anew from the
+//! environments, and compared.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -8,31 +11,34 @@ use super::index::Index;
 use super::lane::Lane;
 use super::pool::Pool;
 
+/// A rule that does not hold, in words.
+pub type Rule = &'static str;
+
 impl Pool {
-    /// Panics where the pool contradicts itself. In debug builds this runs after each event.
+    /// Looks for a contradiction in all that the pool knows. In debug builds this runs after each event.
     ///
-    /// # Panics
-    /// With the name of the rule that is broken.
-    pub fn check(&self) {
-        self.check_budget();
-        self.check_invocations();
-        self.check_lanes();
+    /// # Errors
+    /// The rule that is broken.
+    pub fn check(&self) -> Result<(), Rule> {
+        self.check_budget()?;
+        self.check_invocations()?;
+        self.check_lanes()
     }
 
-    fn check_budget(&self) {
+    fn check_budget(&self) -> Result<(), Rule> {
         let mut index = Index::default();
         self.environments.iter().for_each(|(id, environment)| index.add(*id, environment));
-        assert_eq!(index, self.index, "the index (right) is not what the environments say");
+        holds(index == self.index, "the index is what the environments say")?;
         let limits = &self.limits;
-        assert!(index.held.memory_mib <= limits.memory_mib, "more memory held than there is");
-        assert!(
+        holds(index.held.memory_mib <= limits.memory_mib, "no more memory is held than there is")?;
+        holds(
             index.staying.memory_mib <= limits.memory_mib,
-            "more memory promised than there is"
-        );
-        assert!(index.held.count <= limits.environments_max, "too many environments");
+            "no more memory is promised than there is",
+        )?;
+        holds(index.held.count <= limits.environments_max, "there are not too many environments")
     }
 
-    fn check_invocations(&self) {
+    fn check_invocations(&self) -> Result<(), Rule> {
         let mut seen = BTreeSet::new();
         let mut under_way: BTreeMap<FunctionId, usize> = BTreeMap::new();
         let waiting = self.lanes.values().flat_map(|lane| {
@@ -43,13 +49,13 @@ impl Pool {
             _ => None,
         });
         for (function, invocation) in waiting.chain(running) {
-            assert!(seen.insert(invocation), "an invocation is in two places");
+            holds(seen.insert(invocation), "an invocation is in one place")?;
             *under_way.entry(function).or_default() += 1;
         }
-        assert_eq!(under_way, self.under_way, "invocations under way are miscounted (right)");
+        holds(under_way == self.under_way, "invocations under way are counted rightly")
     }
 
-    fn check_lanes(&self) {
+    fn check_lanes(&self) -> Result<(), Rule> {
         let mut lanes: BTreeMap<DeploymentId, Lane> = BTreeMap::new();
         for (id, environment) in &self.environments {
             let deployment = environment.deployment;
@@ -57,18 +63,20 @@ impl Pool {
             lane.add(*id, &environment.state);
         }
         for (id, lane) in &self.lanes {
-            assert!(!lane.is_empty(), "a lane without use");
-            assert!(lane.waiting.len() <= lane.coming, "an invocation waits for nothing");
-            assert!(
-                lane.waiting.is_empty() || lane.idle.is_empty(),
-                "work and an idle environment"
-            );
-            assert!(lane.idle.is_empty() || !self.is_retired(*id), "a retired one is kept warm");
+            let (waits, idles) = (!lane.waiting.is_empty(), !lane.idle.is_empty());
+            holds(!lane.is_empty(), "each lane has a use")?;
+            holds(lane.waiting.len() <= lane.coming, "no invocation waits for nothing")?;
+            holds(!(waits && idles), "no invocation waits beside an idle environment")?;
+            holds(!(idles && self.is_retired(*id)), "nothing that is retired is kept warm")?;
             // What its environments do not tell.
             let told = lanes.entry(*id).or_insert_with(|| Lane::new(lane.deployment));
             told.waiting.clone_from(&lane.waiting);
             told.start_time = lane.start_time;
         }
-        assert_eq!(lanes, self.lanes, "the lanes (right) are not what the environments say");
+        holds(lanes == self.lanes, "the lanes are what the environments say")
     }
+}
+
+fn holds(condition: bool, rule: Rule) -> Result<(), Rule> {
+    if condition { Ok(()) } else { Err(rule) }
 }

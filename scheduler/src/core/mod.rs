@@ -34,6 +34,7 @@ mod tests;
 mod warmth;
 
 pub use action::{Action, Ending, Outcome};
+pub use check::Rule;
 pub use event::Event;
 pub use ids::{Deployment, DeploymentId, EnvironmentId, FunctionId, InvocationId};
 pub use keep_alive::{

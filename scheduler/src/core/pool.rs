@@ -108,8 +108,7 @@ impl Pool {
         self.start_planned();
         self.finish_stop();
         self.earliest = self.find_earliest();
-        #[cfg(debug_assertions)]
-        self.check();
+        debug_assert_eq!(self.check(), Ok(()));
     }
 
     /// The next thing to do, if there is any.

@@ -1,6 +1,4 @@
-//! Each rule of the pool, alone. Their interplay is `simulation`'s matter.
-
-mod simulation;
+//! Each rule of the pool, alone. Their interplay is `crate::simulation`'s matter.
 
 use std::time::Duration;
 
