@@ -18,6 +18,7 @@ pub mod launcher;
 pub mod layer;
 mod logs;
 pub mod policy;
+pub mod queue;
 pub mod runtime_api;
 mod serve;
 mod service;

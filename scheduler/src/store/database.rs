@@ -1,26 +1,26 @@
-//! Opening the database: its settings, its schema, and when to refuse it.
+//! The control store's database: functions and layers.
 
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use rusqlite::{Connection, ErrorCode};
+use rusqlite::Connection;
 use thiserror::Error;
 
 use super::schema::STEPS;
+use super::sqlite::{self, Kind};
 
 /// The file, below the data directory.
 const FILE: &str = "mayfly.db";
-/// Marks a database as ours ("Mayf"): SQLite's application_id.
-const APPLICATION_ID: i64 = 0x4d61_7966;
-/// Version of the schema, SQLite's user_version: how many steps have been taken.
-const VERSION: usize = STEPS.len();
+/// Marked "Mayf".
+const KIND: Kind = Kind { application: 0x4d61_7966, steps: &STEPS };
+
 /// Why the store does not do what it should.
 #[derive(Debug, Error)]
 pub enum StoreError {
     /// The file is no sound SQLite database.
     #[error(
         "{path} is damaged ({detail}). Nothing was changed. Put a backup in its place, or move it and \
-         the files beside it away to start without functions",
+         the files beside it away to start without what it holds",
         path = .0.display(), detail = .1
     )]
     Damaged(PathBuf, String),
@@ -72,50 +72,7 @@ impl Database {
 }
 
 fn open(data: &Path) -> Result<Connection, StoreError> {
-    let path = data.join(FILE);
-    open_at(&path).map_err(|error| match error {
-        StoreError::Database(error) if is_damage(&error) => {
-            StoreError::Damaged(path, error.to_string())
-        }
-        error => error,
-    })
-}
-
-fn open_at(path: &Path) -> Result<Connection, StoreError> {
-    let mut connection = Connection::open(path)?;
-    let verdict: String = connection.query_row("PRAGMA quick_check(1)", [], |row| row.get(0))?;
-    if verdict != "ok" {
-        return Err(StoreError::Damaged(path.to_owned(), verdict));
-    }
-    connection.pragma_update(None, "journal_mode", "WAL")?;
-    // An answer to a client is a promise: it must survive a loss of power.
-    connection.pragma_update(None, "synchronous", "FULL")?;
-    let number = |name: &str| connection.pragma_query_value(None, name, |row| row.get(0));
-    let (application, schema): (i64, i64) = (number("application_id")?, number("user_version")?);
-    let is_empty =
-        connection.query_row("SELECT count(*) = 0 FROM sqlite_schema", [], |row| row.get(0))?;
-    match (application, usize::try_from(schema)) {
-        (APPLICATION_ID, Ok(done @ 1..=VERSION)) => advance(&mut connection, done)?,
-        (0, Ok(0)) if is_empty => advance(&mut connection, 0)?,
-        _ => return Err(StoreError::Foreign { path: path.to_owned(), application, schema }),
-    }
-    Ok(connection)
-}
-
-/// Takes the steps that are not `done`: all of them, or, if one fails, none.
-fn advance(connection: &mut Connection, done: usize) -> Result<(), StoreError> {
-    let transaction = connection.transaction()?;
-    for step in STEPS.iter().skip(done) {
-        transaction.execute_batch(step)?;
-    }
-    transaction.pragma_update(None, "application_id", APPLICATION_ID)?;
-    transaction.pragma_update(None, "user_version", VERSION as i64)?;
-    Ok(transaction.commit()?)
-}
-
-fn is_damage(error: &rusqlite::Error) -> bool {
-    let code = error.sqlite_error_code();
-    matches!(code, Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase))
+    sqlite::open(&data.join(FILE), &KIND)
 }
 
 #[cfg(test)]
@@ -150,7 +107,7 @@ mod tests {
     fn a_later_schema_is_refused() {
         let data = tempfile::tempdir().unwrap();
         let connection = open(data.path()).unwrap();
-        connection.pragma_update(None, "user_version", VERSION as i64 + 1).unwrap();
+        connection.pragma_update(None, "user_version", STEPS.len() as i64 + 1).unwrap();
         drop(connection);
         assert!(matches!(open(data.path()).unwrap_err(), StoreError::Foreign { .. }));
     }

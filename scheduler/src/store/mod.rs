@@ -1,7 +1,7 @@
 //! What survives a restart: functions and layers in SQLite, code beside it.
 //!
 //! ```text
-//!   DATA/mayfly.db               functions, layers                 (database.rs, schema.rs, rows.rs)
+//!   DATA/mayfly.db               functions, layers                 (sqlite.rs, database.rs, schema.rs, rows.rs)
 //!   DATA/code/SHA256/bundle.zip  an upload, as it came             (code.rs)
 //!                   /task/       its files, as /var/task or /opt shows them
 //! ```
@@ -14,6 +14,7 @@ mod functions;
 mod layers;
 mod rows;
 mod schema;
+pub(crate) mod sqlite;
 
 pub use code::{CodeError, CodeStore, StoredCode};
 pub use database::{Database, StoreError};

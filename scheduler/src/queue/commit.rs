@@ -1,0 +1,186 @@
+//! Group commit: one thread owns the engine, takes what has come meanwhile as one transaction, and tells all
+//! of it after the one flush.
+//!
+//! ```text
+//!   client ─ job ─┐                    ┌ begin, job, job, job, commit ┐
+//!   client ─ job ─┼─▶ bounded channel ─┤        (one flush)           ├─▶ their answers
+//!   client ─ job ─┘                    └──────────────────────────────┘
+//! ```
+//!
+//! A transaction that fails is taken apart: each job gets one of its own, so that a job that needs no room goes
+//! through on a full disk, and none suffers for another.
+
+use std::thread;
+
+use thiserror::Error;
+use tokio::sync::{mpsc, oneshot};
+
+use super::arrivals::{Arrivals, Bell};
+use super::engine::{Durability, Engine, EngineError, Result as EngineResult};
+use super::message::{Appended, Lease, Leased, New, Wanted};
+
+/// Jobs that wait for the thread; whoever comes later waits for room.
+const WAITING_MAX: usize = 1024;
+/// Jobs in one transaction: more would make the first of them wait for nothing but the others.
+const BATCH_MAX: usize = 256;
+
+/// Why there is no answer.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum QueueError {
+    /// What the engine says. What was asked for has not happened.
+    #[error(transparent)]
+    Engine(#[from] EngineError),
+    /// The thread is gone. What was asked for may have happened.
+    #[error("the queue has stopped")]
+    Stopped,
+}
+
+/// Durable queues, for many to use at once.
+#[derive(Debug)]
+pub struct Queue {
+    jobs: mpsc::Sender<Box<dyn Job>>,
+    arrivals: Arrivals,
+}
+
+impl Queue {
+    /// Starts the thread that owns `engine`; it ends with the queue.
+    pub fn start(engine: Box<dyn Engine>) -> std::io::Result<Queue> {
+        let (jobs, waiting) = mpsc::channel(WAITING_MAX);
+        thread::Builder::new().name("queue".into()).spawn(move || run(engine, waiting))?;
+        Ok(Queue { jobs, arrivals: Arrivals::default() })
+    }
+
+    /// Has the engine do some work, together with others' in one transaction. It may be done more than once, and
+    /// happens once.
+    ///
+    /// # Errors
+    /// [`QueueError`].
+    pub async fn work<T: Send + 'static>(
+        &self,
+        durability: Durability,
+        work: impl FnMut(&mut dyn Engine) -> EngineResult<T> + Send + 'static,
+    ) -> Result<T, QueueError> {
+        let (answer, answered) = oneshot::channel();
+        let job = Box::new(Typed { durability, work, result: None, answer });
+        self.jobs.send(job).await.map_err(|_| QueueError::Stopped)?;
+        answered.await.map_err(|_| QueueError::Stopped)?
+    }
+
+    /// Adds messages to a queue, all or none: they are on the medium when this returns.
+    ///
+    /// # Errors
+    /// [`QueueError`].
+    pub async fn append(&self, lane: &str, new: Vec<New>) -> Result<Vec<Appended>, QueueError> {
+        let owned = lane.to_owned();
+        let appended = self.work(Durability::Power, move |engine| {
+            new.iter().map(|one| engine.append(&owned, one)).collect()
+        });
+        let appended = appended.await?;
+        self.arrivals.ring(lane);
+        Ok(appended)
+    }
+
+    /// Leases messages that are due. A loss of power may end a lease early.
+    ///
+    /// # Errors
+    /// [`QueueError`].
+    pub async fn lease(&self, wanted: Wanted) -> Result<Vec<Leased>, QueueError> {
+        self.work(Durability::Process, move |engine| engine.lease(&wanted)).await
+    }
+
+    /// Removes a message and adds what follows from it, as one. Nothing follows from a lease that is void.
+    ///
+    /// # Errors
+    /// [`QueueError`].
+    pub async fn settle(
+        &self,
+        lease: Lease,
+        follows: Vec<(String, New)>,
+    ) -> Result<bool, QueueError> {
+        let lanes: Vec<String> = follows.iter().map(|(lane, _)| lane.clone()).collect();
+        let settled = self.work(Durability::Power, move |engine| {
+            let is_valid = engine.complete(lease)?;
+            for (lane, new) in follows.iter().filter(|_| is_valid) {
+                engine.append(lane, new)?;
+            }
+            Ok(is_valid)
+        });
+        let is_valid = settled.await?;
+        lanes.iter().for_each(|lane| self.ring(lane));
+        Ok(is_valid)
+    }
+
+    /// Wakes who waits for this queue.
+    pub fn ring(&self, lane: &str) {
+        self.arrivals.ring(lane);
+    }
+
+    /// Hears of messages in queues whose names begin so.
+    pub fn bell(&self, prefix: &str) -> Bell<'_> {
+        self.arrivals.bell(prefix)
+    }
+}
+
+/// Some work whose answer waits for the commit.
+trait Job: Send {
+    fn durability(&self) -> Durability;
+    fn run(&mut self, engine: &mut dyn Engine) -> EngineResult<()>;
+    fn answer(self: Box<Self>, committed: EngineResult<()>);
+}
+
+struct Typed<T, F> {
+    durability: Durability,
+    work: F,
+    result: Option<T>,
+    answer: oneshot::Sender<Result<T, QueueError>>,
+}
+
+impl<T: Send, F: FnMut(&mut dyn Engine) -> EngineResult<T> + Send> Job for Typed<T, F> {
+    fn durability(&self) -> Durability {
+        self.durability
+    }
+
+    fn run(&mut self, engine: &mut dyn Engine) -> EngineResult<()> {
+        self.result = Some((self.work)(engine)?);
+        Ok(())
+    }
+
+    fn answer(self: Box<Self>, committed: EngineResult<()>) {
+        let result = match (committed, self.result) {
+            (Ok(()), Some(result)) => Ok(result),
+            (Ok(()), None) => Err(QueueError::Stopped),
+            (Err(error), _) => Err(error.into()),
+        };
+        // Whoever asked may have gone away.
+        let _ = self.answer.send(result);
+    }
+}
+
+fn run(mut engine: Box<dyn Engine>, mut waiting: mpsc::Receiver<Box<dyn Job>>) {
+    let mut jobs = Vec::new();
+    while waiting.blocking_recv_many(&mut jobs, BATCH_MAX) > 0 {
+        match transact(&mut *engine, &mut jobs) {
+            Err(_) if jobs.len() > 1 => {
+                for job in jobs.drain(..) {
+                    let mut alone = [job];
+                    let committed = transact(&mut *engine, &mut alone);
+                    let [job] = alone;
+                    job.answer(committed);
+                }
+            }
+            committed => jobs.drain(..).for_each(|job| job.answer(committed.clone())),
+        }
+    }
+}
+
+/// Does all of the jobs, or none.
+fn transact(engine: &mut dyn Engine, jobs: &mut [Box<dyn Job>]) -> EngineResult<()> {
+    let durability = jobs.iter().map(|job| job.durability()).max();
+    engine.begin(durability.unwrap_or(Durability::Power))?;
+    let done = jobs.iter_mut().try_for_each(|job| job.run(engine));
+    let committed = done.and_then(|()| engine.commit());
+    if committed.is_err() {
+        engine.rollback();
+    }
+    committed
+}

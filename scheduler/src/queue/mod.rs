@@ -1,0 +1,25 @@
+//! Durable queues: what is appended is there until it is completed, whatever happens to the process or the machine.
+//!
+//! ```text
+//!   API, pollers ── work ──▶ Queue (commit.rs): one thread, many clients' work in one commit
+//!                              │
+//!                              ▼
+//!                            Engine (engine.rs): sqlite.rs
+//!
+//!   arrivals.rs  who waits for a message      fair.rs   whose turn it is      retry.rs  when to try again
+//! ```
+//!
+//! A message is delivered at least once: whoever has leased it and says nothing loses it to the next one.
+
+mod arrivals;
+mod commit;
+mod engine;
+mod message;
+mod sqlite;
+#[cfg(test)]
+mod tests;
+
+pub use commit::{Queue, QueueError};
+pub use engine::{Durability, Engine, EngineError};
+pub use message::{Appended, Depth, Document, Head, Lease, Leased, Message, New, Wanted};
+pub use sqlite::Sqlite;

@@ -1,0 +1,383 @@
+//! The engine for one machine: SQLite, in a file of its own.
+//!
+//! ```text
+//!   messages   small rows: every lease and retry writes one anew
+//!   bodies     what they carry, written once
+//!   names      of messages that are told apart by name
+//!   documents  what queues are
+//! ```
+
+use std::path::Path;
+
+use bytes::Bytes;
+use rusqlite::{CachedStatement, Connection, ErrorCode, OptionalExtension, Params, Row, params};
+
+use super::engine::{Durability, Engine, EngineError, Result};
+use super::message::{Appended, Depth, Document, Head, Lease, Leased, Message, New, Wanted};
+use crate::store::StoreError;
+use crate::store::sqlite::{self, Kind};
+
+/// The file, below the data directory.
+const FILE: &str = "queue.db";
+/// SQLite's page, where nothing else is said.
+const PAGE_BYTES: u64 = 4096;
+/// Marked "Mayq". Bodies and names go with their message: triggers see to it.
+const KIND: Kind = Kind {
+    application: 0x4d61_7971,
+    steps: &["
+    CREATE TABLE messages (
+        id       INTEGER PRIMARY KEY AUTOINCREMENT,
+        lane     TEXT    NOT NULL,
+        due_ms   INTEGER NOT NULL,
+        sent_ms  INTEGER NOT NULL,
+        token    INTEGER,
+        leases   INTEGER NOT NULL DEFAULT 0,
+        first_ms INTEGER,
+        grp      TEXT,
+        head     TEXT    NOT NULL
+    ) STRICT;
+    CREATE INDEX messages_due ON messages (lane, due_ms);
+    CREATE INDEX messages_group ON messages (lane, grp, due_ms) WHERE grp IS NOT NULL;
+    CREATE TABLE bodies (message INTEGER PRIMARY KEY, body BLOB NOT NULL) STRICT;
+    CREATE TRIGGER bodies_go AFTER DELETE ON messages BEGIN
+        DELETE FROM bodies WHERE message = old.id;
+    END;
+    CREATE TABLE names (
+        lane     TEXT    NOT NULL,
+        name     TEXT    NOT NULL,
+        until_ms INTEGER NOT NULL,
+        message  INTEGER NOT NULL,
+        head     TEXT    NOT NULL,
+        PRIMARY KEY (lane, name)
+    ) STRICT;
+    CREATE TABLE documents (
+        kind TEXT NOT NULL,
+        name TEXT NOT NULL,
+        text TEXT NOT NULL,
+        PRIMARY KEY (kind, name)
+    ) STRICT;
+"],
+};
+
+/// A message's columns, as [`message`] reads them.
+macro_rules! select {
+    ($rest:literal) => {
+        concat!(
+            "SELECT m.id, m.head, bodies.body, m.sent_ms, m.due_ms, m.token IS NOT NULL, m.leases,
+                 m.first_ms, m.grp
+             FROM messages m JOIN bodies ON bodies.message = m.id ",
+            $rest
+        )
+    };
+}
+
+/// Whose group has none that is leased, nor an earlier one that waits.
+macro_rules! in_order {
+    () => {
+        "WHERE m.lane = ?1 AND m.due_ms <= ?2 AND (m.grp IS NULL OR NOT EXISTS (
+             SELECT 1 FROM messages o WHERE o.lane = ?1 AND o.grp = m.grp AND o.due_ms > ?2
+                 AND (o.token IS NOT NULL OR o.id < m.id)))
+         ORDER BY m.id LIMIT ?3"
+    };
+}
+
+/// Queues in a SQLite file.
+#[derive(Debug)]
+pub struct Sqlite {
+    connection: Connection,
+    durability: Durability,
+}
+
+impl Sqlite {
+    /// Opens the queues below `data`, or makes the file.
+    ///
+    /// # Errors
+    /// [`StoreError`]: what is damaged, cut short or foreign is refused and left as it is.
+    pub fn open(data: &Path) -> std::result::Result<Sqlite, StoreError> {
+        let path = data.join(FILE);
+        if path.exists() {
+            refuse_torn(&path)?;
+        } else {
+            let fresh = data.join("queue.db.new");
+            for stale in ["", "-wal", "-shm"] {
+                let _ = std::fs::remove_file(data.join(format!("queue.db.new{stale}")));
+            }
+            let connection = sqlite::open(&fresh, &KIND)?;
+            connection.pragma_update(None, "journal_mode", "DELETE")?;
+            drop(connection);
+            let io = |error| StoreError::Io(path.clone(), error);
+            std::fs::rename(&fresh, &path).map_err(io)?;
+            std::fs::File::open(data).and_then(|dir| dir.sync_all()).map_err(io)?;
+        }
+        let connection = sqlite::open(&path, &KIND)?;
+        Ok(Sqlite { connection, durability: Durability::Power })
+    }
+
+    /// Makes the disk look full once the file has so many pages.
+    #[cfg(test)]
+    pub(super) fn limit_pages(&mut self, pages: Option<u32>) {
+        if let Some(pages) = pages {
+            self.connection.pragma_update(None, "max_page_count", pages).unwrap();
+        }
+    }
+
+    fn statement(&self, sql: &str) -> Result<CachedStatement<'_>> {
+        Ok(self.connection.prepare_cached(sql)?)
+    }
+
+    /// How many rows that changed.
+    fn change(&self, sql: &str, values: impl Params) -> Result<u64> {
+        Ok(self.statement(sql)?.execute(values)? as u64)
+    }
+
+    fn messages(&self, sql: &str, values: impl Params) -> Result<Vec<Message>> {
+        Ok(self.statement(sql)?.query_map(values, message)?.collect::<rusqlite::Result<_>>()?)
+    }
+
+    fn begin_again(&self, id: u64, lane: &str, now_ms: i64) -> Result<u64> {
+        self.change(
+            "UPDATE messages SET lane = ?2, due_ms = ?3, token = NULL, leases = 0, first_ms = NULL
+             WHERE id = ?1",
+            params![id as i64, lane, now_ms],
+        )
+    }
+}
+
+impl Engine for Sqlite {
+    fn begin(&mut self, durability: Durability) -> Result<()> {
+        if self.durability != durability {
+            let level = if durability == Durability::Power { "FULL" } else { "NORMAL" };
+            self.connection.pragma_update(None, "synchronous", level)?;
+            self.durability = durability;
+        }
+        self.change("BEGIN", []).map(drop)
+    }
+
+    fn commit(&mut self) -> Result<()> {
+        self.change("COMMIT", []).map(drop)
+    }
+
+    fn rollback(&mut self) {
+        // SQLite may have rolled back by itself, where it found no room.
+        let _ = self.change("ROLLBACK", []);
+    }
+
+    fn append(&mut self, lane: &str, new: &New) -> Result<Appended> {
+        if let Some((name, _)) = &new.unique {
+            let mut named = self.statement(
+                "SELECT message, head FROM names WHERE lane = ?1 AND name = ?2 AND until_ms > ?3",
+            )?;
+            let found = named
+                .query_row(params![lane, name, new.sent_ms], |row| {
+                    Ok(Appended { id: row.get::<_, i64>(0)? as u64, same: Some(row.get(1)?) })
+                })
+                .optional()?;
+            if let Some(found) = found {
+                return Ok(found);
+            }
+        }
+        self.change(
+            "INSERT INTO messages (lane, due_ms, sent_ms, grp, head) VALUES (?1, ?2, ?3, ?4, ?5)",
+            params![lane, new.due_ms, new.sent_ms, new.group, new.head],
+        )?;
+        let id = self.connection.last_insert_rowid();
+        self.change("INSERT INTO bodies VALUES (?1, ?2)", params![id, &new.body[..]])?;
+        if let Some((name, until_ms)) = &new.unique {
+            self.change(
+                "INSERT OR REPLACE INTO names VALUES (?1, ?2, ?3, ?4, ?5)",
+                params![lane, name, until_ms, id, new.head],
+            )?;
+        }
+        Ok(Appended { id: id as u64, same: None })
+    }
+
+    fn lease(&mut self, wanted: &Wanted) -> Result<Vec<Leased>> {
+        let mut leased = Vec::new();
+        // Those that go to the other queue make room for others.
+        while leased.len() < wanted.count {
+            let values = params![wanted.lane, wanted.now_ms, (wanted.count - leased.len()) as i64];
+            let found = match wanted.in_order {
+                true => self.messages(concat!(select!(""), in_order!()), values)?,
+                false => self.messages(
+                    select!(
+                        "WHERE m.lane = ?1 AND m.due_ms <= ?2 ORDER BY m.due_ms, m.id LIMIT ?3"
+                    ),
+                    values,
+                )?,
+            };
+            if found.is_empty() {
+                break;
+            }
+            for mut message in found {
+                match &wanted.leases_max {
+                    Some((max, other)) if message.leases >= *max => {
+                        self.begin_again(message.id, other, wanted.now_ms)?;
+                        continue;
+                    }
+                    _ => {}
+                }
+                self.change(
+                    "UPDATE messages SET due_ms = ?2, token = ?3, leases = leases + 1,
+                         first_ms = coalesce(first_ms, ?4)
+                     WHERE id = ?1",
+                    params![message.id as i64, wanted.until_ms, wanted.token as i64, wanted.now_ms],
+                )?;
+                message.due_ms = wanted.until_ms;
+                message.is_leased = true;
+                message.leases += 1;
+                message.first_leased_ms.get_or_insert(wanted.now_ms);
+                let lease = Lease { id: message.id, token: wanted.token };
+                leased.push(Leased { lease, message });
+            }
+        }
+        Ok(leased)
+    }
+
+    fn renew(&mut self, lease: Lease, now_ms: i64, until_ms: i64) -> Result<bool> {
+        let renewed = self.change(
+            "UPDATE messages SET due_ms = ?3 WHERE id = ?1 AND token = ?2 AND due_ms > ?4",
+            params![lease.id as i64, lease.token as i64, until_ms, now_ms],
+        )?;
+        Ok(renewed > 0)
+    }
+
+    fn complete(&mut self, lease: Lease) -> Result<bool> {
+        let of = params![lease.id as i64, lease.token as i64];
+        Ok(self.change("DELETE FROM messages WHERE id = ?1 AND token = ?2", of)? > 0)
+    }
+
+    fn retry(&mut self, lease: Lease, due_ms: i64, head: &str) -> Result<bool> {
+        let retried = self.change(
+            "UPDATE messages SET due_ms = ?3, head = ?4, token = NULL WHERE id = ?1 AND token = ?2",
+            params![lease.id as i64, lease.token as i64, due_ms, head],
+        )?;
+        Ok(retried > 0)
+    }
+
+    fn abandon(&mut self, prefix: &str, now_ms: i64) -> Result<u64> {
+        self.change(
+            "UPDATE messages SET due_ms = ?3, token = NULL
+             WHERE lane >= ?1 AND lane < ?2 AND token IS NOT NULL",
+            params![prefix, behind(prefix), now_ms],
+        )
+    }
+
+    fn redrive(&mut self, from: &str, to: &str, count: usize, now_ms: i64) -> Result<u64> {
+        self.change(
+            "UPDATE messages SET lane = ?2, due_ms = ?4, token = NULL, leases = 0, first_ms = NULL
+             WHERE id IN (SELECT id FROM messages WHERE lane = ?1
+                 AND (token IS NULL OR due_ms <= ?4) ORDER BY id LIMIT ?3)",
+            params![from, to, i64::try_from(count).unwrap_or(i64::MAX), now_ms],
+        )
+    }
+
+    fn purge(&mut self, lane: &str) -> Result<u64> {
+        self.change("DELETE FROM messages WHERE lane = ?1", [lane])
+    }
+
+    fn expire(&mut self, lane: &str, sent_before_ms: i64, now_ms: i64) -> Result<u64> {
+        self.change("DELETE FROM names WHERE lane = ?1 AND until_ms <= ?2", params![lane, now_ms])?;
+        self.change(
+            "DELETE FROM messages WHERE lane = ?1 AND sent_ms < ?2",
+            params![lane, sent_before_ms],
+        )
+    }
+
+    fn depth(&mut self, lane: &str, now_ms: i64) -> Result<Depth> {
+        let mut depth = self.statement(
+            "SELECT count(*) FILTER (WHERE due_ms <= ?2),
+                 count(*) FILTER (WHERE due_ms > ?2 AND token IS NOT NULL),
+                 count(*) FILTER (WHERE due_ms > ?2 AND token IS NULL),
+                 min(sent_ms)
+             FROM messages WHERE lane = ?1",
+        )?;
+        Ok(depth.query_row(params![lane, now_ms], |row| {
+            let count = |column| row.get::<_, i64>(column).map(|count| count as u64);
+            let (due, leased, later) = (count(0)?, count(1)?, count(2)?);
+            Ok(Depth { due, leased, later, oldest_ms: row.get(3)? })
+        })?)
+    }
+
+    fn heads(&mut self, prefix: &str) -> Result<Vec<Head>> {
+        // One step down the index for each queue, however many messages they have.
+        let mut next = self.statement(
+            "SELECT lane, due_ms FROM messages WHERE lane >= ?1 AND lane < ?2
+             ORDER BY lane, due_ms LIMIT 1",
+        )?;
+        let (mut from, end, mut heads) = (prefix.to_owned(), behind(prefix), Vec::new());
+        loop {
+            let found = next.query_row(params![from, end], |row| {
+                Ok(Head { lane: row.get(0)?, due_ms: row.get(1)? })
+            });
+            let Some(head) = found.optional()? else { return Ok(heads) };
+            from = format!("{}\0", head.lane);
+            heads.push(head);
+        }
+    }
+
+    fn peek(&mut self, lane: &str, count: usize) -> Result<Vec<Message>> {
+        let count = i64::try_from(count).unwrap_or(i64::MAX);
+        self.messages(select!("WHERE m.lane = ?1 ORDER BY m.id LIMIT ?2"), params![lane, count])
+    }
+
+    fn put_document(&mut self, kind: &str, document: &Document) -> Result<()> {
+        let values = params![kind, document.name, document.text];
+        self.change("INSERT OR REPLACE INTO documents VALUES (?1, ?2, ?3)", values).map(drop)
+    }
+
+    fn remove_document(&mut self, kind: &str, name: &str) -> Result<bool> {
+        let sql = "DELETE FROM documents WHERE kind = ?1 AND name = ?2";
+        Ok(self.change(sql, [kind, name])? > 0)
+    }
+
+    fn documents(&mut self, kind: &str) -> Result<Vec<Document>> {
+        let sql = "SELECT name, text FROM documents WHERE kind = ?1 ORDER BY name";
+        let document = |row: &Row<'_>| Ok(Document { name: row.get(0)?, text: row.get(1)? });
+        let mut documents = self.statement(sql)?;
+        Ok(documents.query_map([kind], document)?.collect::<rusqlite::Result<_>>()?)
+    }
+}
+
+/// Refuses a file that ends within a page, which SQLite would fill up with zeros. One shorter than a page it would
+/// take for new: ours appears whole.
+fn refuse_torn(path: &Path) -> std::result::Result<(), StoreError> {
+    let len_of = |path: &Path| path.metadata().map_or(0, |found| found.len());
+    let len = len_of(path);
+    // A kill may tear the file, but then the log beside it still has the page.
+    let has_log = len_of(&path.with_extension("db-wal")) > 0;
+    if len < PAGE_BYTES || !len.is_multiple_of(PAGE_BYTES) && !has_log {
+        return Err(StoreError::Damaged(
+            path.to_owned(),
+            format!("it is cut short at {len} bytes"),
+        ));
+    }
+    Ok(())
+}
+
+fn message(row: &Row<'_>) -> rusqlite::Result<Message> {
+    Ok(Message {
+        id: row.get::<_, i64>(0)? as u64,
+        head: row.get(1)?,
+        body: Bytes::from(row.get::<_, Vec<u8>>(2)?),
+        sent_ms: row.get(3)?,
+        due_ms: row.get(4)?,
+        is_leased: row.get(5)?,
+        leases: row.get(6)?,
+        first_leased_ms: row.get(7)?,
+        group: row.get(8)?,
+    })
+}
+
+/// The first name behind all that begin so: no character of a name is the last one that there is.
+fn behind(prefix: &str) -> String {
+    format!("{prefix}{}", char::MAX)
+}
+
+impl From<rusqlite::Error> for EngineError {
+    fn from(error: rusqlite::Error) -> EngineError {
+        match error.sqlite_error_code() {
+            Some(ErrorCode::DiskFull) => EngineError::Full,
+            _ => EngineError::Failed(error.to_string()),
+        }
+    }
+}

@@ -1,0 +1,69 @@
+//! Opening a SQLite file of the platform's: its settings, its schema, and when to refuse it.
+
+use std::path::Path;
+
+use rusqlite::{Connection, ErrorCode};
+
+use super::database::StoreError;
+
+/// What a file of ours is.
+pub(crate) struct Kind {
+    /// SQLite's application_id: marks the file as ours.
+    pub(crate) application: i64,
+    /// The schema, as the steps that led to it; SQLite's user_version counts those that have been taken.
+    pub(crate) steps: &'static [&'static str],
+}
+
+/// Opens the file at `path`, or makes it; one of an earlier schema is brought up to date. Commits are on the medium
+/// when they return.
+///
+/// # Errors
+/// [`StoreError`]: what is damaged or foreign is refused and left as it is.
+pub(crate) fn open(path: &Path, kind: &Kind) -> Result<Connection, StoreError> {
+    open_at(path, kind).map_err(|error| match error {
+        StoreError::Database(error) if is_damage(&error) => {
+            StoreError::Damaged(path.to_owned(), error.to_string())
+        }
+        error => error,
+    })
+}
+
+fn open_at(path: &Path, kind: &Kind) -> Result<Connection, StoreError> {
+    let mut connection = Connection::open(path)?;
+    let verdict: String = connection.query_row("PRAGMA quick_check(1)", [], |row| row.get(0))?;
+    if verdict != "ok" {
+        return Err(StoreError::Damaged(path.to_owned(), verdict));
+    }
+    connection.pragma_update(None, "journal_mode", "WAL")?;
+    // An answer to a client is a promise: it must survive a loss of power.
+    connection.pragma_update(None, "synchronous", "FULL")?;
+    let number = |name: &str| connection.pragma_query_value(None, name, |row| row.get(0));
+    let (application, schema): (i64, i64) = (number("application_id")?, number("user_version")?);
+    let is_empty =
+        connection.query_row("SELECT count(*) = 0 FROM sqlite_schema", [], |row| row.get(0))?;
+    let is_known = |done: &usize| (1..=kind.steps.len()).contains(done);
+    match (application, usize::try_from(schema)) {
+        (found, Ok(done)) if found == kind.application && is_known(&done) => {
+            advance(&mut connection, kind, done)?;
+        }
+        (0, Ok(0)) if is_empty => advance(&mut connection, kind, 0)?,
+        _ => return Err(StoreError::Foreign { path: path.to_owned(), application, schema }),
+    }
+    Ok(connection)
+}
+
+/// Takes the steps that are not `done`: all of them, or, if one fails, none.
+fn advance(connection: &mut Connection, kind: &Kind, done: usize) -> Result<(), StoreError> {
+    let transaction = connection.transaction()?;
+    for step in kind.steps.iter().skip(done) {
+        transaction.execute_batch(step)?;
+    }
+    transaction.pragma_update(None, "application_id", kind.application)?;
+    transaction.pragma_update(None, "user_version", kind.steps.len() as i64)?;
+    Ok(transaction.commit()?)
+}
+
+fn is_damage(error: &rusqlite::Error) -> bool {
+    let code = error.sqlite_error_code();
+    matches!(code, Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase))
+}
