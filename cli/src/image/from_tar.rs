@@ -1,5 +1,5 @@
 //! `mayfly image from-tar`: the root of a container, as `docker export` gives it, or an image with its
-//! layers, as `docker save` and other tools do (OCI image layout).
+//! layers, as `docker save` and other tools do (OCI image layout), packed or not.
 //!
 //! ```text
 //!   archive ─┬─ oci-layout, index.json, blobs/… ─▶ manifest ─▶ layers, from the lowest up ─┐
@@ -11,19 +11,22 @@
 
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::io::{self, Read, Seek, SeekFrom};
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::rc::Rc;
 
-use flate2::read::MultiGzDecoder;
 use mayfly_image::layers::{Layers, Member};
 use mayfly_image::{Attributes, INLINE_FILE_LEN_MAX, Leaf, Source, Timestamp, Tree};
 use serde_json::Value;
 use tar::{Archive, EntryType};
 
+use packing::{is_packed, plain};
+
 use crate::failure::{Failure, say};
 use crate::files;
+
+mod packing;
 
 /// Most bytes of an index or a manifest (the OCI distribution specification's own bound).
 const TEXT_MAX: u64 = 4 << 20;
@@ -98,7 +101,7 @@ fn read(archive: &Path) -> Result<(Tree, Vec<Section>), Failure> {
 
 /// Where the blobs of an image layout are; `None` where the archive is something else.
 fn blobs(whole: &Section) -> Result<Option<BTreeMap<String, Section>>, Failure> {
-    if is_gzip(whole)? {
+    if is_packed(whole)? {
         return Ok(None);
     }
     let mut blobs = BTreeMap::new();
@@ -229,26 +232,6 @@ fn json(section: Option<&Section>) -> Result<Value, Failure> {
     section.clone().read_to_end(&mut text)?;
     serde_json::from_slice(&text)
         .map_err(|error| Failure::new(format!("a manifest of it is broken: {error}")))
-}
-
-fn is_gzip(section: &Section) -> Result<bool, Failure> {
-    let mut magic = [0; 2];
-    let len = section.clone().read(&mut magic)?;
-    Ok(len == 2 && magic == [0x1f, 0x8b])
-}
-
-/// A layer as a plain archive: unpacked into a file without a name where it is packed.
-fn plain(section: &Section, room: &mut u64) -> Result<Section, Failure> {
-    if !is_gzip(section)? {
-        return Ok(section.clone());
-    }
-    let mut file = tempfile::tempfile()?;
-    let mut unpacked = MultiGzDecoder::new(section.clone()).take(*room + 1);
-    let len = io::copy(&mut unpacked, &mut file)?;
-    file.flush()?;
-    *room =
-        room.checked_sub(len).ok_or_else(|| Failure::new("it has more than 10 GiB, unpacked"))?;
-    Ok(Section { file: Rc::new(file), start: 0, len, at: 0 })
 }
 
 #[cfg(test)]

@@ -1,7 +1,10 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+use std::io::Write;
+
 use flate2::Compression;
 use flate2::write::GzEncoder;
+use ruzstd::encoding::{CompressionLevel, compress_to_vec};
 use tar::{Builder, Header};
 
 use super::*;
@@ -38,6 +41,14 @@ fn gzip(bytes: &[u8]) -> Vec<u8> {
     encoder.finish().unwrap()
 }
 
+/// Two frames, with one that is none of the archive's between them.
+fn zstd(bytes: &[u8]) -> Vec<u8> {
+    let (start, end) = bytes.split_at(bytes.len() / 2);
+    let frame = |bytes: &[u8]| compress_to_vec(bytes, CompressionLevel::Fastest);
+    let skipped = [&[0x5f, 0x2a, 0x4d, 0x18, 3, 0, 0, 0][..], b"an "].concat();
+    [frame(start), skipped, frame(end)].concat()
+}
+
 fn read_bytes(bytes: &[u8]) -> Result<(Tree, Vec<Section>), Failure> {
     let mut file = tempfile::NamedTempFile::new().unwrap();
     file.write_all(bytes).unwrap();
@@ -65,7 +76,7 @@ fn a_containers_root_is_taken() {
         ("dev/null", EntryType::Char, ""),
         ("run/pipe", EntryType::Fifo, ""),
     ]);
-    for bytes in [bytes.clone(), gzip(&bytes)] {
+    for bytes in [bytes.clone(), gzip(&bytes), zstd(&bytes)] {
         let (tree, contents) = read_bytes(&bytes).unwrap();
         for path in ["bin", "usr/bin/tool", "usr/bin/same", "dev/null", "run/pipe"] {
             assert!(tree.find(path.as_bytes()).is_some(), "{path}");
@@ -126,6 +137,10 @@ fn hostile_archives_are_refused_in_one_line() {
             > 5
     );
     let whole = archive(&[("file", FILE, &"y".repeat(5000))]);
+    let packed = zstd(&whole);
+    for len in [5, 9, packed.len() / 2, packed.len() - 1] {
+        assert!(!complaint(&packed[..len]).is_empty(), "zstd cut to {len}");
+    }
     for len in [513, 600, 2048, 5000] {
         assert!(!complaint(&whole[..len]).is_empty(), "cut to {len}");
     }

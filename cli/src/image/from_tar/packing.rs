@@ -1,0 +1,77 @@
+//! How a layer is packed: not, by gzip (RFC 1952) or by zstd (RFC 8878), told by its first bytes.
+
+use std::io::{self, BufReader, Read, Seek, Write};
+use std::rc::Rc;
+
+use flate2::read::MultiGzDecoder;
+use ruzstd::decoding::StreamingDecoder;
+use ruzstd::decoding::errors::{FrameDecoderError, ReadFrameHeaderError};
+
+use super::Section;
+use crate::failure::Failure;
+
+/// First bytes of a gzip member.
+const GZIP: [u8; 2] = [0x1f, 0x8b];
+/// First bytes of a zstd frame.
+const ZSTD: [u8; 4] = [0x28, 0xb5, 0x2f, 0xfd];
+
+/// Whether an archive is packed.
+///
+/// # Errors
+/// What the host says.
+pub fn is_packed(section: &Section) -> Result<bool, Failure> {
+    let magic = magic(section)?;
+    Ok(magic.starts_with(&GZIP) || magic == ZSTD)
+}
+
+/// A layer as a plain archive: unpacked into a file without a name where it is packed. `room` is how many bytes
+/// it may have then; what it has is taken off.
+///
+/// # Errors
+/// What the host says, what is wrong with the layer, or one that is too long.
+pub fn plain(section: &Section, room: &mut u64) -> Result<Section, Failure> {
+    let mut file = tempfile::tempfile()?;
+    let mut packed = BufReader::new(section.clone());
+    let len = match magic(section)? {
+        ZSTD => unpack_frames(&mut packed, &mut file, *room + 1)?,
+        magic if magic.starts_with(&GZIP) => {
+            io::copy(&mut MultiGzDecoder::new(packed).take(*room + 1), &mut file)?
+        }
+        _ => return Ok(section.clone()),
+    };
+    file.flush()?;
+    *room =
+        room.checked_sub(len).ok_or_else(|| Failure::new("it has more than 10 GiB, unpacked"))?;
+    Ok(Section { file: Rc::new(file), start: 0, len, at: 0 })
+}
+
+/// Unpacks one zstd frame after the other, up to `most` bytes in all; how many it were.
+fn unpack_frames(
+    packed: &mut BufReader<Section>,
+    to: &mut impl Write,
+    most: u64,
+) -> Result<u64, Failure> {
+    let mut len = 0;
+    while packed.stream_position()? < packed.get_ref().len && len < most {
+        match StreamingDecoder::new(&mut *packed) {
+            Ok(frame) => len += io::copy(&mut frame.take(most - len), to)?,
+            // A frame that carries something else, an index for instance (RFC 8878, section 3.1.2).
+            Err(FrameDecoderError::ReadFrameHeaderError(ReadFrameHeaderError::SkipFrame {
+                length,
+                ..
+            })) => packed.seek_relative(length.into())?,
+            Err(error) => return Err(Failure::new(error)),
+        }
+    }
+    Ok(len)
+}
+
+fn magic(section: &Section) -> io::Result<[u8; 4]> {
+    let mut magic = [0; 4];
+    let mut start = section.clone().take(4);
+    let mut done = 0;
+    while let more @ 1.. = start.read(&mut magic[done..])? {
+        done += more;
+    }
+    Ok(magic)
+}
