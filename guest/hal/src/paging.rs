@@ -9,6 +9,10 @@
 //! A not-present entry may become present without any flush; every other change needs one. Entries are
 //! born with A and D set, so that no processor (or shadow pager) has to write them later.
 
+use core::mem::ManuallyDrop;
+use core::ops::Range;
+use core::sync::atomic::{AtomicU64, Ordering};
+
 use bitflags::bitflags;
 use mayfly_abi::layout::{DIRECT_MAP_SLOT, PAGE_SIZE, USER_END};
 
@@ -39,6 +43,8 @@ bitflags! {
 const ADDRESS: u64 = 0x000f_ffff_ffff_f000;
 const TABLE: u64 =
     Flags::PRESENT.bits() | Flags::WRITE.bits() | Flags::USER.bits() | Flags::ACCESSED.bits();
+/// The root of the tables that the processor uses; 0 before any was activated, and where there is no vCPU.
+static ACTIVE: AtomicU64 = AtomicU64::new(0);
 /// Entries in a table.
 const ENTRIES: usize = 512;
 /// Bits of a virtual address below each level's index: leaf table first.
@@ -78,6 +84,25 @@ impl PageTables {
     pub fn activate(&self) {
         // SAFETY: `new` took the kernel's half from the active tables, and nothing changes it.
         unsafe { crate::entry::load_cr3(self.root.gpa()) };
+        ACTIVE.store(self.root.gpa(), Ordering::Relaxed);
+    }
+
+    /// Guest-physical address of their root: no two tables have the same at a time.
+    pub fn root(&self) -> u64 {
+        self.root.gpa()
+    }
+
+    /// Whether these are the tables that the processor uses.
+    pub fn is_active(&self) -> bool {
+        ACTIVE.load(Ordering::Relaxed) == self.root.gpa()
+    }
+
+    /// Drops stale translations. Of tables that are not active there are none: activating any drops them all.
+    pub fn flush(&self) {
+        #[cfg(feature = "bare-metal")]
+        if self.is_active() {
+            self.activate();
+        }
     }
 
     /// Maps `frame` at the page `address`; the entry holds it. What was there must be unmapped before.
@@ -109,6 +134,44 @@ impl PageTables {
         write_entry(self.leaf(address)?, slot(address, 0), 0);
         // SAFETY: the entry held the frame since `map`, and it is gone now.
         Some(unsafe { Frame::from_gpa(mapping.gpa) })
+    }
+
+    /// Maps what is mapped in `range` in `other` too, where nothing is mapped there yet: each entry holds its frame. With
+    /// `copy_on_write` neither may write to it from then on, which needs a flush of these tables; whether it does.
+    pub fn share(
+        &mut self,
+        other: &mut PageTables,
+        range: Range<u64>,
+        copy_on_write: bool,
+    ) -> Result<bool, OutOfFrames> {
+        let mut restricted = false;
+        let mut page = range.start;
+        while let Some(start) = self.next_populated(page).filter(|start| *start < range.end) {
+            page = ((start >> SHIFTS[1]) + 1) << SHIFTS[1];
+            let Some(from) = self.leaf(start) else { continue };
+            let mut to = None;
+            for address in (start..page.min(range.end)).step_by(PAGE_SIZE as usize) {
+                let mut entry = read_entry(from, slot(address, 0));
+                if entry == 0 {
+                    continue;
+                }
+                if copy_on_write && entry & Flags::WRITE.bits() != 0 {
+                    entry &= !Flags::WRITE.bits();
+                    write_entry(from, slot(address, 0), entry);
+                    restricted = true;
+                }
+                let leaf = match to {
+                    Some(leaf) => leaf,
+                    None => *to.insert(other.leaf_or_new(address)?),
+                };
+                debug_assert_eq!(read_entry(leaf, slot(address, 0)), 0);
+                // SAFETY: the entry holds its frame, and goes on doing so: what is dropped here is not that hold.
+                let held = ManuallyDrop::new(unsafe { Frame::from_gpa(entry & ADDRESS) });
+                let shared = Frame::clone(&held).into_gpa();
+                write_entry(leaf, slot(address, 0), shared | entry & !ADDRESS);
+            }
+        }
+        Ok(restricted)
     }
 
     /// The lowest address at or above `address` whose leaf table exists, or `None`: lets a caller that
@@ -170,7 +233,7 @@ impl PageTables {
     }
 
     /// Frees the tables below the root, and the frames that entries still hold.
-    fn free_below(table: u64, level: usize, slots: core::ops::Range<usize>) {
+    fn free_below(table: u64, level: usize, slots: Range<usize>) {
         for slot in slots {
             let entry = read_entry(table, slot);
             if entry == 0 {
@@ -187,6 +250,7 @@ impl PageTables {
 
 impl Drop for PageTables {
     fn drop(&mut self) {
+        assert!(!self.is_active(), "the processor still uses these tables");
         // Four levels deep, never more.
         PageTables::free_below(self.root.gpa(), 3, 0..DIRECT_MAP_SLOT);
     }
@@ -249,6 +313,30 @@ mod tests {
         }
         assert!(phys::usage().free < before.free - 2000);
         drop(tables);
+        assert_eq!(phys::usage().free, before.free);
+    }
+
+    #[test]
+    fn sharing_holds_frames_twice_and_takes_writing_away_from_both() {
+        let before = phys::usage();
+        let (mut one, mut two) = (tables(), tables());
+        for page in [0x40_0000, 0x40_1000, 0x5f_f000, 0x60_0000, 0x7000_0000_0000] {
+            one.map(page, Frame::zeroed().unwrap(), Flags::WRITE).unwrap();
+        }
+        one.map(0x40_2000, Frame::zeroed().unwrap(), Flags::HIDDEN).unwrap();
+        assert_eq!(one.share(&mut two, 0x40_1000..0x60_0000, true), Ok(true));
+        assert_eq!(one.share(&mut two, 0x60_0000..USER_END, false), Ok(false));
+        let at = |tables: &mut PageTables, page| tables.query(page).map(|at| (at.gpa, at.flags));
+        assert_eq!(at(&mut two, 0x40_0000), None);
+        for page in [0x40_1000, 0x40_2000, 0x5f_f000, 0x60_0000, 0x7000_0000_0000] {
+            assert_eq!(at(&mut one, page), at(&mut two, page), "{page:#x}");
+        }
+        assert!(!one.query(0x5f_f000).unwrap().flags.contains(Flags::WRITE));
+        assert!(two.query(0x60_0000).unwrap().flags.contains(Flags::WRITE));
+        assert!(two.query(0x40_2000).unwrap().flags.contains(Flags::HIDDEN));
+        drop(one);
+        assert!(two.unmap(0x40_1000).unwrap().is_unique());
+        drop(two);
         assert_eq!(phys::usage().free, before.free);
     }
 

@@ -22,12 +22,16 @@ pub struct NotMapped;
 
 impl UserRange {
     /// Checks every page of `start..start + len` in the active tables.
+    ///
+    /// # Panics
+    /// Where `tables` are not the active ones: a bug, which would reach into another program's memory.
     pub fn check(
         tables: &mut PageTables,
         start: u64,
         len: usize,
         writable: bool,
     ) -> Result<UserRange, NotMapped> {
+        assert!(tables.is_active());
         let end = start.checked_add(len as u64).filter(|end| *end <= USER_END).ok_or(NotMapped)?;
         let needed = if writable { Flags::PRESENT | Flags::WRITE } else { Flags::PRESENT };
         let mut page = start & !(PAGE_SIZE - 1);

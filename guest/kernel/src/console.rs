@@ -81,7 +81,7 @@ impl File for HostStream {
             ioctl::TCGETS => argument.write(&TERMIOS).map(|()| 0),
             ioctl::TCSETS | ioctl::TCSETSW | ioctl::TCSETSF => Ok(0),
             ioctl::TIOCGWINSZ => argument.write(&WINDOW).map(|()| 0),
-            ioctl::TIOCGPGRP => argument.write(&crate::process::PID.to_le_bytes()).map(|()| 0),
+            ioctl::TIOCGPGRP => argument.write(&crate::process::FIRST.to_le_bytes()).map(|()| 0),
             ioctl::TIOCSPGRP => Ok(0),
             _ => Err(Errno::NOTTY),
         }

@@ -25,7 +25,7 @@ pub fn page(
     access: Access,
     error: u64,
 ) -> Option<(Info, &'static str)> {
-    let space = &thread.process.space;
+    let space = thread.process.space();
     let mut result = space.borrow_mut().fault(address, access);
     if result == Err(BadAccess::OutOfMemory) && kernel.vfs.shrink(SHRINK_FRAMES) > 0 {
         result = space.borrow_mut().fault(address, access);

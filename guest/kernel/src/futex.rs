@@ -1,7 +1,7 @@
 //! Who waits at which futex (futex(2)).
 //!
 //! ```text
-//!   queues:   (process, address) ─▶ [thread, bits] [thread, bits] …    in order of arrival
+//!   queues:   (memory, address) ─▶ [thread, bits] [thread, bits] …    in order of arrival
 //!   waiting:  thread ─▶ its queue                                      so that it can leave
 //! ```
 //!
@@ -11,14 +11,25 @@ use alloc::collections::{BTreeMap, VecDeque};
 
 use crate::agenda::Tid;
 
-/// A futex: a word of a process's memory. Threads of one process share addresses, so it does not matter whether the
-/// futex is private.
+/// A futex: a word of memory, which processes may share at different addresses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Key {
-    /// The process.
-    pub pid: u32,
-    /// The word's address.
-    pub address: u64,
+pub enum Key {
+    /// A word of one address space.
+    Private {
+        /// Which: the guest-physical address of its page tables' root.
+        space: u64,
+        /// The word's address.
+        address: u64,
+    },
+    /// A word of a file that is mapped shared.
+    Shared {
+        /// `st_dev` of the file.
+        dev: u64,
+        /// `st_ino` of the file.
+        ino: u64,
+        /// Where in the file.
+        offset: u64,
+    },
 }
 
 /// FUTEX_BITSET_MATCH_ANY.
@@ -109,8 +120,8 @@ mod tests {
     use super::*;
     use alloc::vec::Vec;
 
-    const A: Key = Key { pid: 2, address: 0x1000 };
-    const B: Key = Key { pid: 2, address: 0x2000 };
+    const A: Key = Key::Private { space: 2, address: 0x1000 };
+    const B: Key = Key::Private { space: 2, address: 0x2000 };
 
     fn waiting(key: Key, tids: impl IntoIterator<Item = Tid>) -> Futexes {
         let mut futexes = Futexes::default();
@@ -138,7 +149,8 @@ mod tests {
     #[test]
     fn the_same_address_of_another_process_is_another_futex() {
         let mut futexes = waiting(A, [5]);
-        assert_eq!(wake(&mut futexes, Key { pid: 3, ..A }, 1, ANY), []);
+        let other = Key::Private { space: 3, address: 0x1000 };
+        assert_eq!(wake(&mut futexes, other, 1, ANY), []);
     }
 
     #[test]

@@ -3,41 +3,38 @@
 use alloc::rc::Rc;
 use alloc::string::String;
 use alloc::vec::Vec;
-use core::cell::{Cell, RefCell};
+use core::cell::Cell;
 
 use linux_raw_sys::general as linux;
-use mayfly_abi::BootInfo;
 use mayfly_abi::channel::Counters;
 use mayfly_hal::boot::Boot;
-use mayfly_hal::context::Context;
 use mayfly_hal::fpu::Fpu;
 use mayfly_hal::phys::{self, Frame};
 use mayfly_hal::{channel, jump, vdso};
 
-use crate::agenda::Agenda;
+use crate::agenda::{Agenda, Tid};
 use crate::devices::{Devices, Partition};
 use crate::errno::{Errno, Result};
 use crate::event::{Due, Timers};
-use crate::exec::{Environment, Executable};
+use crate::family::Pid;
 use crate::fs::devfs::devfs;
 use crate::fs::erofs::ErofsFs;
 use crate::fs::procfs::procfs;
 use crate::fs::ramfs::{Limits, RamFs};
 use crate::fs::sysfs::sysfs;
-use crate::fs::{Dentry, FdTable, Follow, MountFlags, System, Vfs};
+use crate::fs::{MountFlags, System, Vfs};
 use crate::limits;
 use crate::machine::Machine;
 use crate::mm::Trapped;
 use crate::net::{Net, host};
-use crate::process::{Paths, Process, Started};
+use crate::process::Process;
+use crate::processes::Processes;
 use crate::random::Random;
-use crate::rewrite::Entries;
-use crate::signal::{self, Info, Signals};
+use crate::signal::{self, Info};
 use crate::slice::{SLICE_NS, Slice};
-use crate::syscall::identity;
-use crate::thread::{Registers, Thread};
-use crate::threads::Threads;
-use crate::{clock, command, console, end, process, scheduler, sigframe};
+use crate::thread::Thread;
+use crate::threads::{THREADS_MAX, Threads};
+use crate::{clock, command, end, scheduler};
 
 /// What uname(2) says: programs parse the release, and want one that is not old.
 pub const RELEASE: &str = "6.1.0-mayfly";
@@ -47,8 +44,6 @@ pub const VERSION: &str = concat!("#1 Mayfly ", env!("CARGO_PKG_VERSION"));
 pub const HOSTNAME: &str = "mayfly";
 /// Frames to take back from caches at a time when memory is short.
 pub const SHRINK_FRAMES: usize = 64;
-/// Most scripts that name each other as interpreters (Linux's bound).
-const SCRIPTS_MAX: usize = 4;
 /// A name in memory costs kernel memory: one for each so many bytes of a file system's limit.
 const BYTES_FOR_NAME: u64 = 4096;
 /// Fewest names that a file system in memory may have, however small it is.
@@ -66,7 +61,7 @@ const DEV_IMAGES: u64 = 0x20;
 
 /// The kernel.
 pub struct Kernel {
-    boot: Boot,
+    pub(crate) boot: Boot,
     /// The tree of files.
     pub vfs: Rc<Vfs>,
     /// Disk and streams.
@@ -75,18 +70,20 @@ pub struct Kernel {
     pub random: Rc<Random>,
     /// Sockets.
     pub net: Rc<Net>,
-    /// The threads.
+    /// The processes.
+    pub processes: Processes,
+    /// Their threads.
     pub threads: Threads,
     /// The turn of the one that runs.
     pub slice: Slice,
     /// The extended registers.
     pub fpu: Fpu,
-    vdso: Frame,
+    pub(crate) vdso: Frame,
     /// What ends a sleep besides devices and deadlines of threads.
     pub timers: Timers,
     /// Where files are that have no name: memfd_create(2), memory that mappings share.
     pub memory_files: Rc<RamFs>,
-    machine: Rc<Machine>,
+    pub(crate) machine: Rc<Machine>,
     system_calls: Cell<u64>,
     unknown_calls: Cell<u64>,
     page_faults: Cell<u64>,
@@ -109,6 +106,7 @@ pub fn start(boot: Boot) -> ! {
     };
     let _ = machine.vfs.set(vfs.clone());
     let kernel = Kernel {
+        processes: Processes::default(),
         threads: Threads::default(),
         slice: Slice::default(),
         fpu: Fpu::new(&boot.info.cpu),
@@ -181,37 +179,48 @@ impl Kernel {
         if expired.any {
             self.threads.with_agenda(Agenda::stir);
         }
-        let Some(process) = &*self.machine.process.borrow() else { return };
-        if expired.alarm {
-            self.raise(process, Info::from_kernel(linux::SIGALRM as u8));
-        }
-        if !expired.due.is_empty() {
-            self.notify(process, &expired.due, current);
+        self.ring(&expired.alarms, current.as_deref());
+        self.notify(&expired.due, current);
+    }
+
+    /// Sends SIGALRM to these processes.
+    fn ring(&self, alarms: &[Pid], current: Option<&Thread>) {
+        for process in alarms.iter().filter_map(|pid| self.processes.get(*pid)) {
+            // It waits already.
+            let _ = self.send(&process, Info::from_kernel(linux::SIGALRM as u8), current);
         }
     }
 
     /// Sends the signals of timers. A thread that has ended is not told, nor is anybody whose queue is full.
-    fn notify(&self, process: &Rc<Process>, due: &[Due], mut current: Option<&mut Thread>) {
-        for Due { id, notice, overrun } in due {
+    fn notify(&self, due: &[Due], mut current: Option<&mut Thread>) {
+        for Due { pid, id, notice, overrun } in due {
+            let Some(process) = self.processes.get(*pid) else { continue };
             let fields = [u64::from(*id) | u64::from(*overrun) << 32, notice.value, 0];
             let info = Info { signal: notice.signal, code: linux::SI_TIMER, fields };
             match (notice.tid, &mut current) {
-                (None, _) => drop(self.raise(process, info)),
+                (None, current) => drop(self.send(&process, info, current.as_deref())),
                 (Some(tid), Some(thread)) if thread.tid == tid => drop(thread.signals.push(info)),
-                (Some(tid), _) => drop(self.threads.raise_at(process, tid, info)),
+                (Some(tid), _) => drop(self.threads.raise_at(*pid, tid, info)),
             }
         }
     }
 
-    /// Sends a signal to a process: the next of its threads that takes it will. False where its queue is full.
-    pub fn raise(&self, process: &Rc<Process>, info: Info) -> bool {
-        let mut signals = process.signals.borrow_mut();
-        if !signals.queue.push(info) {
-            return false;
+    /// Makes the processor see a process's memory, and /proc/self be that process: one of its threads runs next.
+    pub fn switch_to(&self, process: &Rc<Process>) {
+        self.threads.load_memory(process);
+        self.machine.process.replace(Some(Rc::clone(process)));
+    }
+
+    /// A number for a new thread or process. EAGAIN where there are [`THREADS_MAX`], or as many as the caller's
+    /// RLIMIT_NPROC allows.
+    pub fn new_tid(&self, caller: &Thread) -> Result<Tid> {
+        let ended = self.processes.ended();
+        let limit = caller.process.limits.borrow().get(limits::PROCESSES)?.0;
+        if (self.threads.count() + ended) as u64 >= limit.min(THREADS_MAX as u64) {
+            return Err(Errno::AGAIN);
         }
-        drop(signals);
-        self.threads.wake_for(process, info.signal);
-        true
+        let is_taken = |tid| self.processes.with(|families| families.is_taken(tid));
+        Ok(self.threads.new_tid(caller.tid, is_taken))
     }
 
     /// Does what is due by now: timers, and deadlines of threads. `current` is the thread that runs.
@@ -323,13 +332,6 @@ impl Kernel {
         }
     }
 
-    /// How programs' system calls can be made jumps, unless the host says that they stay traps.
-    fn entries(&self) -> Option<Entries> {
-        let keeps = self.boot.info.switches & BootInfo::KEEP_CALLS != 0;
-        let (call, answer) = (jump::call_entry(), jump::answer_entry());
-        (!keeps).then_some(Entries { call, answer, answered: &identity::ANSWERED })
-    }
-
     /// Counts a system call that has just come, and makes its site a jump where it has trapped often.
     pub fn note_call(&self, thread: &mut Thread, trapped: bool) {
         self.system_calls.set(self.system_calls.get() + 1);
@@ -338,7 +340,7 @@ impl Kernel {
             return;
         }
         let (back, number) = (thread.context.rip, thread.context.call_number());
-        let trapped = thread.process.space.borrow_mut().note_trap(back, number);
+        let trapped = thread.process.space().borrow_mut().note_trap(back, number);
         match trapped {
             Trapped::Cold => {}
             Trapped::Rewritten => {
@@ -361,123 +363,10 @@ impl Kernel {
     /// A thread that was stopped in a stub has not made its call yet: it stands at its site's `syscall`, as anywhere
     /// else. So nobody ever sees a thread in a stub, and stubs may vanish.
     pub fn leave_stub(&self, thread: &mut Thread) {
-        let place = thread.process.space.borrow().place_of_stub(thread.context.rip);
+        let place = thread.process.space().borrow().place_of_stub(thread.context.rip);
         if let Some((rip, number)) = place {
             thread.context.rip = rip;
             thread.context.rax = number.into();
         }
-    }
-
-    /// execve(2): loads a program into the process, and returns its first registers.
-    pub fn exec(
-        &self,
-        process: &Process,
-        cwd: &Rc<Dentry>,
-        path: &[u8],
-        argv: Vec<Vec<u8>>,
-        env: Vec<Vec<u8>>,
-    ) -> Result<Context> {
-        let (dentry, executable, argv) = self.find_program(cwd, path, argv)?;
-        let open = |path: &[u8]| {
-            let found = self.vfs.lookup(self.vfs.root(), path, Follow::Yes)?;
-            Executable::open(found)
-        };
-        let random = || self.random.next();
-        let environment = Environment {
-            cpu: &self.boot.info.cpu,
-            open: &open,
-            random: &random,
-            vdso: &self.vdso,
-            calls: self.entries(),
-            signal_frame_bytes: sigframe::frame_bytes(&self.fpu) as u64,
-        };
-        let image = executable.load(&argv, &env, path, &environment)?;
-
-        image.space.activate();
-        let old = process.space.replace(image.space);
-        drop(old);
-        let stack = image.stack;
-        let len = stack.bytes.len() as u64;
-        let mut range = process.space.borrow_mut().user_range(stack.pointer, len, true)?;
-        range.bytes_mut().copy_from_slice(&stack.bytes);
-        *process.name.borrow_mut() = command::short_name(path);
-        *process.started.borrow_mut() = Started {
-            executable: dentry,
-            arguments: command::joined(&argv),
-            environment: command::joined(&env),
-            auxiliary: stack.bytes[stack.auxiliary].to_vec(),
-        };
-        Ok(Context::new(image.entry, stack.pointer))
-    }
-
-    /// Follows `#!` lines to the file that is really run, with the arguments that they make.
-    fn find_program(
-        &self,
-        cwd: &Rc<Dentry>,
-        path: &[u8],
-        mut argv: Vec<Vec<u8>>,
-    ) -> Result<(Rc<Dentry>, Executable, Vec<Vec<u8>>)> {
-        let mut path = path.to_vec();
-        for _ in 0..=SCRIPTS_MAX {
-            let dentry = self.vfs.lookup(cwd, &path, Follow::Yes)?;
-            let executable = Executable::open(dentry.clone())?;
-            let Some(script) = executable.script() else {
-                return Ok((dentry, executable, argv));
-            };
-            argv = script.arguments(&path, &argv);
-            path = script.interpreter;
-        }
-        Err(Errno::LOOP)
-    }
-
-    /// The program that the host asked for, or a clear end.
-    fn first_program(&self) -> Thread {
-        let command = command::parse(&self.boot);
-        let name = command.program.clone();
-        match self.try_first_program(command) {
-            Ok(started) => started,
-            Err(error) => {
-                let name = String::from_utf8_lossy(&name);
-                end::not_started(
-                    error.number(),
-                    format_args!("cannot run {name}: {} ({error:?})", error.text()),
-                )
-            }
-        }
-    }
-
-    fn try_first_program(&self, command: command::Command) -> Result<Thread> {
-        let root = self.vfs.root().clone();
-        let cwd = self.vfs.lookup(&root, &command.cwd, Follow::Yes)?;
-        let path = command.find(|path| {
-            self.vfs.lookup(&cwd, path, Follow::Yes).and_then(Executable::open).map(drop)
-        })?;
-        let process = Rc::new(Process {
-            pid: process::PID,
-            threads: Cell::new(1),
-            status: Cell::new(None),
-            space: RefCell::new(crate::mm::AddressSpace::new(
-                mayfly_abi::layout::PAGE_TABLES,
-                mayfly_abi::layout::USER_END,
-            )?),
-            files: FdTable::new(),
-            paths: RefCell::new(Paths { root: root.clone(), cwd: cwd.clone(), umask: 0o022 }),
-            signals: RefCell::new(Signals::default()),
-            started: RefCell::new(Started {
-                executable: root,
-                arguments: Vec::new(),
-                environment: Vec::new(),
-                auxiliary: Vec::new(),
-            }),
-            name: RefCell::new(Vec::new()),
-            limits: RefCell::new(limits::Limits::default()),
-            ran_ns: Cell::new(0),
-        });
-        for file in console::open(&self.vfs, &self.devices, command.terminals)? {
-            process.files.add(file, 0, false)?;
-        }
-        let context = self.exec(&process, &cwd, &path, command.argv, command.env)?;
-        *self.machine.process.borrow_mut() = Some(process.clone());
-        Ok(Thread::new(process.pid, process, context, Registers::initial(&self.fpu)?))
     }
 }

@@ -30,6 +30,9 @@ pub mod errno;
 pub mod event;
 pub mod exec;
 #[cfg(feature = "bare-metal")]
+mod exit;
+pub mod family;
+#[cfg(feature = "bare-metal")]
 mod fault;
 pub mod fs;
 pub mod futex;
@@ -43,6 +46,10 @@ pub mod net;
 #[cfg(feature = "bare-metal")]
 mod process;
 #[cfg(feature = "bare-metal")]
+mod processes;
+#[cfg(feature = "bare-metal")]
+mod programs;
+#[cfg(feature = "bare-metal")]
 mod random;
 pub mod rewrite;
 #[cfg(feature = "bare-metal")]
@@ -50,6 +57,8 @@ mod scheduler;
 #[cfg(feature = "bare-metal")]
 mod sigframe;
 pub mod signal;
+#[cfg(feature = "bare-metal")]
+mod signaling;
 #[cfg(feature = "bare-metal")]
 mod slice;
 pub mod syscall;

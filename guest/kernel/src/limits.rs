@@ -29,6 +29,8 @@ const TABLE: [(&str, &str, u64, u64); 16] = [
     ("Max realtime timeout", "us", INFINITY, INFINITY),
 ];
 
+/// RLIMIT_NPROC.
+pub const PROCESSES: usize = 6;
 /// RLIMIT_NOFILE.
 pub const OPEN_FILES: usize = 7;
 

@@ -13,7 +13,7 @@ use crate::clock;
 use crate::fs::{Dentry, File, OpenFile, System, Vfs};
 use crate::kernel::{HOSTNAME, RELEASE};
 use crate::mm::{Backing, Protection};
-use crate::process::{PID, Process};
+use crate::process::Process;
 use crate::random::Random;
 
 /// The kernel as files see it.
@@ -26,7 +26,7 @@ pub struct Machine {
     pub booted_ns: u64,
     /// Set once there is one.
     pub vfs: OnceCell<Rc<Vfs>>,
-    /// The program, once there is one.
+    /// The process that runs, once there is one.
     pub process: RefCell<Option<Rc<Process>>>,
     boot_id: [u8; 16],
 }
@@ -110,7 +110,7 @@ impl System for Machine {
     }
 
     fn pid(&self) -> u32 {
-        PID
+        self.of_process(|process| process.pid)
     }
 
     fn threads(&self) -> u32 {
@@ -149,8 +149,8 @@ impl System for Machine {
     fn maps(&self) -> Vec<u8> {
         self.of_process(|process| {
             let mut text = String::new();
-            for area in process.space.borrow().areas().iter() {
-                text += &maps_line(area);
+            if let Some(space) = &*process.memory.borrow() {
+                space.borrow().areas().iter().for_each(|area| text += &maps_line(area));
             }
             text.into_bytes()
         })
@@ -158,7 +158,9 @@ impl System for Machine {
 
     fn resident(&self) -> (u64, u64) {
         let usage = phys::usage();
-        let mapped = self.of_process(|process| process.space.borrow().areas().bytes());
+        let mapped = self.of_process(|process| {
+            process.memory.borrow().as_ref().map_or(0, |space| space.borrow().areas().bytes())
+        });
         (mapped, u64::from(usage.total - usage.free) * 4096)
     }
 

@@ -1,21 +1,27 @@
-//! The program: what its threads share.
+//! A process: what its threads share.
 //!
 //! Each part has a cell of its own and is borrowed for a moment, since parts are reached from two sides:
-//! by system calls, and by the files of /proc that show them.
+//! by system calls, and by the files of /proc that show them. What it is to other processes is in [`crate::family`].
 
 use alloc::rc::Rc;
 use alloc::vec::Vec;
 use core::cell::{Cell, RefCell};
 
+use crate::agenda::Tid;
+use crate::errno::Result;
+use crate::family::Pid;
 use crate::fs::{Dentry, FdTable};
+use crate::limits::Limits;
 use crate::mm::AddressSpace;
 use crate::signal::Signals;
 
-/// The one process's number: programs expect init to be somebody else.
-pub const PID: u32 = 2;
+/// The first process's number: programs expect init to be somebody else.
+pub const FIRST: Pid = 2;
+
+/// Memory, which processes share between vfork(2) and execve(2).
+pub type Memory = Rc<RefCell<AddressSpace>>;
 
 /// What a program was started with, for /proc and for AT_EXECFN.
-#[derive(Clone)]
 pub struct Started {
     /// The file that runs.
     pub executable: Rc<Dentry>,
@@ -28,6 +34,7 @@ pub struct Started {
 }
 
 /// Where paths begin, and what new files are denied.
+#[derive(Clone)]
 pub struct Paths {
     /// Root directory.
     pub root: Rc<Dentry>,
@@ -37,16 +44,16 @@ pub struct Paths {
     pub umask: u32,
 }
 
-/// A process.
+/// A process that has not ended.
 pub struct Process {
     /// Its number, and its first thread's.
-    pub pid: u32,
+    pub pid: Pid,
     /// How many threads it has.
     pub threads: Cell<u32>,
     /// The status of its first thread, once that has ended: the process's, if its last thread just ends too.
     pub status: Cell<Option<u8>>,
-    /// Its memory.
-    pub space: RefCell<AddressSpace>,
+    /// Its memory; `None` before its first program, and after its end.
+    pub memory: RefCell<Option<Memory>>,
     /// Its descriptors.
     pub files: FdTable,
     /// Its directories.
@@ -54,11 +61,75 @@ pub struct Process {
     /// What it does about signals.
     pub signals: RefCell<Signals>,
     /// What it was started with.
-    pub started: RefCell<Started>,
+    pub started: RefCell<Rc<Started>>,
     /// Its name: the last part of the executable's path, 15 bytes at most (prctl PR_SET_NAME).
     pub name: RefCell<Vec<u8>>,
     /// What its limits are, soft and hard (getrlimit(2)).
-    pub limits: RefCell<crate::limits::Limits>,
+    pub limits: RefCell<Limits>,
     /// How long its threads have run, ns: up to the beginning of the turn that is on.
     pub ran_ns: Cell<u64>,
+    /// Whether a signal has stopped it: none of its threads runs.
+    pub is_stopped: Cell<bool>,
+    /// The thread that does not go on until this process has another program, or has ended (vfork(2)).
+    pub borrowed_from: Cell<Option<Tid>>,
+}
+
+impl Process {
+    /// The first process, before it has a program.
+    pub fn first(root: &Rc<Dentry>, cwd: &Rc<Dentry>) -> Process {
+        let started = Started {
+            executable: root.clone(),
+            arguments: Vec::new(),
+            environment: Vec::new(),
+            auxiliary: Vec::new(),
+        };
+        let paths = Paths { root: root.clone(), cwd: cwd.clone(), umask: 0o022 };
+        Process {
+            pid: FIRST,
+            threads: Cell::new(1),
+            status: Cell::new(None),
+            memory: RefCell::new(None),
+            files: FdTable::new(),
+            paths: RefCell::new(paths),
+            signals: RefCell::new(Signals::of_first()),
+            started: RefCell::new(Rc::new(started)),
+            name: RefCell::new(Vec::new()),
+            limits: RefCell::new(Limits::default()),
+            ran_ns: Cell::new(0),
+            is_stopped: Cell::new(false),
+            borrowed_from: Cell::new(None),
+        }
+    }
+
+    /// A child with copies of everything but memory, which it is given. ENOMEM.
+    pub fn child(&self, pid: Pid, memory: Memory) -> Result<Process> {
+        Ok(Process {
+            pid,
+            threads: Cell::new(1),
+            status: Cell::new(None),
+            memory: RefCell::new(Some(memory)),
+            files: self.files.duplicate()?,
+            paths: self.paths.clone(),
+            signals: RefCell::new(self.signals.borrow().of_child()),
+            started: self.started.clone(),
+            name: self.name.clone(),
+            limits: self.limits.clone(),
+            ran_ns: Cell::new(0),
+            is_stopped: Cell::new(false),
+            borrowed_from: Cell::new(None),
+        })
+    }
+
+    /// Whether the guest ends with it.
+    pub fn is_first(&self) -> bool {
+        self.pid == FIRST
+    }
+
+    /// Its memory.
+    ///
+    /// # Panics
+    /// Where it has no program: none of its threads runs then.
+    pub fn space(&self) -> Memory {
+        self.memory.borrow().clone().expect("who runs has memory")
+    }
 }

@@ -1,9 +1,9 @@
-//! The loop that runs the program's threads, one at a time: enter it, see why it stopped, do that, enter it again.
+//! The loop that runs all processes' threads, one at a time: enter it, see why it stopped, do that, enter it again.
 //!
 //! ```text
 //!   run ⟲ pick: the next that is ready; where there is none, sleep until a device, a deadline
 //!         turn ⟲ make the call that it waits in · signals · enter ─▶ system call │ page fault │ exception │ upcall
-//!            └─▶ Ready: its slice is over │ Waits │ Gone
+//!            └─▶ Ready: its slice is over │ Waits │ Stopped │ Gone │ Ended, with its process
 //! ```
 //!
 //! There is one kernel stack, and nothing of a thread is on it between turns.
@@ -14,13 +14,13 @@ use linux_raw_sys::general as linux;
 use mayfly_hal::context::Trap;
 use mayfly_hal::{channel, run as enter};
 
-use crate::end;
 use crate::errno::Errno;
+use crate::family::Status;
 use crate::fault;
 use crate::kernel::Kernel;
 use crate::sigframe;
-use crate::signal::{Action, Delivery, Info};
-use crate::syscall::{Stop, dispatch, table};
+use crate::signal::{Action, Delivery, Info, bit};
+use crate::syscall::{Stop, clone, dispatch, identity, table};
 use crate::thread::{Pending, Thread};
 
 /// Bytes of a `syscall` instruction.
@@ -35,11 +35,15 @@ enum After {
         /// See [`crate::agenda`].
         watches: bool,
     },
-    /// It has ended.
+    /// Its process is stopped: it goes on when that is continued.
+    Stopped,
+    /// It has ended; should the process end with it, the status is in there.
     Gone,
+    /// Its process ends.
+    Ended(Status),
 }
 
-/// Runs the program to its end, which is the guest's.
+/// Runs the first program to its end, which is the guest's.
 pub fn run(kernel: &Kernel, first: Thread) -> ! {
     kernel.threads.ready(Box::new(first));
     channel::mark_user_entered();
@@ -51,7 +55,9 @@ pub fn run(kernel: &Kernel, first: Thread) -> ! {
         match after {
             After::Ready => kernel.threads.ready(thread),
             After::Waits { watches } => kernel.threads.wait(thread, watches),
-            After::Gone => end_thread(kernel, &thread),
+            After::Stopped => kernel.threads.stop(thread),
+            After::Gone => end_thread(kernel, thread),
+            After::Ended(status) => kernel.end_process(thread, status),
         }
     }
 }
@@ -80,15 +86,24 @@ fn charge(kernel: &Kernel, thread: &mut Thread) {
 
 /// Runs a thread until others are to run.
 fn turn(kernel: &Kernel, thread: &mut Thread) -> After {
+    if thread.process.is_stopped.get() {
+        return After::Stopped;
+    }
+    kernel.switch_to(&thread.process);
+    if thread.set_tid != 0 {
+        clone::tell_itself(kernel, thread);
+    }
     if thread.in_call
         && let Some(after) = make_call(kernel, thread)
     {
         return after;
     }
     loop {
-        kernel.threads.load(thread, &kernel.fpu);
+        load(kernel, thread);
         while let Some(delivery) = next_signal(thread) {
-            deliver(kernel, thread, delivery, "");
+            if let Some(after) = deliver(kernel, thread, delivery, "") {
+                return after;
+            }
         }
         thread.restore_mask();
         if kernel.is_turn_over() {
@@ -110,13 +125,17 @@ fn turn(kernel: &Kernel, thread: &mut Thread) -> After {
                 }
             }
             Trap::PageFault { address, access, error } => {
-                if let Some((info, text)) = fault::page(kernel, thread, address, access, error) {
-                    force(kernel, thread, info, text);
+                if let Some((info, text)) = fault::page(kernel, thread, address, access, error)
+                    && let Some(after) = force(kernel, thread, info, text)
+                {
+                    return after;
                 }
             }
             Trap::Exception { vector, error } => {
                 let (info, text) = fault::exception(kernel, thread, vector, error);
-                force(kernel, thread, info, text);
+                if let Some(after) = force(kernel, thread, info, text) {
+                    return after;
+                }
             }
             Trap::Upcall => kernel.pass_time(Some(thread)),
         }
@@ -137,8 +156,8 @@ fn make_call(kernel: &Kernel, thread: &mut Thread) -> Option<After> {
         result = dispatch(kernel, &process, thread);
     }
     // What waits has changed nothing, unless a part of it is done.
-    let waits =
-        matches!(result, Err(Stop::Wait | Stop::Sleep)) && thread.pending.progress == progress;
+    let waits = matches!(result, Err(Stop::Wait | Stop::Sleep | Stop::Hold))
+        && thread.pending.progress == progress;
     if !waits && table::may_change_files(number) {
         kernel.threads.with_agenda(|agenda| agenda.stir());
     }
@@ -146,26 +165,48 @@ fn make_call(kernel: &Kernel, thread: &mut Thread) -> Option<After> {
         Ok(value) => thread.context.rax = value,
         Err(Stop::Errno(errno)) => thread.context.rax = errno_value(errno),
         Err(Stop::Resume) => {}
-        Err(Stop::Exit(status)) => end::exited(status, kernel.counters()),
+        Err(Stop::Exit(status)) => return Some(After::Ended(Status::Exited(status))),
+        Err(Stop::Kill) => return Some(After::Ended(Status::Killed(linux::SIGKILL as u8))),
         Err(Stop::ExitThread(status)) => {
             if thread.tid == process.pid {
                 process.status.set(Some(status));
             }
             return Some(After::Gone);
         }
-        Err(stop @ (Stop::Wait | Stop::Sleep)) => match next_signal(thread) {
-            Some(delivery) => {
-                interrupt(kernel, thread, &delivery);
-                kernel.threads.load(thread, &kernel.fpu);
-                deliver(kernel, thread, delivery, "");
-            }
-            None => {
-                thread.in_call = true;
-                return Some(After::Waits { watches: stop == Stop::Wait });
-            }
-        },
+        Err(stop @ (Stop::Wait | Stop::Sleep | Stop::Hold)) => return wait(kernel, thread, stop),
     }
     None
+}
+
+/// The thread's call waits, unless a signal ends that.
+fn wait(kernel: &Kernel, thread: &mut Thread, stop: Stop) -> Option<After> {
+    let delivery = match stop {
+        Stop::Hold => next_signal_but(thread, !bit(linux::SIGKILL as u8)),
+        _ => next_signal(thread),
+    };
+    match delivery {
+        Some(delivery @ Delivery::Stop(_)) => {
+            // The call is made again when the process goes on.
+            thread.in_call = true;
+            deliver(kernel, thread, delivery, "")
+        }
+        Some(delivery) => {
+            interrupt(kernel, thread, &delivery);
+            load(kernel, thread);
+            deliver(kernel, thread, delivery, "")
+        }
+        None => {
+            thread.in_call = true;
+            Some(After::Waits { watches: stop == Stop::Wait })
+        }
+    }
+}
+
+/// Makes the processor hold the thread's registers, and the values that it may ask for without the kernel.
+fn load(kernel: &Kernel, thread: &Thread) {
+    if kernel.threads.load(thread, &kernel.fpu) {
+        identity::lay_out(kernel, thread);
+    }
 }
 
 /// A call that waits is interrupted: it gives what it has, or EINTR, or is made again afterwards.
@@ -188,35 +229,48 @@ fn errno_value(errno: Errno) -> u64 {
 }
 
 /// What is left to do for a thread that has ended; with the last of them the process ends.
-fn end_thread(kernel: &Kernel, thread: &Thread) {
-    kernel.threads.forget(thread.tid);
+fn end_thread(kernel: &Kernel, thread: Box<Thread>) {
     let left = thread.process.threads.get() - 1;
-    thread.process.threads.set(left);
     if left == 0 {
-        end::exited(thread.process.status.get().unwrap_or(0), kernel.counters());
+        let status = thread.process.status.get().unwrap_or(0);
+        return kernel.end_process(thread, Status::Exited(status));
     }
+    thread.process.threads.set(left);
+    kernel.threads.forget(thread.tid);
 }
 
 fn next_signal(thread: &mut Thread) -> Option<Delivery> {
-    thread.process.signals.borrow_mut().take(&mut thread.signals, thread.blocked)
+    next_signal_but(thread, thread.blocked)
 }
 
-fn force(kernel: &Kernel, thread: &mut Thread, info: Info, text: &str) {
+fn next_signal_but(thread: &mut Thread, blocked: u64) -> Option<Delivery> {
+    thread.process.signals.borrow_mut().take(&mut thread.signals, blocked)
+}
+
+fn force(kernel: &Kernel, thread: &mut Thread, info: Info, text: &str) -> Option<After> {
     let delivery = thread.process.signals.borrow_mut().actions.force(info, thread.blocked);
-    deliver(kernel, thread, delivery, text);
+    deliver(kernel, thread, delivery, text)
 }
 
-/// Runs a handler, or ends the program. `text` says what a fault was.
-fn deliver(kernel: &Kernel, thread: &mut Thread, delivery: Delivery, text: &str) {
+/// Runs a handler, or stops or ends the process. `text` says what a fault was. What becomes of the thread where it does
+/// not simply go on.
+fn deliver(kernel: &Kernel, thread: &mut Thread, delivery: Delivery, text: &str) -> Option<After> {
     let info = match delivery {
+        Delivery::Stop(signal) => {
+            kernel.stop(&thread.process, signal);
+            return Some(After::Stopped);
+        }
         Delivery::Handle(info, action) => {
             match sigframe::enter(&kernel.fpu, thread, &info, &action) {
-                Ok(()) => return,
+                Ok(()) => return None,
                 // No stack to run the handler on.
                 Err(_) => Info { signal: linux::SIGSEGV as u8, ..info },
             }
         }
         Delivery::End(info) => info,
     };
-    kernel.end_by(thread, &info, text)
+    if thread.process.is_first() {
+        kernel.end_by(thread, &info, text);
+    }
+    Some(After::Ended(Status::Killed(info.signal)))
 }

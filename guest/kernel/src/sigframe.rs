@@ -138,7 +138,8 @@ pub fn enter(fpu: &Fpu, thread: &mut Thread, info: &Info, action: &Action) -> Re
     };
     area.set_software(words.as_bytes());
     let put = |at: u64, bytes: &[u8]| -> Result<()> {
-        let mut space = thread.process.space.borrow_mut();
+        let space = thread.process.space();
+        let mut space = space.borrow_mut();
         space.user_range(at, bytes.len() as u64, true)?.bytes_mut().copy_from_slice(bytes);
         Ok(())
     };
@@ -221,7 +222,7 @@ fn overflows_alternate(thread: &Thread, top: u64, at: u64) -> bool {
 
 /// Copies bytes of the program. EFAULT.
 fn get(thread: &Thread, at: u64, to: &mut [u8]) -> Result<()> {
-    let range = thread.process.space.borrow_mut().user_range(at, to.len() as u64, false)?;
+    let range = thread.process.space().borrow_mut().user_range(at, to.len() as u64, false)?;
     to.copy_from_slice(range.bytes());
     Ok(())
 }

@@ -9,6 +9,7 @@ use mayfly_hal::fpu::{Area, Fpu};
 
 use crate::agenda::Tid;
 use crate::errno::{Errno, Result};
+use crate::family::Pid;
 use crate::process::Process;
 use crate::signal::{Queue, bit};
 
@@ -24,6 +25,10 @@ pub struct Pending {
     pub queued: bool,
     /// Signals that end the wait, although they are blocked (sigtimedwait(2)).
     pub awaited: u64,
+    /// It waits for news of a child.
+    pub awaits_child: bool,
+    /// The child that it has lent its memory to (vfork(2)).
+    pub lent_to: Option<Pid>,
 }
 
 /// The registers that stay in the processor while the kernel runs, of a thread whose are not there.
@@ -106,6 +111,8 @@ pub struct Thread {
     pub alternate_stack: (u64, u64),
     /// What happened last.
     pub last_fault: LastFault,
+    /// Where to write its number before its first instruction (CLONE_CHILD_SETTID); 0: nowhere.
+    pub set_tid: u64,
     /// Where to write 0, and whom to wake, when it ends (set_tid_address(2)); 0: nowhere.
     pub clear_tid: u64,
     /// The head of the list of futexes that it holds (set_robust_list(2)); 0: none.
@@ -132,6 +139,7 @@ impl Thread {
             saved_mask: None,
             alternate_stack: (0, 0),
             last_fault: LastFault::default(),
+            set_tid: 0,
             clear_tid: 0,
             robust_list: 0,
             name,

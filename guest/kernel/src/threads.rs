@@ -3,20 +3,20 @@
 use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
 use alloc::rc::Rc;
-use alloc::vec::Vec;
 use core::cell::{Cell, RefCell};
 
 use mayfly_hal::fpu::Fpu;
 
 use crate::agenda::{Agenda, Tid};
 use crate::errno::{Errno, Result};
+use crate::family::Pid;
 use crate::futex::{Futexes, Key};
-use crate::process::{PID, Process};
-use crate::signal::Info;
-use crate::syscall::identity;
+use crate::process::{FIRST, Memory, Process};
+use crate::signal::{Info, bit};
 use crate::thread::Thread;
 
-/// Most threads at a time: what AWS Lambda allows a function.
+/// Most threads of all processes at a time, with the processes that nobody has waited for: what AWS Lambda allows a
+/// function.
 pub const THREADS_MAX: usize = 1024;
 /// Numbers wrap here (Linux's pid_max on 64-bit machines).
 const TID_END: Tid = 4 << 20;
@@ -29,6 +29,8 @@ pub struct Threads {
     last_tid: Cell<Tid>,
     /// Whose registers the processor holds, but for those in its context.
     in_processor: Cell<Tid>,
+    /// The memory that the processor sees. It is held here, since its process may have ended.
+    active: RefCell<Option<Memory>>,
 }
 
 impl Default for Threads {
@@ -37,25 +39,28 @@ impl Default for Threads {
             parked: RefCell::default(),
             agenda: RefCell::default(),
             futexes: RefCell::default(),
-            last_tid: Cell::new(PID),
+            last_tid: Cell::new(FIRST),
             in_processor: Cell::new(0),
+            active: RefCell::new(None),
         }
     }
 }
 
 impl Threads {
-    /// A number that no thread has, nor the caller. EAGAIN where there are [`THREADS_MAX`].
-    pub fn new_tid(&self, caller: Tid) -> Result<Tid> {
+    /// How many there are, the one that runs included.
+    pub fn count(&self) -> usize {
+        self.parked.borrow().len() + 1
+    }
+
+    /// A number that no thread has, nor the caller, and that `is_taken` does not know.
+    pub fn new_tid(&self, caller: Tid, is_taken: impl Fn(Tid) -> bool) -> Tid {
         let parked = self.parked.borrow();
-        if parked.len() + 1 >= THREADS_MAX {
-            return Err(Errno::AGAIN);
-        }
         loop {
             let next = self.last_tid.get() + 1;
-            let tid = if next < TID_END { next } else { PID + 1 };
+            let tid = if next < TID_END { next } else { FIRST + 1 };
             self.last_tid.set(tid);
-            if tid != caller && !parked.contains_key(&tid) {
-                return Ok(tid);
+            if tid != caller && !parked.contains_key(&tid) && !is_taken(tid) {
+                return tid;
             }
         }
     }
@@ -69,6 +74,12 @@ impl Threads {
     /// Parks a thread whose call waits: for files too where it `watches`.
     pub fn wait(&self, thread: Box<Thread>, watches: bool) {
         self.agenda.borrow_mut().wait(thread.tid, watches, thread.pending.deadline_ns);
+        self.parked.borrow_mut().insert(thread.tid, thread);
+    }
+
+    /// Parks a thread whose process is stopped: nothing but its name wakes it.
+    pub fn stop(&self, thread: Box<Thread>) {
+        self.agenda.borrow_mut().wait(thread.tid, false, None);
         self.parked.borrow_mut().insert(thread.tid, thread);
     }
 
@@ -97,14 +108,13 @@ impl Threads {
             .for_each(|thread| work(thread));
     }
 
-    /// Ends all of a process's threads but the one that runs.
-    pub fn end_others(&self, process: &Rc<Process>) {
-        let mut tids = Vec::new();
-        self.for_each(process, |thread| tids.push(thread.tid));
-        for tid in tids {
-            self.forget(tid);
-            self.parked.borrow_mut().remove(&tid);
-        }
+    /// Takes out one of a process's threads that do not run: it ends.
+    pub fn take_other(&self, process: &Rc<Process>) -> Option<Box<Thread>> {
+        let mut tid = None;
+        self.for_each(process, |thread| tid = Some(thread.tid));
+        let tid = tid?;
+        self.forget(tid);
+        self.parked.borrow_mut().remove(&tid)
     }
 
     /// Forgets what is noted of a thread that ends.
@@ -116,22 +126,36 @@ impl Threads {
         }
     }
 
-    /// Makes the processor hold the registers of the thread that is about to run.
-    pub fn load(&self, thread: &Thread, fpu: &Fpu) {
+    /// Makes the processor see a process's memory. To load other page tables takes an exception, so that it is done only
+    /// where it must be.
+    pub fn load_memory(&self, process: &Process) {
+        let memory = process.space();
+        let mut active = self.active.borrow_mut();
+        if !active.as_ref().is_some_and(|active| Rc::ptr_eq(active, &memory)) {
+            memory.borrow().activate();
+            let before = active.replace(memory);
+            drop(active);
+            drop(before);
+        }
+    }
+
+    /// Makes the processor hold the registers of the thread that is about to run. Whether it did not.
+    pub fn load(&self, thread: &Thread, fpu: &Fpu) -> bool {
         let before = self.in_processor.replace(thread.tid);
         if before != thread.tid {
             self.with(before, |before| before.registers.save(fpu));
             thread.registers.load(fpu);
-            identity::lay_out(thread);
         }
+        before != thread.tid
     }
 
     // ---- Signals.
 
-    /// Sends a signal to a thread that does not run. ESRCH; EAGAIN where its queue is full.
-    pub fn raise_at(&self, process: &Rc<Process>, tid: Tid, info: Info) -> Result<()> {
+    /// Sends a signal to a thread of process `pid` that does not run. ESRCH; EAGAIN where its queue is full.
+    pub fn raise_at(&self, pid: Pid, tid: Tid, info: Info) -> Result<()> {
         let sent = self.with(tid, |thread| {
-            if !Rc::ptr_eq(&thread.process, process) {
+            let process = &thread.process;
+            if process.pid != pid {
                 return Err(Errno::SRCH);
             }
             let takes = thread.takes(info.signal);
@@ -144,6 +168,23 @@ impl Threads {
             self.agenda.borrow_mut().wake(tid);
         }
         Ok(())
+    }
+
+    /// Whether a thread of the process that does not run blocks a signal.
+    pub fn blocks(&self, process: &Rc<Process>, signal: u8) -> bool {
+        let mut blocks = false;
+        self.for_each(process, |thread| blocks |= thread.blocked & bit(signal) != 0);
+        blocks
+    }
+
+    /// Wakes those of a process's threads that wait and that `which` picks.
+    pub fn wake_where(&self, process: &Rc<Process>, which: impl Fn(&Thread) -> bool) {
+        let mut agenda = self.agenda.borrow_mut();
+        self.for_each(process, |thread| {
+            if which(thread) {
+                agenda.wake(thread.tid);
+            }
+        });
     }
 
     /// Makes a thread of the process look at a signal that is in the process's queue, if one waits that takes it.

@@ -1,4 +1,5 @@
-//! All timers of the program: the alarm that setitimer(2) sets, those of timer_create(2), and those of descriptors.
+//! All timers: each process's alarm, which setitimer(2) sets, those of timer_create(2), and those of descriptors, which may
+//! outlive the process that made them.
 
 use alloc::collections::BTreeMap;
 use alloc::rc::{Rc, Weak};
@@ -7,6 +8,7 @@ use core::cell::{Cell, RefCell};
 
 use super::{Clock, Now, Timer};
 use crate::errno::{Errno, Result};
+use crate::family::Pid;
 
 /// Most timers at a time: each is looked at before every wait.
 pub const TIMERS_MAX: usize = 1024;
@@ -16,8 +18,8 @@ pub const TIMERS_MAX: usize = 1024;
 pub struct Expired {
     /// Some timer: its descriptor may be readable now.
     pub any: bool,
-    /// The alarm: SIGALRM is due.
-    pub alarm: bool,
+    /// Alarms: to these processes SIGALRM is due.
+    pub alarms: Vec<Pid>,
     /// Timers of timer_create(2): their signals are due.
     pub due: Vec<Due>,
 }
@@ -25,6 +27,8 @@ pub struct Expired {
 /// A signal that a timer sends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Due {
+    /// The process whose timer it is.
+    pub pid: Pid,
     /// The timer's number.
     pub id: u32,
     /// What to send.
@@ -52,28 +56,20 @@ struct Notifier {
 }
 
 /// The timers.
+#[derive(Default)]
 pub struct Timers {
-    alarm: Timer,
+    /// Alarms that have ever been set.
+    alarms: RefCell<BTreeMap<Pid, Timer>>,
     /// Timers of descriptors; those that are gone stay until the next is made.
     of_files: RefCell<Vec<Weak<Timer>>>,
-    /// Timers of timer_create(2), by their numbers.
-    notifiers: RefCell<BTreeMap<u32, Notifier>>,
-}
-
-impl Default for Timers {
-    fn default() -> Timers {
-        Timers {
-            alarm: Timer::new(Clock::Monotonic),
-            of_files: RefCell::default(),
-            notifiers: RefCell::default(),
-        }
-    }
+    /// Timers of timer_create(2), by their processes and numbers.
+    notifiers: RefCell<BTreeMap<(Pid, u32), Notifier>>,
 }
 
 impl Timers {
-    /// ITIMER_REAL (setitimer(2)).
-    pub fn alarm(&self) -> &Timer {
-        &self.alarm
+    /// Gives `work` a process's ITIMER_REAL (setitimer(2)).
+    pub fn with_alarm<R>(&self, pid: Pid, work: impl FnOnce(&Timer) -> R) -> R {
+        work(self.alarms.borrow_mut().entry(pid).or_insert_with(|| Timer::new(Clock::Monotonic)))
     }
 
     /// A new timer. ENFILE beyond [`TIMERS_MAX`].
@@ -92,10 +88,12 @@ impl Timers {
     pub fn expire(&self, now: impl Fn() -> Now) -> Expired {
         let mut expired = Expired::default();
         self.look(now, |timer, now| expired.any |= timer.expire(now));
-        expired.alarm = self.alarm.take_expired() > 0;
         if expired.any {
-            for (id, notifier) in &*self.notifiers.borrow() {
-                expired.due.extend(notifier.due(*id));
+            let alarms = self.alarms.borrow();
+            let rang = alarms.iter().filter(|(_, alarm)| alarm.take_expired() > 0);
+            expired.alarms = rang.map(|(pid, _)| *pid).collect();
+            for ((pid, id), notifier) in &*self.notifiers.borrow() {
+                expired.due.extend(notifier.due(*pid, *id));
             }
         }
         expired
@@ -103,43 +101,54 @@ impl Timers {
 
     /// timer_create(2): a timer, and its number, which decides how it tells of its expiry, if at all. EAGAIN beyond
     /// [`TIMERS_MAX`].
-    pub fn create(&self, clock: Clock, notice: impl FnOnce(u32) -> Option<Notice>) -> Result<u32> {
+    pub fn create(
+        &self,
+        pid: Pid,
+        clock: Clock,
+        notice: impl FnOnce(u32) -> Option<Notice>,
+    ) -> Result<u32> {
         let mut notifiers = self.notifiers.borrow_mut();
         if notifiers.len() >= TIMERS_MAX {
             return Err(Errno::AGAIN);
         }
-        let id = (0..).find(|id| !notifiers.contains_key(id)).ok_or(Errno::AGAIN)?;
+        let id = (0..).find(|id| !notifiers.contains_key(&(pid, *id))).ok_or(Errno::AGAIN)?;
         let (timer, notice) = (Timer::new(clock), notice(id));
-        notifiers.insert(id, Notifier { timer, notice, overrun: Cell::new(0) });
+        notifiers.insert((pid, id), Notifier { timer, notice, overrun: Cell::new(0) });
         Ok(id)
     }
 
-    /// Gives `work` a timer of timer_create(2), and how often it had expired besides when it told last. EINVAL where
-    /// there is none.
-    pub fn with<R>(&self, id: u32, work: impl FnOnce(&Timer, u32) -> R) -> Result<R> {
+    /// Gives `work` a process's timer of timer_create(2), and how often it had expired besides when it told last. EINVAL
+    /// where there is none.
+    pub fn with<R>(&self, pid: Pid, id: u32, work: impl FnOnce(&Timer, u32) -> R) -> Result<R> {
         let notifiers = self.notifiers.borrow();
-        let notifier = notifiers.get(&id).ok_or(Errno::INVAL)?;
+        let notifier = notifiers.get(&(pid, id)).ok_or(Errno::INVAL)?;
         Ok(work(&notifier.timer, notifier.overrun.get()))
     }
 
     /// timer_delete(2). EINVAL where there is none.
-    pub fn delete(&self, id: u32) -> Result<()> {
-        self.notifiers.borrow_mut().remove(&id).map(drop).ok_or(Errno::INVAL)
+    pub fn delete(&self, pid: Pid, id: u32) -> Result<()> {
+        self.notifiers.borrow_mut().remove(&(pid, id)).map(drop).ok_or(Errno::INVAL)
     }
 
-    /// Forgets the timers that do not survive execve(2).
-    pub fn reset_for_exec(&self) {
-        self.notifiers.borrow_mut().clear();
+    /// Forgets a process's timers that do not survive execve(2).
+    pub fn reset_for_exec(&self, pid: Pid) {
+        self.notifiers.borrow_mut().retain(|(owner, _), _| *owner != pid);
+    }
+
+    /// Forgets all timers of a process that has ended.
+    pub fn forget(&self, pid: Pid) {
+        self.reset_for_exec(pid);
+        self.alarms.borrow_mut().remove(&pid);
     }
 
     /// CLOCK_MONOTONIC at which the next signal is due, ns.
     pub fn signal_deadline_ns(&self, now: impl Fn() -> Now) -> Option<u64> {
-        let notifiers = self.notifiers.borrow();
-        if notifiers.is_empty() && !self.alarm.is_armed() {
+        let (alarms, notifiers) = (self.alarms.borrow(), self.notifiers.borrow());
+        if notifiers.is_empty() && !alarms.values().any(Timer::is_armed) {
             return None;
         }
         let now = now();
-        let timers = notifiers.values().map(|notifier| &notifier.timer).chain([&self.alarm]);
+        let timers = notifiers.values().map(|notifier| &notifier.timer).chain(alarms.values());
         timers.filter_map(|timer| timer.deadline_ns(&now)).min()
     }
 
@@ -156,11 +165,13 @@ impl Timers {
 
     fn look(&self, now: impl Fn() -> Now, mut look: impl FnMut(&Timer, &Now)) {
         let (of_files, notifiers) = (self.of_files.borrow(), self.notifiers.borrow());
-        if of_files.is_empty() && notifiers.is_empty() && !self.alarm.is_armed() {
+        let alarms = self.alarms.borrow();
+        let rests = || !alarms.values().any(Timer::is_armed);
+        if of_files.is_empty() && notifiers.is_empty() && rests() {
             return;
         }
         let now = now();
-        look(&self.alarm, &now);
+        alarms.values().for_each(|alarm| look(alarm, &now));
         notifiers.values().for_each(|notifier| look(&notifier.timer, &now));
         of_files.iter().filter_map(Weak::upgrade).for_each(|timer| look(&timer, &now));
     }
@@ -168,11 +179,11 @@ impl Timers {
 
 impl Notifier {
     /// The signal that is due, if it has expired.
-    fn due(&self, id: u32) -> Option<Due> {
+    fn due(&self, pid: Pid, id: u32) -> Option<Due> {
         let more = self.timer.take_expired().checked_sub(1)?;
         let overrun = u32::try_from(more).unwrap_or(i32::MAX as u32).min(i32::MAX as u32);
         self.overrun.set(overrun);
-        self.notice.map(|notice| Due { id, notice, overrun })
+        self.notice.map(|notice| Due { pid, id, notice, overrun })
     }
 }
 
@@ -208,10 +219,13 @@ mod tests {
     #[test]
     fn the_alarm_rings_once() {
         let timers = Timers::default();
-        timers.alarm().set(once(5), false, &at(0)());
+        timers.with_alarm(7, |alarm| alarm.set(once(5), false, &at(0)()));
         assert_eq!(timers.deadline_ns(at(0)), Some(5));
         assert_eq!(timers.expire(at(4)), Expired::default());
-        assert_eq!(timers.expire(at(5)), Expired { any: true, alarm: true, due: Vec::new() });
+        assert_eq!(
+            timers.expire(at(5)),
+            Expired { any: true, alarms: [7].into(), due: Vec::new() }
+        );
         assert_eq!(timers.expire(at(6)), Expired::default());
     }
 
@@ -219,22 +233,24 @@ mod tests {
     fn a_notifier_tells_once_and_counts_what_it_missed() {
         let timers = Timers::default();
         let notice = Notice { signal: 40, tid: Some(7), value: 9 };
-        let quiet = timers.create(Clock::Monotonic, |_| None).unwrap();
-        let id = timers.create(Clock::Monotonic, |_| Some(notice)).unwrap();
+        let quiet = timers.create(2, Clock::Monotonic, |_| None).unwrap();
+        let id = timers.create(2, Clock::Monotonic, |_| Some(notice)).unwrap();
         let every_ten = Setting { value_ns: 10, interval_ns: 10 };
         for id in [quiet, id] {
-            timers.with(id, |timer, _| timer.set(every_ten, false, &at(0)())).unwrap();
+            timers.with(2, id, |timer, _| timer.set(every_ten, false, &at(0)())).unwrap();
         }
         assert_eq!(
             (timers.signal_deadline_ns(at(1)), timers.deadline_ns(at(1))),
             (Some(10), Some(10))
         );
-        assert_eq!(timers.expire(at(35)).due, [Due { id, notice, overrun: 2 }]);
+        assert_eq!(timers.expire(at(35)).due, [Due { pid: 2, id, notice, overrun: 2 }]);
         assert_eq!(timers.expire(at(36)).due, []);
-        assert_eq!(timers.with(id, |_, overrun| overrun), Ok(2));
-        timers.delete(id).unwrap();
-        assert_eq!(timers.delete(id), Err(Errno::INVAL));
-        timers.reset_for_exec();
+        assert_eq!(timers.with(2, id, |_, overrun| overrun), Ok(2));
+        timers.delete(2, id).unwrap();
+        assert_eq!(timers.delete(2, id), Err(Errno::INVAL));
+        timers.reset_for_exec(3);
+        assert!(timers.signal_deadline_ns(at(50)).is_some(), "another's timers stay");
+        timers.forget(2);
         assert_eq!(timers.signal_deadline_ns(at(50)), None);
     }
 

@@ -130,7 +130,7 @@ impl Area {
 pub struct Full;
 
 /// All areas of a program, in order, never overlapping.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub struct Areas {
     by_start: BTreeMap<u64, Area>,
 }

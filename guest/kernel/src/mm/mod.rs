@@ -10,6 +10,7 @@
 
 mod area;
 mod fault;
+mod fork;
 mod remap;
 mod rewrite;
 mod space;

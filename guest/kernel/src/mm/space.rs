@@ -10,6 +10,7 @@ use mayfly_hal::phys::{self, Frame};
 
 use super::area::{Area, Areas, Backing, Full, Protection};
 use crate::errno::{Errno, Result};
+use crate::futex::Key;
 use crate::rewrite::Calls;
 
 /// Where a new area is to go.
@@ -28,9 +29,9 @@ pub struct AddressSpace {
     pub(super) areas: Areas,
     pub(super) tables: PageTables,
     /// Areas are placed below this address.
-    mmap_top: u64,
+    pub(super) mmap_top: u64,
     /// The heap of brk(2): start, and current end (any byte).
-    heap: Range<u64>,
+    pub(super) heap: Range<u64>,
     /// System calls that were made jumps; `None` where that may not be done.
     pub(super) calls: Option<Box<Calls>>,
 }
@@ -66,10 +67,21 @@ impl AddressSpace {
         self.tables.activate();
     }
 
+    /// The futex at `address`: one of this space's alone where it `is_private` or no shared mapping is there.
+    pub fn futex(&self, address: u64, is_private: bool) -> Key {
+        let area = self.areas.find(address).filter(|area| !is_private && area.backing.is_shared());
+        match area.and_then(|area| Some((area.start, area.backing.file()?))) {
+            Some((start, (inode, offset))) => {
+                let stat = inode.stat();
+                Key::Shared { dev: stat.dev, ino: stat.ino, offset: offset + (address - start) }
+            }
+            None => Key::Private { space: self.tables.root(), address },
+        }
+    }
+
     /// Drops translations that the processor may still hold.
     pub(super) fn flush(&self) {
-        #[cfg(feature = "bare-metal")]
-        self.tables.activate();
+        self.tables.flush();
     }
 
     /// mmap(2): adds an area of `len` bytes (any number above 0) and returns where it begins.
@@ -241,7 +253,7 @@ impl AddressSpace {
     }
 
     /// Unmaps every page in `range`; frames are freed once no translation leads to them.
-    fn drop_pages(&mut self, range: Range<u64>) {
+    pub(super) fn drop_pages(&mut self, range: Range<u64>) {
         let mut frames: Vec<Frame> = Vec::new();
         self.for_each_page(range, |tables, page| frames.extend(tables.unmap(page)));
         if !frames.is_empty() {

@@ -113,6 +113,11 @@ impl Calls {
         self.pages.get(&page)
     }
 
+    /// The addresses of all copies.
+    pub fn pages(&self) -> impl Iterator<Item = u64> {
+        self.pages.keys().copied()
+    }
+
     /// Notes a copy. False where there are [`PAGES_MAX`].
     pub fn add_page(&mut self, page: u64, copy: Frame) -> bool {
         let has_room = self.pages.len() < PAGES_MAX;

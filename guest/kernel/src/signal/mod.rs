@@ -9,11 +9,15 @@
 mod actions;
 mod queue;
 
+use crate::family::Status;
+
 pub use actions::{Action, Actions};
 pub use queue::{QUEUED_MAX, Queue};
 
 /// SIGKILL and SIGSTOP can be neither caught, blocked nor ignored.
 const UNSTOPPABLE: u64 = bit(9) | bit(19);
+/// SIGSTOP, SIGTSTP, SIGTTIN and SIGTTOU stop a process.
+pub const STOPS: u64 = bit(19) | bit(20) | bit(21) | bit(22);
 /// Largest signal number.
 pub const SIGNAL_MAX: u8 = 64;
 /// The first real-time signal: these queue up, each with its value.
@@ -28,7 +32,8 @@ pub struct Info {
     pub signal: u8,
     /// si_code.
     pub code: i32,
-    /// What follows, by its cause: si_addr; si_pid and si_uid, si_value; si_timerid and si_overrun, si_value.
+    /// What follows, by its cause: si_addr; si_pid and si_uid, si_value; si_pid and
+    /// si_uid, si_status, si_utime; si_timerid and si_overrun, si_value.
     pub fields: [u64; 3],
 }
 
@@ -41,6 +46,13 @@ impl Info {
     /// From process `pid`, which is root's (si_uid is 0).
     pub fn from_process(signal: u8, code: i32, pid: u32) -> Info {
         Info { signal, code, fields: [pid.into(), 0, 0] }
+    }
+
+    /// From a child, or about it: what has become of it, and how long it has run. A clock tick is 10 ms (times(2)).
+    pub fn from_child(signal: u8, pid: u32, status: Status, ran_ns: u64) -> Info {
+        const NS_PER_TICK: u64 = 10_000_000;
+        let (code, status) = status.code();
+        Info { signal, code, fields: [pid.into(), status.into(), ran_ns / NS_PER_TICK] }
     }
 
     /// From the kernel itself.
@@ -69,6 +81,8 @@ impl Info {
 pub enum Delivery {
     /// The program ends.
     End(Info),
+    /// The process stops.
+    Stop(u8),
     /// A handler runs.
     Handle(Info, Action),
 }
@@ -83,6 +97,16 @@ pub struct Signals {
 }
 
 impl Signals {
+    /// Those of the first process.
+    pub fn of_first() -> Signals {
+        Signals { actions: Actions::of_first(), queue: Queue::default() }
+    }
+
+    /// Those of a child: nothing waits for it.
+    pub fn of_child(&self) -> Signals {
+        Signals { actions: self.actions.of_child(), queue: Queue::default() }
+    }
+
     /// Takes the next signal for a thread that blocks `blocked`: first from its `own` queue. What is ignored by now is
     /// dropped on the way.
     pub fn take(&mut self, own: &mut Queue, blocked: u64) -> Option<Delivery> {

@@ -28,8 +28,12 @@ pub enum Stop {
     Wait,
     /// It waits for nothing but its deadline, a signal, or somebody who wakes it by name.
     Sleep,
-    /// The program ends with this status.
+    /// It waits for somebody who wakes it by name, and no signal changes that but SIGKILL.
+    Hold,
+    /// The process ends with this status.
     Exit(u8),
+    /// The process ends as if by SIGKILL: it has lost its program, and cannot have another.
+    Kill,
     /// The thread ends; should the process end with it, the status is this.
     ExitThread(u8),
     /// The thread's registers were replaced: return to them as they are.
@@ -102,7 +106,7 @@ impl Call<'_> {
     /// The program's bytes. Where memory is short, caches give theirs, as for a fault.
     fn reach(&self, address: u64, len: u64, writable: bool) -> Result<UserRange> {
         loop {
-            match self.process.space.borrow_mut().user_range(address, len, writable) {
+            match self.process.space().borrow_mut().user_range(address, len, writable) {
                 Err(Errno::NOMEM) if self.kernel.vfs.shrink(SHRINK_FRAMES) > 0 => {}
                 result => return result,
             }

@@ -1,7 +1,8 @@
 //! Threads: how they begin, what they leave behind, and what is noted of them meanwhile.
 //!
 //! ```text
-//!   clone, clone3 ─▶ Spawn ─▶ the caller's registers, another stack, RAX 0 ─▶ ready
+//!   clone, clone3 ─▶ Spawn ─┬▶ thread: the caller's registers, another stack, RAX 0 ─▶ ready
+//!                           └▶ process: [`super::fork`]
 //!   exit ─▶ the futexes that it holds are marked, its number is cleared, who waits is woken ─▶ gone
 //! ```
 
@@ -11,12 +12,14 @@ use alloc::rc::Rc;
 use linux_raw_sys::general as linux;
 use mayfly_abi::layout::USER_END;
 
-use super::{Call, CallResult};
+use super::{Call, CallResult, fork};
 use crate::errno::{Errno, Result};
 use crate::futex::{ANY, Key};
+use crate::kernel::Kernel;
+use crate::process::Process;
 use crate::thread::{Registers, Thread};
 
-/// What a thread shares with its creator: what is not among these would be a process of its own.
+/// What a thread shares with its creator.
 const SHARED: u64 = flag(
     linux::CLONE_VM
         | linux::CLONE_FS
@@ -24,8 +27,8 @@ const SHARED: u64 = flag(
         | linux::CLONE_SIGHAND
         | linux::CLONE_THREAD,
 );
-/// What it may ask for besides. The last three mean nothing here.
-const OPTIONS: u64 = flag(
+/// What threads and processes may ask for. The last three mean nothing here.
+pub(super) const OPTIONS: u64 = flag(
     linux::CLONE_SETTLS
         | linux::CLONE_PARENT_SETTID
         | linux::CLONE_CHILD_SETTID
@@ -42,32 +45,44 @@ const ARGUMENTS: usize = 11;
 /// Bytes of struct robust_list_head.
 const ROBUST_LIST_BYTES: u64 = 24;
 
-const fn flag(flags: u32) -> u64 {
+pub(super) const fn flag(flags: u32) -> u64 {
     flags as u64
 }
 
-/// What a new thread is to be.
-struct Spawn {
-    flags: u64,
+/// What a new thread or process is to be.
+#[derive(Clone, Copy)]
+pub(super) struct Spawn {
+    /// CLONE_… flags.
+    pub flags: u64,
+    /// The signal at a process's end; 0: none.
+    pub exit_signal: u64,
     /// RSP; 0: its creator's.
-    stack: u64,
+    pub stack: u64,
     /// Where its creator is told its number.
-    parent_tid: u64,
+    pub parent_tid: u64,
     /// Where it finds its number, and where that is cleared at its end.
-    child_tid: u64,
+    pub child_tid: u64,
     /// FS.
-    tls: u64,
+    pub tls: u64,
 }
 
-/// clone(2), for threads. EAGAIN beyond the most there may be; EINVAL; ENOMEM; ENOSYS for a process.
+impl Spawn {
+    /// Whether a flag is set.
+    pub fn has(&self, option: u32) -> bool {
+        self.flags & flag(option) != 0
+    }
+}
+
+/// clone(2). EAGAIN beyond the most there may be; EINVAL; ENOMEM.
 pub fn clone(call: &mut Call<'_>) -> CallResult {
     let [flags, stack, parent_tid, child_tid, tls, _] = call.args;
+    let exit_signal = flags & EXIT_SIGNAL;
     // The bits above are clone3's.
     let flags = flags & u64::from(u32::MAX) & !EXIT_SIGNAL;
-    spawn(call, &Spawn { flags, stack, parent_tid, child_tid, tls })
+    spawn(call, &Spawn { flags, exit_signal, stack, parent_tid, child_tid, tls })
 }
 
-/// clone3(2), for threads. As clone(2); E2BIG for arguments that nobody knows, EFAULT.
+/// clone3(2). As clone(2); E2BIG for arguments that nobody knows, EFAULT.
 pub fn clone3(call: &mut Call<'_>) -> CallResult {
     let [address, bytes, ..] = call.args;
     if bytes < ARGUMENTS_MIN_BYTES {
@@ -83,66 +98,98 @@ pub fn clone3(call: &mut Call<'_>) -> CallResult {
     }
     let [flags, _, child_tid, parent_tid, exit_signal, stack, stack_bytes, tls, set_tid, ..] =
         words;
-    if flags & SHARED != SHARED {
-        return Err(Errno::NOSYS.into());
-    }
-    if exit_signal != 0 || set_tid != 0 || (stack == 0) != (stack_bytes == 0) {
+    let is_thread = flags & flag(linux::CLONE_THREAD) != 0;
+    let bad_signal = exit_signal > EXIT_SIGNAL || is_thread && exit_signal != 0;
+    if bad_signal || set_tid != 0 || (stack == 0) != (stack_bytes == 0) {
         return Err(Errno::INVAL.into());
     }
     let stack = stack.checked_add(stack_bytes).ok_or(Errno::INVAL)?;
-    spawn(call, &Spawn { flags, stack, parent_tid, child_tid, tls })
+    spawn(call, &Spawn { flags, exit_signal, stack, parent_tid, child_tid, tls })
 }
 
-fn spawn(call: &Call<'_>, spawn: &Spawn) -> CallResult {
-    let has = |option: u32| spawn.flags & flag(option) != 0;
-    if spawn.flags & SHARED != SHARED {
-        let asks_for_thread = has(linux::CLONE_THREAD);
-        return Err(if asks_for_thread { Errno::INVAL } else { Errno::NOSYS }.into());
-    }
-    if spawn.flags & !(SHARED | OPTIONS) != 0 {
-        return Err(Errno::INVAL.into());
-    }
-    if has(linux::CLONE_SETTLS) && spawn.tls >= USER_END {
+fn spawn(call: &mut Call<'_>, spawn: &Spawn) -> CallResult {
+    if spawn.has(linux::CLONE_SETTLS) && spawn.tls >= USER_END {
         return Err(Errno::PERM.into());
     }
+    if !spawn.has(linux::CLONE_THREAD) {
+        return fork::spawn(call, spawn);
+    }
+    if spawn.flags & SHARED != SHARED || spawn.flags & !(SHARED | OPTIONS) != 0 {
+        return Err(Errno::INVAL.into());
+    }
+    let thread = new_thread(call, spawn, Rc::clone(call.process))?;
+    let tid = thread.tid;
+    call.process.threads.update(|threads| threads + 1);
+    call.kernel.threads.ready(thread);
+    Ok(tid.into())
+}
+
+/// A thread of `process` that goes on where the caller does, with RAX 0. EAGAIN, ENOMEM.
+pub(super) fn new_thread(
+    call: &Call<'_>,
+    spawn: &Spawn,
+    process: Rc<Process>,
+) -> Result<Box<Thread>> {
     let (kernel, parent) = (call.kernel, &*call.thread);
-    let tid = kernel.threads.new_tid(parent.tid)?;
+    // A process's first thread has its number.
+    let tid = match Rc::ptr_eq(&process, call.process) {
+        true => kernel.new_tid(parent)?,
+        false => process.pid,
+    };
     let mut context = parent.context;
     context.rax = 0;
     if spawn.stack != 0 {
         context.rsp = spawn.stack;
     }
     let mut registers = Registers::copied(&kernel.fpu, &context)?;
-    if has(linux::CLONE_SETTLS) {
+    if spawn.has(linux::CLONE_SETTLS) {
         registers.fs_base = spawn.tls;
     }
-    let mut thread = Box::new(Thread::new(tid, Rc::clone(call.process), context, registers));
+    let mut thread = Box::new(Thread::new(tid, process, context, registers));
     thread.blocked = parent.blocked;
     thread.name.clone_from(&parent.name);
-    if has(linux::CLONE_CHILD_CLEARTID) {
+    if spawn.has(linux::CLONE_CHILD_CLEARTID) {
         thread.clear_tid = spawn.child_tid;
     }
-    // As Linux, it does not mind where these can't be written.
-    let tell =
-        |asked, address| if asked { call.put(address, &tid.to_le_bytes()).ok() } else { None };
-    tell(has(linux::CLONE_PARENT_SETTID), spawn.parent_tid);
-    tell(has(linux::CLONE_CHILD_SETTID), spawn.child_tid);
-    call.process.threads.update(|threads| threads + 1);
-    kernel.threads.ready(thread);
-    Ok(tid.into())
+    if spawn.has(linux::CLONE_CHILD_SETTID) {
+        thread.set_tid = spawn.child_tid;
+    }
+    if spawn.has(linux::CLONE_PARENT_SETTID) {
+        // As Linux, it does not mind where this can't be written.
+        let _ = call.put(spawn.parent_tid, &tid.to_le_bytes());
+    }
+    Ok(thread)
 }
 
-/// What a thread that ends leaves behind: marks in the futexes that it held, and a 0 where its number was.
-pub(super) fn leave(call: &mut Call<'_>) {
-    if call.thread.robust_list != 0 {
+/// Writes a new thread's number where it wants to find it, in its own memory (CLONE_CHILD_SETTID).
+pub fn tell_itself(kernel: &Kernel, thread: &mut Thread) {
+    let (process, address) = (Rc::clone(&thread.process), core::mem::take(&mut thread.set_tid));
+    let tid = thread.tid;
+    let call = Call { kernel, process: &process, thread, args: [0; 6] };
+    // As for the parent.
+    let _ = call.put(address, &tid.to_le_bytes());
+}
+
+/// What a thread that ends leaves behind: marks in the futexes that it held, and a 0 where its number was. Its memory
+/// must be the one that the processor sees.
+pub fn leave(kernel: &Kernel, thread: &mut Thread) {
+    let process = Rc::clone(&thread.process);
+    let call = &Call { kernel, process: &process, thread, args: [0; 6] };
+    let robust_list = call.thread.robust_list;
+    if robust_list != 0 {
         // A list that cannot be read has nothing more to tell.
-        let _ = leave_robust_list(call, call.thread.robust_list);
+        let _ = leave_robust_list(call, robust_list);
     }
-    let clear_tid = core::mem::take(&mut call.thread.clear_tid);
+    let clear_tid = call.thread.clear_tid;
     if clear_tid != 0 && call.put(clear_tid, &0u32.to_le_bytes()).is_ok() {
-        let key = Key { pid: call.process.pid, address: clear_tid };
-        call.kernel.threads.wake_at(key, 1, ANY);
+        kernel.threads.wake_at(key(call, clear_tid), 1, ANY);
     }
+    (thread.robust_list, thread.clear_tid) = (0, 0);
+}
+
+/// The futex at an address, which processes may share.
+fn key(call: &Call<'_>, address: u64) -> Key {
+    call.process.space().borrow().futex(address, false)
 }
 
 /// Marks each futex of the list, and the one that the thread was about to add or remove (struct robust_list_head:
@@ -174,7 +221,7 @@ fn mark_owner_died(call: &Call<'_>, address: u64, inherits: bool, is_pending: bo
         return Err(Errno::INVAL);
     }
     let value = u32::from_le_bytes(call.get(address)?);
-    let key = Key { pid: call.process.pid, address };
+    let key = key(call, address);
     // It was given up, and who waits was not woken yet.
     if is_pending && !inherits && value == 0 {
         call.kernel.threads.wake_at(key, 1, ANY);

@@ -103,7 +103,7 @@ pub fn setitimer(call: &mut Call<'_>) -> CallResult {
             Setting { value_ns, interval_ns: timeval(call, new)? }
         }
     };
-    let before = call.kernel.timers.alarm().set(setting, false, &clock::now());
+    let before = alarm_of(call, |alarm| alarm.set(setting, false, &clock::now()));
     if old != 0 {
         put_timevals(call, old, before)?;
     }
@@ -113,9 +113,13 @@ pub fn setitimer(call: &mut Call<'_>) -> CallResult {
 /// getitimer(2), for ITIMER_REAL. EFAULT, EINVAL.
 pub fn getitimer(call: &mut Call<'_>) -> CallResult {
     check_itimer(call)?;
-    let setting = call.kernel.timers.alarm().get(&clock::now());
+    let setting = alarm_of(call, |alarm| alarm.get(&clock::now()));
     put_timevals(call, call.args[1], setting)?;
     Ok(0)
+}
+
+fn alarm_of<R>(call: &Call<'_>, work: impl FnOnce(&crate::event::Timer) -> R) -> R {
+    call.kernel.timers.with_alarm(call.process.pid, work)
 }
 
 fn check_itimer(call: &Call<'_>) -> Result<()> {
@@ -132,7 +136,7 @@ fn put_timevals(call: &Call<'_>, to: u64, setting: Setting) -> Result<()> {
 /// alarm(2): the seconds that were left, rounded to the nearest, but never to 0.
 pub fn alarm(call: &mut Call<'_>) -> CallResult {
     let setting = Setting { value_ns: u64::from(call.uint(0)) * SECOND, interval_ns: 0 };
-    let left = call.kernel.timers.alarm().set(setting, false, &clock::now()).value_ns;
+    let left = alarm_of(call, |alarm| alarm.set(setting, false, &clock::now())).value_ns;
     let rounded = left.saturating_add(SECOND / 2) / SECOND;
     Ok(if left > 0 { rounded.max(1) } else { 0 })
 }

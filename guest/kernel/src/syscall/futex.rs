@@ -52,7 +52,7 @@ fn wait(call: &mut Call<'_>, operation: u32, bits: u32) -> CallResult {
             return Err(Errno::INVAL.into());
         }
         let timeout_ns = timeout(call, operation)?;
-        if value(call, key.address)? != call.uint(2) {
+        if value(call, call.args[0])? != call.uint(2) {
             return Err(Errno::AGAIN.into());
         }
         // Sets the deadline: a moment that has passed counts as a wait that was too long.
@@ -112,7 +112,7 @@ fn wake_operation(call: &Call<'_>) -> CallResult {
     let operand = ((packed << 8) as i32 >> 20) as u32;
     let other = (packed << 20) as i32 >> 20;
     let operand = if operation & OPERAND_SHIFTS != 0 { 1 << (operand & 31) } else { operand };
-    let old = value(call, second.address)?;
+    let old = value(call, call.args[4])?;
     let new = match operation & !OPERAND_SHIFTS {
         linux::FUTEX_OP_SET => operand,
         linux::FUTEX_OP_ADD => old.wrapping_add(operand),
@@ -131,7 +131,7 @@ fn wake_operation(call: &Call<'_>) -> CallResult {
         linux::FUTEX_OP_CMP_GE => signed >= other,
         _ => return Err(Errno::NOSYS.into()),
     };
-    call.put(second.address, &new.to_le_bytes())?;
+    call.put(call.args[4], &new.to_le_bytes())?;
     let threads = &call.kernel.threads;
     let woken = threads.wake_at(first, count(call.int(2)), ANY);
     let more = if holds { threads.wake_at(second, count(call.int(3)), ANY) } else { 0 };
@@ -143,10 +143,14 @@ fn key(call: &Call<'_>, address: u64) -> Result<Key> {
     if !address.is_multiple_of(WORD_BYTES) {
         return Err(Errno::INVAL);
     }
-    Ok(Key { pid: call.process.pid, address })
+    let is_private = call.uint(1) & linux::FUTEX_PRIVATE_FLAG != 0;
+    Ok(call.process.space().borrow().futex(address, is_private))
 }
 
 /// The word at an address. EFAULT, EINVAL.
 fn value(call: &Call<'_>, address: u64) -> Result<u32> {
-    Ok(u32::from_le_bytes(call.get(key(call, address)?.address)?))
+    if !address.is_multiple_of(WORD_BYTES) {
+        return Err(Errno::INVAL);
+    }
+    Ok(u32::from_le_bytes(call.get(address)?))
 }

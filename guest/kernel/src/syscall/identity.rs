@@ -1,11 +1,12 @@
-//! Who the program is: root, in a process of its own.
+//! Who the program is: root, in a process, a group and a session.
 
 use linux_raw_sys::general as linux;
 use mayfly_hal::jump;
 
 use super::{Call, CallResult};
 use crate::errno::Errno;
-use crate::process::PID;
+use crate::family::Pid;
+use crate::kernel::Kernel;
 use crate::thread::Thread;
 
 /// The calls here that take no argument: their values are laid out for stubs ([`crate::rewrite`]), as the vDSO's clock
@@ -20,14 +21,14 @@ pub const ANSWERED: [u32; 8] = [
     linux::__NR_getgid,
     linux::__NR_getegid,
 ];
-/// The parent's number: it is the host's, and has none here.
-const PARENT: u32 = 1;
 /// Root.
 const ROOT: u32 = 0;
 
 /// Lays out the values for the thread that runs next.
-pub fn lay_out(thread: &Thread) {
-    let values = [thread.process.pid, thread.tid, PARENT, PID, ROOT, ROOT, ROOT, ROOT];
+pub fn lay_out(kernel: &Kernel, thread: &Thread) {
+    let (pid, processes) = (thread.process.pid, &kernel.processes);
+    let (parent, group) = (processes.parent(pid), processes.group(pid));
+    let values = [pid, thread.tid, parent, group, ROOT, ROOT, ROOT, ROOT];
     for (number, value) in ANSWERED.into_iter().zip(values) {
         jump::lay_out(number, value.into());
     }
@@ -44,21 +45,53 @@ pub fn gettid(call: &mut Call<'_>) -> CallResult {
 }
 
 /// getppid(2).
-pub fn getppid(_: &mut Call<'_>) -> CallResult {
-    Ok(PARENT.into())
+pub fn getppid(call: &mut Call<'_>) -> CallResult {
+    Ok(call.kernel.processes.parent(call.process.pid).into())
 }
 
-/// getpgrp(2): the program leads its group.
-pub fn getpgrp(_: &mut Call<'_>) -> CallResult {
-    Ok(PID.into())
+/// getpgrp(2).
+pub fn getpgrp(call: &mut Call<'_>) -> CallResult {
+    Ok(call.kernel.processes.group(call.process.pid).into())
 }
 
-/// getpgid(2), getsid(2). ESRCH for another process.
-pub fn getpgid(call: &mut Call<'_>) -> CallResult {
-    match call.uint(0) {
-        0 | PID => Ok(PID.into()),
-        _ => Err(Errno::SRCH.into()),
+/// The process that argument `index` means: 0 is the caller's.
+fn process(call: &Call<'_>, index: usize) -> Pid {
+    match call.uint(index) {
+        0 => call.process.pid,
+        pid => pid,
     }
+}
+
+/// getpgid(2). ESRCH.
+pub fn getpgid(call: &mut Call<'_>) -> CallResult {
+    let pid = process(call, 0);
+    Ok(call.kernel.processes.with(|families| families.get(pid).map(|of| of.group))?.into())
+}
+
+/// getsid(2). ESRCH.
+pub fn getsid(call: &mut Call<'_>) -> CallResult {
+    let pid = process(call, 0);
+    Ok(call.kernel.processes.with(|families| families.get(pid).map(|of| of.session))?.into())
+}
+
+/// setpgid(2). EACCES, EINVAL, EPERM, ESRCH.
+pub fn setpgid(call: &mut Call<'_>) -> CallResult {
+    let pid = process(call, 0);
+    let group = match call.int(1) {
+        0 => pid,
+        group => u32::try_from(group).map_err(|_| Errno::INVAL)?,
+    };
+    let caller = call.process.pid;
+    call.kernel.processes.with(|families| families.set_group(caller, pid, group))?;
+    lay_out(call.kernel, call.thread);
+    Ok(0)
+}
+
+/// setsid(2). EPERM.
+pub fn setsid(call: &mut Call<'_>) -> CallResult {
+    let session = call.kernel.processes.with(|families| families.set_session(call.process.pid))?;
+    lay_out(call.kernel, call.thread);
+    Ok(session.into())
 }
 
 /// getuid(2) and its like: root.

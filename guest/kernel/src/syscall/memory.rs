@@ -20,7 +20,7 @@ const MINCORE_PAGES: u64 = 4096;
 
 /// brk(2).
 pub fn brk(call: &mut Call<'_>) -> CallResult {
-    Ok(call.process.space.borrow_mut().brk(call.args[0]))
+    Ok(call.process.space().borrow_mut().brk(call.args[0]))
 }
 
 /// mmap(2). EINVAL, EBADF, EACCES, ENODEV, ENOMEM; EEXIST with MAP_FIXED_NOREPLACE.
@@ -49,7 +49,8 @@ pub fn mmap(call: &mut Call<'_>) -> CallResult {
     if matches!(backing, Backing::Anonymous) && flags & linux::MAP_NORESERVE == 0 {
         AddressSpace::check_promise(len, protection)?;
     }
-    let mut space = call.process.space.borrow_mut();
+    let space = call.process.space();
+    let mut space = space.borrow_mut();
     let start = space.map(placement, len, protection, backing, "")?;
     if flags & (linux::MAP_POPULATE | linux::MAP_LOCKED) != 0 && !protection.is_empty() {
         // What memory is short of now is a fault later.
@@ -106,7 +107,7 @@ pub fn munmap(call: &mut Call<'_>) -> CallResult {
     if range.is_empty() {
         return Err(Errno::INVAL.into());
     }
-    call.process.space.borrow_mut().unmap(range)?;
+    call.process.space().borrow_mut().unmap(range)?;
     Ok(0)
 }
 
@@ -115,7 +116,7 @@ pub fn mprotect(call: &mut Call<'_>) -> CallResult {
     let range = page_range(call.args[0], call.args[1])?;
     let protection = checked_protection(call.args[2])?;
     if !range.is_empty() {
-        call.process.space.borrow_mut().protect(range, protection)?;
+        call.process.space().borrow_mut().protect(range, protection)?;
     }
     Ok(0)
 }
@@ -133,13 +134,14 @@ pub fn mremap(call: &mut Call<'_>) -> CallResult {
         _ => return Err(Errno::INVAL.into()),
     };
     let old = page_range(address, old_len)?;
-    Ok(call.process.space.borrow_mut().remap(old, new_len, to)?)
+    Ok(call.process.space().borrow_mut().remap(old, new_len, to)?)
 }
 
 /// madvise(2). EINVAL, ENOMEM; EFAULT where pages that are to be there cannot be.
 pub fn madvise(call: &mut Call<'_>) -> CallResult {
     let range = page_range(call.args[0], call.args[1])?;
-    let mut space = call.process.space.borrow_mut();
+    let space = call.process.space();
+    let mut space = space.borrow_mut();
     match call.uint(2) {
         linux::MADV_DONTNEED => space.discard(range.clone()),
         linux::MADV_FREE => {
@@ -188,13 +190,13 @@ fn shared_parts(space: &AddressSpace, range: &Range<u64>) -> Result<Vec<FilePart
 /// mincore(2). EFAULT, EINVAL, ENOMEM.
 pub fn mincore(call: &mut Call<'_>) -> CallResult {
     let range = page_range(call.args[0], call.args[1])?;
-    if !call.process.space.borrow().is_mapped(range.clone()) {
+    if !call.process.space().borrow().is_mapped(range.clone()) {
         return Err(Errno::NOMEM.into());
     }
     let mut start = range.start;
     while start < range.end {
         let end = range.end.min(start + MINCORE_PAGES * PAGE_SIZE);
-        let resident = call.process.space.borrow_mut().resident(start..end);
+        let resident = call.process.space().borrow_mut().resident(start..end);
         let bytes: Vec<u8> = resident.into_iter().map(u8::from).collect();
         call.put(call.args[2] + (start - range.start) / PAGE_SIZE, &bytes)?;
         start = end;
@@ -215,7 +217,7 @@ pub fn mlock(call: &mut Call<'_>) -> CallResult {
 
 fn mapped_range(call: &Call<'_>) -> CallResult {
     let range = page_range(call.args[0], call.args[1])?;
-    if call.process.space.borrow().is_mapped(range) { Ok(0) } else { Err(Errno::NOMEM.into()) }
+    if call.process.space().borrow().is_mapped(range) { Ok(0) } else { Err(Errno::NOMEM.into()) }
 }
 
 fn checked_protection(bits: u64) -> Result<Protection> {

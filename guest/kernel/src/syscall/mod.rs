@@ -13,7 +13,7 @@
 #[cfg(feature = "bare-metal")]
 mod call;
 #[cfg(feature = "bare-metal")]
-mod clone;
+pub mod clone;
 #[cfg(feature = "bare-metal")]
 mod control;
 #[cfg(feature = "bare-metal")]
@@ -26,6 +26,8 @@ mod epoll;
 mod event;
 #[cfg(feature = "bare-metal")]
 mod file;
+#[cfg(feature = "bare-metal")]
+mod fork;
 #[cfg(feature = "bare-metal")]
 mod futex;
 #[cfg(feature = "bare-metal")]
@@ -63,6 +65,8 @@ mod time;
 mod timer;
 #[cfg(feature = "bare-metal")]
 mod transfer;
+#[cfg(feature = "bare-metal")]
+mod wait;
 
 #[cfg(feature = "bare-metal")]
 pub use call::{Call, CallResult, Stop, dispatch};

@@ -8,7 +8,8 @@ use mayfly_hal::cpu;
 
 use super::{Call, CallResult, Stop};
 use crate::errno::Errno;
-use crate::process::PID;
+use crate::process::Process;
+use crate::signal::is_signal;
 use crate::thread::{Registers, Thread};
 
 // arch_prctl(2)'s operations (asm/prctl.h).
@@ -16,6 +17,8 @@ const ARCH_SET_GS: u32 = 0x1001;
 const ARCH_SET_FS: u32 = 0x1002;
 const ARCH_GET_FS: u32 = 0x1003;
 const ARCH_GET_GS: u32 = 0x1004;
+/// What tells a parent of a program's end.
+const SIGCHLD: u8 = linux_raw_sys::general::SIGCHLD as u8;
 /// Longest name of a thread, without its NUL (TASK_COMM_LEN).
 const NAME_MAX: usize = 15;
 
@@ -26,15 +29,23 @@ pub fn execve(call: &mut Call<'_>) -> CallResult {
     let env = call.strings(call.args[2])?;
     let cwd = call.cwd();
     let registers = Registers::initial(&call.kernel.fpu)?;
-    let context = call.kernel.exec(call.process, &cwd, &path, argv, env)?;
+    let loaded = call.kernel.load_program(&cwd, &path, argv, env)?;
+
+    // From here on there is no way back.
+    call.kernel.end_other_threads(call.process);
+    super::clone::leave(call.kernel, call.thread);
+    let context = call.kernel.start_program(call.process, loaded).map_err(|_| Stop::Kill)?;
+    call.kernel.give_memory_back(call.process);
     call.process.signals.borrow_mut().actions.reset_for_exec();
     call.process.files.close_for_exec();
-
-    call.kernel.timers.reset_for_exec();
-    let (threads, thread) = (&call.kernel.threads, &mut *call.thread);
-    threads.end_others(call.process);
-    call.process.threads.set(1);
+    call.kernel.timers.reset_for_exec(call.process.pid);
+    call.kernel.processes.with(|families| {
+        if let Ok(member) = families.get_mut(call.process.pid) {
+            (member.has_executed, member.exit_signal) = (true, SIGCHLD);
+        }
+    });
     call.process.status.set(None);
+    let (threads, thread) = (&call.kernel.threads, &mut *call.thread);
     threads.forget(thread.tid);
     let before = Thread::new(call.process.pid, Rc::clone(call.process), context, registers);
     let before = core::mem::replace(thread, before);
@@ -46,7 +57,7 @@ pub fn execve(call: &mut Call<'_>) -> CallResult {
 
 /// exit(2): ends the thread.
 pub fn exit(call: &mut Call<'_>) -> CallResult {
-    super::clone::leave(call);
+    super::clone::leave(call.kernel, call.thread);
     Err(Stop::ExitThread(call.uint(0) as u8))
 }
 
@@ -92,11 +103,42 @@ pub fn prctl(call: &mut Call<'_>) -> CallResult {
             call.put(call.args[1], &name)?;
             Ok(0)
         }
-        prctl::PR_GET_DUMPABLE | prctl::PR_SET_PDEATHSIG | prctl::PR_SET_VMA => Ok(0),
+        prctl::PR_SET_PDEATHSIG | prctl::PR_GET_PDEATHSIG => death_signal(call),
+        prctl::PR_SET_CHILD_SUBREAPER | prctl::PR_GET_CHILD_SUBREAPER => subreaper(call),
+        prctl::PR_GET_DUMPABLE | prctl::PR_SET_VMA => Ok(0),
         prctl::PR_SET_DUMPABLE | prctl::PR_SET_NO_NEW_PRIVS | prctl::PR_SET_THP_DISABLE => Ok(0),
         prctl::PR_GET_NO_NEW_PRIVS | prctl::PR_CAPBSET_READ => Ok(1),
         _ => Err(Errno::INVAL.into()),
     }
+}
+
+/// PR_SET_PDEATHSIG, PR_GET_PDEATHSIG. EFAULT, EINVAL.
+fn death_signal(call: &Call<'_>) -> CallResult {
+    let (pid, processes) = (call.process.pid, &call.kernel.processes);
+    if call.uint(0) == prctl::PR_SET_PDEATHSIG {
+        if call.args[1] != 0 && !is_signal(call.args[1]) {
+            return Err(Errno::INVAL.into());
+        }
+        let signal = call.args[1] as u8;
+        processes.with(|families| families.get_mut(pid).map(|of| of.death_signal = signal))?;
+        return Ok(0);
+    }
+    let signal = processes.with(|families| families.get(pid).map(|of| of.death_signal))?;
+    call.put(call.args[1], &u32::from(signal).to_le_bytes())?;
+    Ok(0)
+}
+
+/// PR_SET_CHILD_SUBREAPER, PR_GET_CHILD_SUBREAPER. EFAULT.
+fn subreaper(call: &Call<'_>) -> CallResult {
+    let (pid, processes) = (call.process.pid, &call.kernel.processes);
+    if call.uint(0) == prctl::PR_SET_CHILD_SUBREAPER {
+        let is = call.args[1] != 0;
+        processes.with(|families| families.get_mut(pid).map(|of| of.is_subreaper = is))?;
+        return Ok(0);
+    }
+    let is = processes.with(|families| families.get(pid).map(|of| of.is_subreaper))?;
+    call.put(call.args[1], &u32::from(is).to_le_bytes())?;
+    Ok(0)
 }
 
 /// getrlimit(2).
@@ -109,20 +151,21 @@ pub fn getrlimit(call: &mut Call<'_>) -> CallResult {
 /// setrlimit(2).
 pub fn setrlimit(call: &mut Call<'_>) -> CallResult {
     let [soft, hard] = call.get_words(call.args[1])?;
-    set_limit(call, call.uint(0) as usize, (soft, hard))
+    set_limit(call.process, call.uint(0) as usize, (soft, hard))
 }
 
-/// prlimit64(2). ESRCH for another process.
+/// prlimit64(2). ESRCH.
 pub fn prlimit64(call: &mut Call<'_>) -> CallResult {
     let [_, _, new, old, ..] = call.args;
-    if !matches!(call.uint(0), 0 | PID) {
-        return Err(Errno::SRCH.into());
-    }
+    let process = match call.uint(0) {
+        0 => Rc::clone(call.process),
+        pid => call.kernel.processes.get(pid).ok_or(Errno::SRCH)?,
+    };
     let number = call.uint(1) as usize;
-    let (soft, hard) = call.process.limits.borrow().get(number)?;
+    let (soft, hard) = process.limits.borrow().get(number)?;
     if new != 0 {
         let [soft, hard] = call.get_words(new)?;
-        set_limit(call, number, (soft, hard))?;
+        set_limit(&process, number, (soft, hard))?;
     }
     if old != 0 {
         call.put_words(old, &[soft, hard])?;
@@ -130,8 +173,7 @@ pub fn prlimit64(call: &mut Call<'_>) -> CallResult {
     Ok(0)
 }
 
-fn set_limit(call: &Call<'_>, number: usize, limit: (u64, u64)) -> CallResult {
-    let process = Rc::clone(call.process);
+fn set_limit(process: &Process, number: usize, limit: (u64, u64)) -> CallResult {
     process.limits.borrow_mut().set(number, limit)?;
     if number == crate::limits::OPEN_FILES {
         process.files.set_limit(limit.0 as u32)?;

@@ -1,10 +1,13 @@
 //! Signals: sigaction(2) and its like.
 
+use alloc::rc::Rc;
+
 use linux_raw_sys::general as linux;
 
 use super::time::timespec;
 use super::{Call, CallResult, Stop};
 use crate::errno::{Errno, Result};
+use crate::family::{INIT, Pid};
 use crate::sigframe;
 use crate::signal::{Action, Info, bit, blockable, is_signal};
 
@@ -141,98 +144,112 @@ pub fn sigaltstack(call: &mut Call<'_>) -> CallResult {
     Ok(0)
 }
 
-/// kill(2): to itself, its group or everybody, which is itself. ESRCH for another.
+/// kill(2): to a process, a group, or all but the caller. EINVAL, ESRCH.
 pub fn kill(call: &mut Call<'_>) -> CallResult {
-    match call.int(0) {
-        0 | -1 => {}
-        target if target.unsigned_abs() == call.process.pid => {}
-        _ => return Err(Errno::SRCH.into()),
+    let signal = signal(call.args[1])?;
+    if call.int(0) == INIT as i32 {
+        // Init does not mind.
+        return Ok(0);
     }
-    let info = Info::from_process(0, linux::SI_USER as i32, call.process.pid);
-    send_to_process(call, call.args[1], info)
+    let info = Info::from_process(signal.unwrap_or(0), linux::SI_USER as i32, call.process.pid);
+    let meant = call.kernel.processes.meant(call.process.pid, call.int(0))?;
+    let mut sent = Err(Errno::SRCH);
+    for pid in meant {
+        let result = send_to_process(call, pid, signal.map(|_| info));
+        // One that it reached is enough.
+        sent = sent.or(result);
+    }
+    Ok(sent.map(|()| 0)?)
 }
 
 /// tkill(2).
 pub fn tkill(call: &mut Call<'_>) -> CallResult {
     let info = Info::from_process(0, linux::SI_TKILL, call.process.pid);
-    send_to_thread(call, call.args[0], call.args[1], info)
+    send_to_thread(call, None, (call.args[0], call.args[1]), info)
 }
 
 /// tgkill(2).
 pub fn tgkill(call: &mut Call<'_>) -> CallResult {
-    check_process(call, 0)?;
     let info = Info::from_process(0, linux::SI_TKILL, call.process.pid);
-    send_to_thread(call, call.args[1], call.args[2], info)
+    let pid = positive(call.args[0])?;
+    send_to_thread(call, Some(pid), (call.args[1], call.args[2]), info)
 }
 
-/// rt_sigqueueinfo(2), the call behind sigqueue(3).
+/// rt_sigqueueinfo(2), the call behind sigqueue(3). EPERM where another process is to believe that the kernel, or kill(2),
+/// has sent it.
 pub fn rt_sigqueueinfo(call: &mut Call<'_>) -> CallResult {
-    check_process(call, 0)?;
-    let info = made_up(call, call.args[2])?;
-    send_to_process(call, call.args[1], info)
+    let pid = call.uint(0);
+    let info = made_up(call, pid, call.args[2])?;
+    let signal = signal(call.args[1])?;
+    send_to_process(call, pid, signal.map(|signal| Info { signal, ..info }))?;
+    Ok(0)
 }
 
-/// rt_tgsigqueueinfo(2).
+/// rt_tgsigqueueinfo(2). EPERM as for rt_sigqueueinfo(2).
 pub fn rt_tgsigqueueinfo(call: &mut Call<'_>) -> CallResult {
-    check_process(call, 0)?;
-    let info = made_up(call, call.args[3])?;
-    send_to_thread(call, call.args[1], call.args[2], info)
+    let pid = positive(call.args[0])?;
+    let info = made_up(call, pid, call.args[3])?;
+    send_to_thread(call, Some(pid), (call.args[1], call.args[2]), info)
 }
 
-/// The program's own siginfo_t. It is the sender and the receiver, so it may claim what it likes.
-fn made_up(call: &Call<'_>, address: u64) -> Result<Info> {
+/// The program's own siginfo_t. To itself it may claim what it likes.
+fn made_up(call: &Call<'_>, pid: Pid, address: u64) -> Result<Info> {
     let [_, code, first, second, third] = call.get_words(address)?;
-    Ok(Info { signal: 0, code: code as i32, fields: [first, second, third] })
+    let code = code as i32;
+    if pid != call.process.pid && (code >= 0 || code == linux::SI_TKILL) {
+        return Err(Errno::PERM);
+    }
+    Ok(Info { signal: 0, code, fields: [first, second, third] })
 }
 
-fn check_process(call: &Call<'_>, index: usize) -> Result<()> {
-    if call.uint(index) == call.process.pid { Ok(()) } else { Err(Errno::SRCH) }
+/// A number above 0. EINVAL.
+fn positive(number: u64) -> Result<u32> {
+    u32::try_from(number as i32).ok().filter(|number| *number > 0).ok_or(Errno::INVAL)
 }
 
 /// A signal's number; 0 asks only whether it could be sent. EINVAL.
 fn signal(number: u64) -> Result<Option<u8>> {
-    match number {
+    match number & u64::from(u32::MAX) {
         0 => Ok(None),
         number if is_signal(number) => Ok(Some(number as u8)),
         _ => Err(Errno::INVAL),
     }
 }
 
-fn send_to_process(call: &mut Call<'_>, number: u64, info: Info) -> CallResult {
-    let Some(signal) = signal(number)? else { return Ok(0) };
-    let info = Info { signal, ..info };
-    let is_blocked = call.thread.blocked & bit(signal) != 0;
-    let mut signals = call.process.signals.borrow_mut();
-    // A blocked signal is kept: what is done about it may be another thing once it is taken.
-    if signals.actions.is_ignored(signal) && !is_blocked {
-        return Ok(0);
+/// Sends it; or asks only whether there is such a process. To one that has ended nothing happens. EAGAIN, ESRCH.
+fn send_to_process(call: &Call<'_>, pid: Pid, info: Option<Info>) -> Result<()> {
+    match call.kernel.processes.find(pid)?.zip(info) {
+        Some((process, info)) => call.kernel.send(&process, info, Some(call.thread)),
+        None => Ok(()),
     }
-    if !signals.queue.push(info) {
-        return Err(Errno::AGAIN.into());
-    }
-    drop(signals);
-    if is_blocked {
-        call.kernel.threads.wake_for(call.process, signal);
-    }
-    Ok(0)
 }
 
-fn send_to_thread(call: &mut Call<'_>, tid: u64, number: u64, info: Info) -> CallResult {
-    let tid = u32::try_from(tid as i32).ok().filter(|tid| *tid > 0).ok_or(Errno::INVAL)?;
-    let signal = signal(number)?;
-    let info = Info { signal: signal.unwrap_or(0), ..info };
-    if tid != call.thread.tid {
-        return match signal {
-            Some(_) => Ok(call.kernel.threads.raise_at(call.process, tid, info).map(|()| 0)?),
-            None => Ok(call.kernel.threads.with(tid, |_| 0).ok_or(Errno::SRCH)?),
-        };
+/// Sends a signal to a thread, of process `pid` where that is given. EAGAIN, EINVAL, ESRCH.
+fn send_to_thread(
+    call: &mut Call<'_>,
+    pid: Option<Pid>,
+    (tid, number): (u64, u64),
+    info: Info,
+) -> CallResult {
+    let (tid, signal) = (positive(tid)?, signal(number)?);
+    let threads = &call.kernel.threads;
+    let process = match tid == call.thread.tid {
+        true => Rc::clone(call.process),
+        false => threads.with(tid, |thread| Rc::clone(&thread.process)).ok_or(Errno::SRCH)?,
+    };
+    if pid.is_some_and(|pid| pid != process.pid) {
+        return Err(Errno::SRCH.into());
     }
-    if let Some(signal) = signal {
-        let is_blocked = call.thread.blocked & bit(signal) != 0;
-        let is_ignored = call.process.signals.borrow().actions.is_ignored(signal);
-        if (is_blocked || !is_ignored) && !call.thread.signals.push(info) {
-            return Err(Errno::AGAIN.into());
-        }
+    let Some(signal) = signal else { return Ok(0) };
+    let info = Info { signal, ..info };
+    call.kernel.settle(&process, signal);
+    if tid != call.thread.tid {
+        return Ok(threads.raise_at(process.pid, tid, info).map(|()| 0)?);
+    }
+    let is_blocked = call.thread.blocked & bit(signal) != 0;
+    let is_ignored = call.process.signals.borrow().actions.is_ignored(signal);
+    if (is_blocked || !is_ignored) && !call.thread.signals.push(info) {
+        return Err(Errno::AGAIN.into());
     }
     Ok(0)
 }

@@ -3,6 +3,7 @@
 use linux_raw_sys::general as linux;
 use mayfly_hal::phys;
 
+use super::wait::USAGE_WORDS;
 use super::{Call, CallResult};
 use crate::clock::{self, SECOND};
 use crate::errno::Errno;
@@ -40,7 +41,7 @@ pub fn sysinfo(call: &mut Call<'_>) -> CallResult {
     words[4] = bytes(usage.total);
     words[5] = bytes(usage.free);
     // procs (u16) at 80; mem_unit (u32) at 104.
-    words[10] = 1;
+    words[10] = call.kernel.threads.count() as u64 & 0xffff;
     words[13] = 1;
     call.put_words(call.args[0], &words)?;
     Ok(0)
@@ -61,12 +62,12 @@ pub fn getrandom(call: &mut Call<'_>) -> CallResult {
 pub fn getrusage(call: &mut Call<'_>) -> CallResult {
     let used = match call.int(0) {
         RUSAGE_SELF => call.ran_ns(),
-        RUSAGE_CHILDREN => 0,
+        RUSAGE_CHILDREN => children_ran_ns(call),
         RUSAGE_THREAD => call.thread_ran_ns(),
         _ => return Err(Errno::INVAL.into()),
     };
     let usage = phys::usage();
-    let mut words = [0; 18];
+    let mut words = [0; USAGE_WORDS];
     words[0] = used / SECOND;
     words[1] = used % SECOND / 1000;
     // ru_maxrss, KiB: frames never handed out count as free.
@@ -89,7 +90,18 @@ pub fn getcpu(call: &mut Call<'_>) -> CallResult {
 pub fn times(call: &mut Call<'_>) -> CallResult {
     let (now, used) = (clock::monotonic_ns(), call.ran_ns());
     if call.args[0] != 0 {
-        call.put_words(call.args[0], &[used * TICKS / SECOND, 0, 0, 0])?;
+        let children = children_ran_ns(call);
+        call.put_words(call.args[0], &[ticks(used), 0, ticks(children), 0])?;
     }
-    Ok(now * TICKS / SECOND)
+    Ok(ticks(now))
+}
+
+fn ticks(ns: u64) -> u64 {
+    ns / (SECOND / TICKS)
+}
+
+/// How long those children have run that the process has waited for, ns.
+fn children_ran_ns(call: &Call<'_>) -> u64 {
+    let pid = call.process.pid;
+    call.kernel.processes.with(|families| families.get(pid).map_or(0, |of| of.children_ran_ns))
 }

@@ -58,13 +58,14 @@ macro_rules! calls {
 
 #[cfg(feature = "bare-metal")]
 use super::{
-    clone, control, copy, directory, epoll, event, file, futex, identity, memory, message,
+    clone, control, copy, directory, epoll, event, file, fork, futex, identity, memory, message,
     metadata, poll, process, sched, signals, socket, sockopt, stat, storage, system, time, timer,
-    transfer,
+    transfer, wait,
 };
 
-const NO_NEW_PROCESS: &str = "a microVM runs one process so far";
-const THREADS: &str = "threads, up to 1,024; ENOSYS for a process";
+const CLONES: &str =
+    "up to 1,024 threads and processes in all; a process shares memory with its parent, or nothing";
+const PROCESSES: &str = "up to 1,024 processes and threads in all";
 const NO_SIGNALFD: &str = "programs then use handlers or sigwait";
 const REAL_TIMER: &str = "ITIMER_REAL";
 
@@ -194,14 +195,14 @@ calls! {
     __NR_execve "execve" => Supported, process::execve;
     __NR_exit "exit" => Supported, process::exit;
     __NR_exit_group "exit_group" => Supported, process::exit_group;
-    __NR_fork "fork" => Error(Errno::NOSYS, NO_NEW_PROCESS);
-    __NR_vfork "vfork" => Error(Errno::NOSYS, NO_NEW_PROCESS);
-    __NR_clone "clone" => Partial(THREADS), clone::clone;
-    __NR_clone3 "clone3" => Partial(THREADS), clone::clone3;
-    __NR_wait4 "wait4" => Error(Errno::CHILD, NO_NEW_PROCESS);
-    __NR_waitid "waitid" => Error(Errno::CHILD, NO_NEW_PROCESS);
+    __NR_fork "fork" => Partial(PROCESSES), fork::fork;
+    __NR_vfork "vfork" => Partial(PROCESSES), fork::vfork;
+    __NR_clone "clone" => Partial(CLONES), clone::clone;
+    __NR_clone3 "clone3" => Partial(CLONES), clone::clone3;
+    __NR_wait4 "wait4" => Partial("of rusage, the time"), wait::wait4;
+    __NR_waitid "waitid" => Partial("without P_PIDFD; of rusage, the time"), wait::waitid;
     __NR_arch_prctl "arch_prctl" => Partial("FS and GS"), process::arch_prctl;
-    __NR_prctl "prctl" => Partial("names, dumpable, no_new_privs"), process::prctl;
+    __NR_prctl "prctl" => Partial("names, dumpable, no_new_privs, the parent's death, subreapers"), process::prctl;
     __NR_set_tid_address "set_tid_address" => Supported, clone::set_tid_address;
     __NR_set_robust_list "set_robust_list" => Supported, clone::set_robust_list;
     __NR_get_robust_list "get_robust_list" => Supported, clone::get_robust_list;
@@ -218,8 +219,8 @@ calls! {
     __NR_sched_get_priority_min "sched_get_priority_min" => Supported, sched::sched_get_priority_min;
     __NR_getpriority "getpriority" => Supported, sched::getpriority;
     __NR_getrlimit "getrlimit" => Supported, process::getrlimit;
-    __NR_setrlimit "setrlimit" => Partial("RLIMIT_NOFILE is enforced"), process::setrlimit;
-    __NR_prlimit64 "prlimit64" => Partial("RLIMIT_NOFILE is enforced"), process::prlimit64;
+    __NR_setrlimit "setrlimit" => Partial("RLIMIT_NOFILE and RLIMIT_NPROC are enforced, the latter for root too"), process::setrlimit;
+    __NR_prlimit64 "prlimit64" => Partial("as setrlimit"), process::prlimit64;
     // Signals.
     __NR_rt_sigaction "rt_sigaction" => Supported, signals::rt_sigaction;
     __NR_rt_sigprocmask "rt_sigprocmask" => Supported, signals::rt_sigprocmask;
@@ -228,11 +229,11 @@ calls! {
     __NR_rt_sigreturn "rt_sigreturn" => Supported, signals::rt_sigreturn;
     __NR_sigaltstack "sigaltstack" => Supported, signals::sigaltstack;
     __NR_rt_sigtimedwait "rt_sigtimedwait" => Supported, signals::rt_sigtimedwait;
-    __NR_rt_sigqueueinfo "rt_sigqueueinfo" => Partial("to itself"), signals::rt_sigqueueinfo;
-    __NR_rt_tgsigqueueinfo "rt_tgsigqueueinfo" => Partial("to its own threads"), signals::rt_tgsigqueueinfo;
-    __NR_kill "kill" => Partial("to itself"), signals::kill;
-    __NR_tkill "tkill" => Partial("to its own threads"), signals::tkill;
-    __NR_tgkill "tgkill" => Partial("to its own threads"), signals::tgkill;
+    __NR_rt_sigqueueinfo "rt_sigqueueinfo" => Supported, signals::rt_sigqueueinfo;
+    __NR_rt_tgsigqueueinfo "rt_tgsigqueueinfo" => Supported, signals::rt_tgsigqueueinfo;
+    __NR_kill "kill" => Supported, signals::kill;
+    __NR_tkill "tkill" => Supported, signals::tkill;
+    __NR_tgkill "tgkill" => Supported, signals::tgkill;
     __NR_pause "pause" => Supported, signals::pause;
     // Who and where.
     __NR_getpid "getpid" => Supported, identity::getpid;
@@ -240,9 +241,9 @@ calls! {
     __NR_getppid "getppid" => Supported, identity::getppid;
     __NR_getpgrp "getpgrp" => Supported, identity::getpgrp;
     __NR_getpgid "getpgid" => Supported, identity::getpgid;
-    __NR_getsid "getsid" => Supported, identity::getpgid;
-    __NR_setpgid "setpgid" => Partial("accepted: there is one process"), identity::zero;
-    __NR_setsid "setsid" => Error(Errno::PERM, "the program leads its session already");
+    __NR_getsid "getsid" => Supported, identity::getsid;
+    __NR_setpgid "setpgid" => Supported, identity::setpgid;
+    __NR_setsid "setsid" => Supported, identity::setsid;
     __NR_getuid "getuid" => Supported, identity::zero;
     __NR_geteuid "geteuid" => Supported, identity::zero;
     __NR_getgid "getgid" => Supported, identity::zero;

@@ -18,18 +18,18 @@ pub fn timer_create(call: &mut Call<'_>) -> CallResult {
         linux::CLOCK_MONOTONIC | linux::CLOCK_BOOTTIME => Clock::Monotonic,
         _ => return Err(Errno::INVAL.into()),
     };
-    let timers = &call.kernel.timers;
+    let (pid, timers) = (call.process.pid, &call.kernel.timers);
     let id = if event == 0 {
         // Its value is its number.
         let notice = |id: u32| Notice { signal: linux::SIGALRM as u8, tid: None, value: id.into() };
-        timers.create(clock, |id| Some(notice(id)))?
+        timers.create(pid, clock, |id| Some(notice(id)))?
     } else {
         let notice = notice(call, event)?;
-        timers.create(clock, |_| notice)?
+        timers.create(pid, clock, |_| notice)?
     };
     let told = call.put(id_at, &id.to_le_bytes());
     if told.is_err() {
-        timers.delete(id)?;
+        timers.delete(pid, id)?;
     }
     Ok(told.map(|()| 0)?)
 }
@@ -60,7 +60,7 @@ pub fn timer_settime(call: &mut Call<'_>) -> CallResult {
     let value_ns = timespec(call, new.checked_add(16).ok_or(Errno::FAULT)?)?;
     let setting = Setting { value_ns, interval_ns };
     let set = |timer: &crate::event::Timer, _| timer.set(setting, absolute, &clock::now());
-    let before = call.kernel.timers.with(call.uint(0), set)?;
+    let before = call.kernel.timers.with(call.process.pid, call.uint(0), set)?;
     if old != 0 {
         put_timespecs(call, old, before)?;
     }
@@ -69,18 +69,21 @@ pub fn timer_settime(call: &mut Call<'_>) -> CallResult {
 
 /// timer_gettime(2). EFAULT, EINVAL.
 pub fn timer_gettime(call: &mut Call<'_>) -> CallResult {
-    let setting = call.kernel.timers.with(call.uint(0), |timer, _| timer.get(&clock::now()))?;
+    let setting = call
+        .kernel
+        .timers
+        .with(call.process.pid, call.uint(0), |timer, _| timer.get(&clock::now()))?;
     put_timespecs(call, call.args[1], setting)?;
     Ok(0)
 }
 
 /// timer_getoverrun(2). EINVAL.
 pub fn timer_getoverrun(call: &mut Call<'_>) -> CallResult {
-    Ok(call.kernel.timers.with(call.uint(0), |_, overrun| overrun.into())?)
+    Ok(call.kernel.timers.with(call.process.pid, call.uint(0), |_, overrun| overrun.into())?)
 }
 
 /// timer_delete(2). EINVAL.
 pub fn timer_delete(call: &mut Call<'_>) -> CallResult {
-    call.kernel.timers.delete(call.uint(0))?;
+    call.kernel.timers.delete(call.process.pid, call.uint(0))?;
     Ok(0)
 }

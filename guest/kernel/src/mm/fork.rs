@@ -1,0 +1,140 @@
+//! A second address space like the first (fork(2)): every page is in both, and copied when one of them writes.
+//!
+//! ```text
+//!   parent's entry ─▶ frame ◀─ child's entry      private: neither may write, until its fault has made a copy
+//!                                                 shared:  both go on as before
+//! ```
+//!
+//! Code that was changed for this program ([`super::rewrite`]) is not handed on: the child finds the file's bytes there, and
+//! its own calls become jumps when they are hot again.
+
+use alloc::boxed::Box;
+
+use mayfly_abi::layout::{CALL_STUBS_END, CALL_TABLE};
+use mayfly_hal::paging::PageTables;
+
+use super::space::AddressSpace;
+use crate::errno::Result;
+use crate::rewrite::Calls;
+
+impl AddressSpace {
+    /// The child's address space. ENOMEM.
+    pub fn fork(&mut self, template: u64) -> Result<AddressSpace> {
+        let mut child = AddressSpace {
+            areas: self.areas.clone(),
+            tables: PageTables::new(template)?,
+            mmap_top: self.mmap_top,
+            heap: self.heap.clone(),
+            calls: self.calls.as_ref().map(|calls| Box::new(Calls::new(*calls.entries()))),
+        };
+        let shared = self.share_pages(&mut child.tables);
+        // Also where memory ran out on the way: some of this space's pages may be read-only by now.
+        self.flush();
+        shared?;
+        if let Some(calls) = &self.calls {
+            for page in calls.pages() {
+                drop(child.tables.unmap(page));
+            }
+            child.drop_pages(CALL_TABLE..CALL_STUBS_END);
+        }
+        Ok(child)
+    }
+
+    fn share_pages(&mut self, tables: &mut PageTables) -> Result<()> {
+        for area in self.areas.iter() {
+            let is_private = !area.backing.is_shared();
+            self.tables.share(tables, area.start..area.end, is_private)?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use mayfly_abi::layout::PAGE_SIZE;
+    use mayfly_hal::context::Access;
+    use mayfly_hal::phys::{self, Frame};
+
+    use super::*;
+    use crate::mm::{Backing, Placement, Protection};
+
+    const BASE: u64 = 0x40_0000;
+    const RW: Protection = Protection::READ.union(Protection::WRITE);
+
+    struct Forked {
+        template: Frame,
+        parent: AddressSpace,
+        child: AddressSpace,
+    }
+
+    /// A space of `pages` written pages, and its copy.
+    fn forked(pages: u64) -> Forked {
+        let template = Frame::zeroed().unwrap();
+        let mut parent = AddressSpace::new(template.gpa(), 0x1000_0000).unwrap();
+        let place = Placement::Exactly(BASE);
+        parent.map(place, pages * PAGE_SIZE, RW, Backing::Anonymous, "").unwrap();
+        for page in 0..pages {
+            parent.fault(BASE + page * PAGE_SIZE, Access::Write).unwrap();
+        }
+        frame(&mut parent, BASE).write(0, b"before");
+        let child = parent.fork(template.gpa()).unwrap();
+        Forked { template, parent, child }
+    }
+
+    /// The frame at a page, as a hold of its own.
+    fn frame(space: &mut AddressSpace, page: u64) -> Frame {
+        let mapping = space.tables.query(page).unwrap();
+        let held = space.tables.unmap(page).unwrap();
+        space.tables.map(page, held.clone(), mapping.flags).unwrap();
+        held
+    }
+
+    fn text(space: &mut AddressSpace) -> [u8; 6] {
+        let mut text = [0; 6];
+        frame(space, BASE).read(0, &mut text);
+        text
+    }
+
+    #[test]
+    fn a_write_of_either_reaches_the_other_never() {
+        for parent_writes in [true, false] {
+            let Forked { template: _template, mut parent, mut child } = forked(2);
+            assert_eq!(frame(&mut parent, BASE), frame(&mut child, BASE));
+            let (writer, reader) =
+                if parent_writes { (&mut parent, &mut child) } else { (&mut child, &mut parent) };
+            writer.fault(BASE, Access::Write).unwrap();
+            frame(writer, BASE).write(0, b"after!");
+            assert_eq!((text(writer), text(reader)), (*b"after!", *b"before"));
+            reader.fault(BASE, Access::Write).unwrap();
+            frame(reader, BASE).write(0, b"third!");
+            assert_eq!((text(writer), text(reader)), (*b"after!", *b"third!"));
+        }
+    }
+
+    #[test]
+    fn the_last_who_has_a_page_writes_to_it_without_a_copy() {
+        let Forked { template: _template, mut parent, child } = forked(1);
+        let before = frame(&mut parent, BASE);
+        drop(child);
+        drop(frame(&mut parent, BASE));
+        let gpa = before.gpa();
+        drop(before);
+        parent.fault(BASE, Access::Write).unwrap();
+        assert_eq!(frame(&mut parent, BASE).gpa(), gpa);
+    }
+
+    #[test]
+    fn what_memory_is_too_short_for_leaves_nothing_behind() {
+        let Forked { template, mut parent, child } = forked(3);
+        drop(child);
+        let mut held: alloc::vec::Vec<Frame> = core::iter::from_fn(Frame::scratch).collect();
+        for free in 0..4 {
+            let before = phys::usage().free;
+            assert_eq!(before, free);
+            assert_eq!(parent.fork(template.gpa()).err(), Some(crate::errno::Errno::NOMEM));
+            assert_eq!(phys::usage().free, before);
+            held.pop();
+        }
+        assert!(parent.fork(template.gpa()).is_ok());
+    }
+}
