@@ -90,6 +90,11 @@ fn pipes_run_between_processes() {
     same("pipelines");
 }
 
+#[test]
+fn locks_stand_between_processes_and_go_with_them() {
+    same("locks");
+}
+
 /// Not on the host: it has no such bound.
 #[test]
 fn a_fork_bomb_meets_a_bound_and_the_guest_goes_on() {

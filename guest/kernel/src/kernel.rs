@@ -19,6 +19,7 @@ use crate::event::{Due, Timers};
 use crate::family::Pid;
 use crate::fs::devfs::devfs;
 use crate::fs::erofs::ErofsFs;
+use crate::fs::locks::Locks;
 use crate::fs::procfs::procfs;
 use crate::fs::ramfs::{Limits, RamFs};
 use crate::fs::sysfs::sysfs;
@@ -81,6 +82,8 @@ pub struct Kernel {
     pub(crate) vdso: Frame,
     /// What ends a sleep besides devices and deadlines of threads.
     pub timers: Timers,
+    /// Locks of files.
+    pub locks: Rc<Locks>,
     /// Where files are that have no name: memfd_create(2), memory that mappings share.
     pub memory_files: Rc<RamFs>,
     pub(crate) machine: Rc<Machine>,
@@ -115,6 +118,7 @@ pub fn start(boot: Boot) -> ! {
         vfs,
         net: Net::new(host::gateway(devices.clone())),
         timers: Timers::default(),
+        locks: Rc::default(),
         memory_files,
         devices,
         random,

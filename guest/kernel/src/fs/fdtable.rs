@@ -5,11 +5,13 @@
 
 use alloc::rc::Rc;
 use alloc::vec::Vec;
-use core::cell::{Cell, RefCell};
+use core::cell::{Cell, OnceCell, RefCell};
 use core::ops::RangeInclusive;
 
+use super::locks::{Locks, Owner};
 use super::open_file::OpenFile;
 use crate::errno::{Errno, Result};
+use crate::family::Pid;
 
 /// A descriptor's number.
 pub type Fd = u32;
@@ -33,11 +35,18 @@ pub struct FdTable {
     lowest: Cell<u32>,
     /// RLIMIT_NOFILE: one more than the highest number that may be given out.
     limit: Cell<u32>,
+    /// Where its process may have locks, which go when any descriptor of a file is closed.
+    locks: OnceCell<(Pid, Rc<Locks>)>,
 }
 
 impl Default for FdTable {
     fn default() -> FdTable {
-        FdTable { slots: RefCell::default(), lowest: Cell::new(0), limit: Cell::new(SOFT_LIMIT) }
+        FdTable {
+            slots: RefCell::default(),
+            lowest: Cell::new(0),
+            limit: Cell::new(SOFT_LIMIT),
+            locks: OnceCell::new(),
+        }
     }
 }
 
@@ -117,7 +126,19 @@ impl FdTable {
         let taken = self.slots.borrow_mut().get_mut(fd as usize).and_then(Option::take);
         let slot = taken.ok_or(Errno::BADF)?;
         self.lowest.update(|lowest| lowest.min(fd));
+        self.release_locks(&slot.file);
         Ok(slot.file)
+    }
+
+    /// From now on, gives back the locks that process `pid` has of what is closed.
+    pub fn releases_locks(&self, pid: Pid, locks: &Rc<Locks>) {
+        self.locks.get_or_init(|| (pid, Rc::clone(locks)));
+    }
+
+    fn release_locks(&self, file: &OpenFile) {
+        if let Some((pid, locks)) = self.locks.get() {
+            locks.release_all(file, Owner::Process(*pid));
+        }
     }
 
     /// Whether `fd` is closed by execve(2) (F_GETFD). EBADF.
@@ -167,6 +188,7 @@ impl FdTable {
             slots: RefCell::new(copy),
             lowest: self.lowest.clone(),
             limit: self.limit.clone(),
+            locks: OnceCell::new(),
         })
     }
 
@@ -187,6 +209,9 @@ impl FdTable {
         // What was there may run code of its own when it dies: not while the table is borrowed.
         let old = slots[fd as usize].replace(slot);
         drop(slots);
+        if let Some(old) = &old {
+            self.release_locks(&old.file);
+        }
         drop(old);
         Ok(())
     }

@@ -33,6 +33,7 @@ pub mod erofs;
 pub mod fdtable;
 pub mod file;
 pub mod inode;
+pub mod locks;
 pub mod mount;
 mod names;
 pub mod open;

@@ -7,7 +7,7 @@
 //! ```
 
 use alloc::rc::Rc;
-use core::cell::Cell;
+use core::cell::{Cell, OnceCell};
 use core::ops::ControlFlow;
 
 use mayfly_hal::phys::Frame;
@@ -15,6 +15,7 @@ use mayfly_hal::phys::Frame;
 use super::dentry::Dentry;
 use super::file::{File, IoctlArgument, Poll, Pulse};
 use super::inode::{DirEntry, DirSink, FallocateMode};
+use super::locks::{Locks, Owner};
 use super::open::OpenFlags;
 use super::stat::{FileType, Stat};
 use crate::errno::{Errno, Result};
@@ -44,13 +45,20 @@ pub struct OpenFile {
     file: Option<Rc<dyn File>>,
     flags: Cell<OpenFlags>,
     offset: Cell<u64>,
+    /// Where it may have locks.
+    locks: OnceCell<Rc<Locks>>,
 }
 
 impl OpenFile {
     /// Opens `dentry`; reads and writes go to `file`, if there is one, else to the inode.
     pub fn new(dentry: Rc<Dentry>, file: Option<Rc<dyn File>>, flags: OpenFlags) -> Rc<OpenFile> {
         let flags = Cell::new(flags & OpenFlags::KEPT);
-        Rc::new(OpenFile { dentry, file, flags, offset: Cell::new(0) })
+        Rc::new(OpenFile { dentry, file, flags, offset: Cell::new(0), locks: OnceCell::new() })
+    }
+
+    /// Gives back the locks that it has, at its end.
+    pub fn releases_locks(&self, locks: &Rc<Locks>) {
+        self.locks.get_or_init(|| Rc::clone(locks));
     }
 
     /// The place in the tree of files that was opened.
@@ -252,6 +260,14 @@ impl OpenFile {
             return Err(Errno::BADF);
         }
         Ok(())
+    }
+}
+
+impl Drop for OpenFile {
+    fn drop(&mut self) {
+        if let Some(locks) = self.locks.get() {
+            locks.release_all(self, Owner::of(self));
+        }
     }
 }
 

@@ -1,15 +1,12 @@
-//! Flags, locks and requests of open files: fcntl(2), flock(2), ioctl(2).
+//! Flags and requests of open files: fcntl(2), ioctl(2).
 
 use linux_raw_sys::{general as linux, ioctl as requests};
 
 use super::target::opened;
-use super::{Call, CallResult};
+use super::{Call, CallResult, locks};
 use crate::errno::{Errno, Result};
 use crate::fs::pipe::PIPE_CAPACITY;
-use crate::fs::{FileType, IoctlArgument, OpenFile, OpenFlags, Whence};
-
-/// Where `l_whence` of a struct flock is; `l_type` is in front of it, both 16 bits wide.
-const FLOCK_HEAD_BYTES: usize = 4;
+use crate::fs::{FileType, IoctlArgument, OpenFlags, Whence};
 
 /// fcntl(2). EBADF, EFAULT, EINVAL, EMFILE.
 pub fn fcntl(call: &mut Call<'_>) -> CallResult {
@@ -34,41 +31,7 @@ pub fn fcntl(call: &mut Call<'_>) -> CallResult {
             FileType::Fifo => Ok(PIPE_CAPACITY as u64),
             _ => Err(Errno::BADF.into()),
         },
-        _ => lock(call, &*opened(call, 0)?, command, argument),
-    }
-}
-
-/// Record locks: nobody else is there to hold one, so all are granted. EBADF, EFAULT, EINVAL.
-fn lock(call: &Call<'_>, file: &OpenFile, command: u32, address: u64) -> CallResult {
-    let asks = match command {
-        linux::F_GETLK | linux::F_OFD_GETLK => true,
-        linux::F_SETLK | linux::F_SETLKW | linux::F_OFD_SETLK | linux::F_OFD_SETLKW => false,
-        _ => return Err(Errno::INVAL.into()),
-    };
-    let [low, high, whence, _] = call.get::<FLOCK_HEAD_BYTES>(address)?;
-    let kind = u32::from(u16::from_le_bytes([low, high]));
-    if u32::from(whence) > linux::SEEK_END {
-        return Err(Errno::INVAL.into());
-    }
-    match kind {
-        linux::F_RDLCK | linux::F_WRLCK if asks => {
-            call.put(address, &(linux::F_UNLCK as u16).to_le_bytes())?;
-            Ok(0)
-        }
-        linux::F_RDLCK if file.flags().reads() => Ok(0),
-        linux::F_WRLCK if file.flags().writes() => Ok(0),
-        linux::F_RDLCK | linux::F_WRLCK => Err(Errno::BADF.into()),
-        linux::F_UNLCK if !asks => Ok(0),
-        _ => Err(Errno::INVAL.into()),
-    }
-}
-
-/// flock(2): granted, since there is nobody else. EBADF, EINVAL.
-pub fn flock(call: &mut Call<'_>) -> CallResult {
-    opened(call, 0)?;
-    match call.uint(1) & !linux::LOCK_NB {
-        linux::LOCK_SH | linux::LOCK_EX | linux::LOCK_UN => Ok(0),
-        _ => Err(Errno::INVAL.into()),
+        _ => locks::record(call, command, argument),
     }
 }
 

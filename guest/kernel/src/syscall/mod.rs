@@ -33,6 +33,8 @@ mod futex;
 #[cfg(feature = "bare-metal")]
 pub mod identity;
 #[cfg(feature = "bare-metal")]
+mod locks;
+#[cfg(feature = "bare-metal")]
 mod memory;
 #[cfg(feature = "bare-metal")]
 mod message;

@@ -58,9 +58,9 @@ macro_rules! calls {
 
 #[cfg(feature = "bare-metal")]
 use super::{
-    clone, control, copy, directory, epoll, event, file, fork, futex, identity, memory, message,
-    metadata, poll, process, sched, signals, socket, sockopt, stat, storage, system, time, timer,
-    transfer, wait,
+    clone, control, copy, directory, epoll, event, file, fork, futex, identity, locks, memory,
+    message, metadata, poll, process, sched, signals, socket, sockopt, stat, storage, system, time,
+    timer, transfer, wait,
 };
 
 const CLONES: &str =
@@ -94,8 +94,8 @@ calls! {
     __NR_dup "dup" => Supported, file::dup;
     __NR_dup2 "dup2" => Supported, file::dup2;
     __NR_dup3 "dup3" => Supported, file::dup3;
-    __NR_fcntl "fcntl" => Partial("descriptor and status flags, and locks, which never conflict in one process"), control::fcntl;
-    __NR_flock "flock" => Partial("always granted: there is one process"), control::flock;
+    __NR_fcntl "fcntl" => Partial("descriptor and status flags, and locks, without EDEADLK"), control::fcntl;
+    __NR_flock "flock" => Supported, locks::flock;
     __NR_ioctl "ioctl" => Partial("TCGETS, TIOCGWINSZ, FIONREAD, FIONBIO"), control::ioctl;
     __NR_pipe "pipe" => Supported, file::pipe;
     __NR_pipe2 "pipe2" => Supported, file::pipe2;
