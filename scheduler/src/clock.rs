@@ -23,6 +23,12 @@ pub(crate) fn lambda_time(ms: i64) -> String {
     time.strftime("%Y-%m-%dT%H:%M:%S.%3f+0000").to_string()
 }
 
+/// `ms` since 1970 as web servers' logs write time: `31/Jan/2025:12:34:56 +0000`.
+pub(crate) fn common_log_time(ms: i64) -> String {
+    let time = Timestamp::from_millisecond(ms).unwrap_or(Timestamp::UNIX_EPOCH);
+    time.strftime("%d/%b/%Y:%H:%M:%S +0000").to_string()
+}
+
 /// The day of `ms` since 1970 as log streams are named: `2025/01/31`.
 pub(crate) fn day(ms: i64) -> String {
     Timestamp::from_millisecond(ms)
@@ -38,6 +44,7 @@ mod tests {
     #[test]
     fn time_is_written_as_lambda_does() {
         assert_eq!(lambda_time(1_738_326_896_007), "2025-01-31T12:34:56.007+0000");
+        assert_eq!(common_log_time(1_738_326_896_007), "31/Jan/2025:12:34:56 +0000");
         assert_eq!(day(1_738_326_896_007), "2025/01/31");
     }
 }

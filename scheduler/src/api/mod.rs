@@ -26,9 +26,14 @@
 //! | POST, GET | /2018-10-31/layers/L/versions/N/policy | AddLayerVersionPermission, GetLayerVersionPolicy |
 //! | DELETE | /2018-10-31/layers/L/versions/N/policy/S | RemoveLayerVersionPermission |
 //! | GET | /2018-10-31/layers | ListLayers; with ?find=LayerVersion GetLayerVersionByArn |
+//! | POST, GET, PUT, DELETE | /2021-10-31/functions/F/url | Create-, Get-, Update-, DeleteFunctionUrlConfig |
+//! | GET | /2021-10-31/functions/F/urls | ListFunctionUrlConfigs |
 //! | GET | /code/SHA256 | the upload, where GetFunction's Code.Location points |
 //! | GET | /mayfly/environments | Mayfly's own: what is alive, and when what happened in its start |
 //! | POST | / | X-Amz-Target: Logs_20140328.CALL: see [`logs`] |
+//!
+//! Requests to function URLs, told apart by their host or their path, are answered before all of these: see
+//! [`urls`].
 //!
 //! Signatures are taken unchecked, which is why the service listens on loopback only.
 
@@ -52,6 +57,7 @@ mod shapes;
 mod statement;
 mod tags;
 mod updates;
+mod urls;
 mod validate;
 mod versions;
 
@@ -60,7 +66,7 @@ use std::sync::Arc;
 
 use axum::extract::{DefaultBodyLimit, Request, State};
 use axum::http::{HeaderName, HeaderValue};
-use axum::middleware::{Next, from_fn};
+use axum::middleware::{Next, from_fn, from_fn_with_state};
 use axum::response::Response;
 use axum::routing::{delete, get, post, put};
 use axum::{Extension, Json, Router};
@@ -108,6 +114,7 @@ pub(crate) fn router(platform: Arc<Platform>) -> Router {
     let layer_versions = get(layers::list_versions).post(layers::publish);
     let layer_version = get(layers::get).delete(layers::delete);
     let policy = get(permissions::get).post(permissions::add);
+    let url = get(urls::get).post(urls::create).put(urls::update).delete(urls::delete);
     let layer_policy = get(layer_permissions::get).post(layer_permissions::add);
     let layer_statement = delete(layer_permissions::remove);
     Router::new()
@@ -133,6 +140,8 @@ pub(crate) fn router(platform: Arc<Platform>) -> Router {
         .route("/2018-10-31/layers/{name}/versions/{version}", layer_version)
         .route("/2018-10-31/layers/{name}/versions/{version}/policy", layer_policy)
         .route("/2018-10-31/layers/{name}/versions/{version}/policy/{sid}", layer_statement)
+        .route("/2021-10-31/functions/{name}/url", url)
+        .route("/2021-10-31/functions/{name}/urls", get(urls::list))
         .route("/mayfly/environments", get(environments))
         .route("/", post(logs::call).layer(DefaultBodyLimit::max(logs::BODY_BYTES_MAX)))
         .route("/code/{sha256}", get(functions::download))
@@ -140,6 +149,8 @@ pub(crate) fn router(platform: Arc<Platform>) -> Router {
         .method_not_allowed_fallback(|| async { ApiError::unknown_operation() })
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
         .layer(from_fn(number))
+        // Outermost: what a function answers is not touched.
+        .layer(from_fn_with_state(Arc::clone(&platform), urls::intercept))
         .with_state(platform)
 }
 

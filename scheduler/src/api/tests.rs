@@ -9,6 +9,7 @@ mod rig;
 mod streaming;
 mod tags;
 mod updates;
+mod urls;
 mod versions;
 
 use std::time::{Duration, Instant};

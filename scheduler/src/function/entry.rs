@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Alias, Function, Version};
+use super::{Alias, Function, FunctionUrl, Version};
 use crate::policy::Policy;
 
 /// A function in all its versions.
@@ -33,12 +33,15 @@ pub struct Settings {
     pub reserved_concurrency: Option<u32>,
     /// Who may use it: for the function as a whole under "", for a version or an alias under its qualifier.
     pub policies: BTreeMap<String, Policy>,
+    /// Its endpoint under "", those of aliases under their names.
+    pub urls: BTreeMap<String, FunctionUrl>,
 }
 
 impl Settings {
     /// Forgets what is said of a version or an alias that is gone.
     pub fn forget(&mut self, qualifier: &str) {
         self.policies.remove(qualifier);
+        self.urls.remove(qualifier);
     }
 }
 

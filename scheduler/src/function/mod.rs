@@ -8,6 +8,7 @@
 
 mod alias;
 mod entry;
+mod url;
 mod version;
 
 use std::collections::BTreeMap;
@@ -18,6 +19,7 @@ use crate::layer::LayerUse;
 
 pub use alias::Alias;
 pub use entry::{Entry, Settings};
+pub use url::{AuthType, Cors, FunctionUrl, InvokeMode};
 pub use version::{LATEST, Version};
 
 /// What a client decides about a function, defaults filled in and limits checked.

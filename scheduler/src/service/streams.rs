@@ -29,7 +29,6 @@ pub(super) struct Opened {
 #[derive(Debug)]
 pub(crate) struct Stream {
     /// What the runtime says of it.
-    #[allow(dead_code, reason = "nothing passes it on yet")]
     pub(crate) content_type: Option<String>,
     /// Its pieces, until it ends or breaks off.
     pub(crate) chunks: mpsc::Receiver<Bytes>,

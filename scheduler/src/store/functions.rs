@@ -8,7 +8,7 @@ use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use super::database::{Database, StoreError};
 use super::rows;
-use crate::function::{Entry, Function, Settings, Version};
+use crate::function::{Entry, Function, FunctionUrl, Settings, Version};
 
 /// All functions of a data directory.
 #[derive(Debug)]
@@ -156,6 +156,15 @@ impl FunctionStore {
             .map(|(_, one)| Arc::clone(one))
             .take(count)
             .collect()
+    }
+
+    /// The function URL of this id: its function's name, its alias or nothing, and itself.
+    pub fn find_url(&self, id: &str) -> Option<(String, String, FunctionUrl)> {
+        self.by_name().iter().find_map(|(name, entry)| {
+            let mut urls = entry.settings.urls.iter();
+            let (qualifier, url) = urls.find(|(_, url)| url.id == id)?;
+            Some((name.clone(), qualifier.clone(), url.clone()))
+        })
     }
 
     /// Forgets a function.

@@ -72,7 +72,10 @@ impl Rig {
         body: &[u8],
     ) -> Answer {
         let mut stream = TcpStream::connect(self.address).await.unwrap();
-        let mut head = format!("{method} {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n");
+        let mut head = format!("{method} {path} HTTP/1.1\r\nconnection: close\r\n");
+        if headers.iter().all(|(name, _)| *name != "host") {
+            head += "host: x\r\n";
+        }
         for (name, value) in headers {
             head += &format!("{name}: {value}\r\n");
         }
@@ -137,14 +140,22 @@ pub(super) struct Answer {
     pub(super) status: u16,
     head: String,
     pub(super) body: Vec<u8>,
+    is_whole: bool,
 }
 
 impl Answer {
     /// An answer from its head, up to the empty line, and what follows.
     pub(super) fn new(head: String, body: &[u8]) -> Answer {
         let is_chunked = head.to_lowercase().contains("transfer-encoding: chunked");
+        // The last chunk is empty (RFC 9112 section 7.1).
+        let is_whole = !is_chunked || body.ends_with(b"\r\n0\r\n\r\n") || body == b"0\r\n\r\n";
         let body = if is_chunked { joined(body) } else { body.to_vec() };
-        Answer { status: head[9..12].parse().unwrap(), head, body }
+        Answer { status: head[9..12].parse().unwrap(), head, body, is_whole }
+    }
+
+    /// Whether the body came to its end.
+    pub(super) fn is_whole(&self) -> bool {
+        self.is_whole
     }
 
     pub(super) fn header(&self, name: &str) -> Option<&str> {
@@ -255,6 +266,11 @@ async fn bootstrap(stream: UnixStream, spec: EnvironmentSpec) -> Ending {
         count += 1;
         let answer = format!("invocation/{id}/response");
         match word.as_str() {
+            "respond" => {
+                let event: Value = serde_json::from_slice(&payload).unwrap();
+                let body = event["body"].as_str().unwrap_or_default();
+                api.send("POST", &answer, body.as_bytes()).await
+            }
             "echo" => api.send("POST", &answer, &payload).await,
             "count" => api.send("POST", &answer, count.to_string().as_bytes()).await,
             "variables" => {
@@ -309,6 +325,9 @@ impl Api {
     /// Answers bit by bit, as the event says; whether the program is to end.
     async fn stream(&mut self, path: &str, event: &[u8]) -> ControlFlow<()> {
         let event: Value = serde_json::from_slice(event).unwrap();
+        // Of a request to a function URL.
+        let body = event["body"].as_str().map(|body| serde_json::from_str(body).unwrap());
+        let event: Value = body.unwrap_or(event);
         let head = format!(
             "POST /2018-06-01/runtime/{path} HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\
              lambda-runtime-function-response-mode: streaming\r\ntrailer: lambda-runtime-function-error-type\r\n\
