@@ -28,8 +28,11 @@
 //! | GET | /2018-10-31/layers | ListLayers; with ?find=LayerVersion GetLayerVersionByArn |
 //! | POST, GET, PUT, DELETE | /2021-10-31/functions/F/url | Create-, Get-, Update-, DeleteFunctionUrlConfig |
 //! | GET | /2021-10-31/functions/F/urls | ListFunctionUrlConfigs |
+//! | GET, PUT | /2021-07-20/functions/F/runtime-management-config | GetRuntimeManagementConfig, Put… |
+//! | GET, PUT | /2024-08-31/functions/F/recursion-config | GetFunctionRecursionConfig, Put… |
 //! | GET | /code/SHA256 | the upload, where GetFunction's Code.Location points |
 //! | GET | /mayfly/environments | Mayfly's own: what is alive, and when what happened in its start |
+//! | GET | /mayfly/functions/F/history | Mayfly's own: every configuration that it has had |
 //! | POST | / | X-Amz-Target: Logs_20140328.CALL: see [`logs`] |
 //!
 //! Requests to function URLs, told apart by their host or their path, are answered before all of these: see
@@ -45,6 +48,7 @@ mod error;
 mod event_stream;
 mod find;
 mod functions;
+mod history;
 mod invoke;
 mod invoke_streaming;
 mod layer_permissions;
@@ -53,6 +57,8 @@ mod logs;
 mod name;
 mod page;
 mod permissions;
+mod recursion;
+mod runtime_management;
 mod shapes;
 mod statement;
 mod tags;
@@ -114,6 +120,8 @@ pub(crate) fn router(platform: Arc<Platform>) -> Router {
     let layer_versions = get(layers::list_versions).post(layers::publish);
     let layer_version = get(layers::get).delete(layers::delete);
     let policy = get(permissions::get).post(permissions::add);
+    let runtime_management = get(runtime_management::get).put(runtime_management::put);
+    let recursion = get(recursion::get).put(recursion::put);
     let url = get(urls::get).post(urls::create).put(urls::update).delete(urls::delete);
     let layer_policy = get(layer_permissions::get).post(layer_permissions::add);
     let layer_statement = delete(layer_permissions::remove);
@@ -142,6 +150,9 @@ pub(crate) fn router(platform: Arc<Platform>) -> Router {
         .route("/2018-10-31/layers/{name}/versions/{version}/policy/{sid}", layer_statement)
         .route("/2021-10-31/functions/{name}/url", url)
         .route("/2021-10-31/functions/{name}/urls", get(urls::list))
+        .route("/2021-07-20/functions/{name}/runtime-management-config", runtime_management)
+        .route("/2024-08-31/functions/{name}/recursion-config", recursion)
+        .route("/mayfly/functions/{name}/history", get(history::list))
         .route("/mayfly/environments", get(environments))
         .route("/", post(logs::call).layer(DefaultBodyLimit::max(logs::BODY_BYTES_MAX)))
         .route("/code/{sha256}", get(functions::download))

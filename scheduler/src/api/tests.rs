@@ -2,10 +2,12 @@
 
 mod aliases;
 mod concurrency;
+mod history;
 mod layers;
 mod logs;
 mod permissions;
 mod rig;
+mod runtime_management;
 mod streaming;
 mod tags;
 mod updates;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Alias, Function, FunctionUrl, Version};
+use super::{Alias, Function, FunctionUrl, RecursiveLoop, RuntimeUpdates, Version};
 use crate::policy::Policy;
 
 /// A function in all its versions.
@@ -35,6 +35,10 @@ pub struct Settings {
     pub policies: BTreeMap<String, Policy>,
     /// Its endpoint under "", those of aliases under their names.
     pub urls: BTreeMap<String, FunctionUrl>,
+    /// By version.
+    pub runtime_updates: BTreeMap<String, RuntimeUpdates>,
+    /// What is to become of it where it invokes itself.
+    pub recursive_loop: RecursiveLoop,
 }
 
 impl Settings {
@@ -42,6 +46,7 @@ impl Settings {
     pub fn forget(&mut self, qualifier: &str) {
         self.policies.remove(qualifier);
         self.urls.remove(qualifier);
+        self.runtime_updates.remove(qualifier);
     }
 }
 

@@ -8,6 +8,8 @@
 
 mod alias;
 mod entry;
+mod recursive_loop;
+mod runtime_updates;
 mod url;
 mod version;
 
@@ -19,6 +21,8 @@ use crate::layer::LayerUse;
 
 pub use alias::Alias;
 pub use entry::{Entry, Settings};
+pub use recursive_loop::RecursiveLoop;
+pub use runtime_updates::{RuntimeUpdates, UpdateRuntimeOn};
 pub use url::{AuthType, Cors, FunctionUrl, InvokeMode};
 pub use version::{LATEST, Version};
 

@@ -7,7 +7,7 @@ use std::ops::Bound;
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use super::database::{Database, StoreError};
-use super::rows;
+use super::{history, rows};
 use crate::function::{Entry, Function, FunctionUrl, Settings, Version};
 
 /// All functions of a data directory.
@@ -156,6 +156,19 @@ impl FunctionStore {
             .map(|(_, one)| Arc::clone(one))
             .take(count)
             .collect()
+    }
+
+    /// At most `count` deployments that a function has had, the newest first, older than `before`.
+    ///
+    /// # Errors
+    /// What SQLite says.
+    pub fn history(
+        &self,
+        id: u64,
+        before: Option<u64>,
+        count: usize,
+    ) -> Result<Vec<Function>, StoreError> {
+        history::list(&self.database.lock(), id, before, count)
     }
 
     /// The function URL of this id: its function's name, its alias or nothing, and itself.

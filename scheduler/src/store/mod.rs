@@ -11,6 +11,7 @@
 mod code;
 mod database;
 mod functions;
+mod history;
 mod layers;
 mod rows;
 mod schema;

@@ -9,6 +9,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::database::StoreError;
+use super::history;
 use crate::function::{Entry, Function, Settings, Version};
 
 /// Adds a function; its id.
@@ -53,6 +54,7 @@ pub(super) fn update_revision(
 
 /// Removes a function with all its versions.
 pub(super) fn delete_function(connection: &Connection, id: u64) -> Result<(), StoreError> {
+    history::forget(connection, id)?;
     connection.execute("DELETE FROM deployments WHERE function = ?1", [id as i64])?;
     connection.execute("DELETE FROM functions WHERE id = ?1", [id as i64])?;
     Ok(())
@@ -75,7 +77,9 @@ pub(super) fn put(connection: &Connection, function: &Function) -> Result<u64, S
             function.revision_id
         ],
     )?;
-    Ok(connection.last_insert_rowid() as u64)
+    let deployment = connection.last_insert_rowid() as u64;
+    history::keep(connection, function.id, deployment)?;
+    Ok(deployment)
 }
 
 /// Removes a version's deployment.
@@ -120,7 +124,7 @@ pub(super) fn load(connection: &Connection) -> Result<BTreeMap<String, Arc<Entry
     Ok(by_name)
 }
 
-fn function(row: &Row<'_>) -> rusqlite::Result<Function> {
+pub(super) fn function(row: &Row<'_>) -> rusqlite::Result<Function> {
     let version = match row.get::<_, i64>(2)? as u64 {
         0 => Version::Latest,
         number => Version::Published(number),

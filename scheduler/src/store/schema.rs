@@ -2,7 +2,7 @@
 //! so a step never changes once it is published.
 
 /// Step n leads from version n - 1 to n.
-pub(super) const STEPS: [&str; 3] = [FUNCTIONS, LAYERS, VERSIONS];
+pub(super) const STEPS: [&str; 4] = [FUNCTIONS, LAYERS, VERSIONS, HISTORY];
 
 /// AUTOINCREMENT: a deployment's number is never used again, also when its row is gone.
 const FUNCTIONS: &str = "
@@ -59,4 +59,20 @@ const VERSIONS: &str = "
     INSERT INTO sqlite_sequence
         SELECT 'deployments', seq FROM sqlite_sequence WHERE name = 'functions_before';
     DROP TABLE functions_before;
+";
+
+/// Deployments as they were made; the columns are theirs. It begins with those that there are.
+const HISTORY: &str = "
+    CREATE TABLE history (
+        deployment    INTEGER PRIMARY KEY,
+        function      INTEGER NOT NULL REFERENCES functions,
+        version       INTEGER NOT NULL,
+        configuration TEXT    NOT NULL,
+        code_sha256   TEXT    NOT NULL,
+        code_size     INTEGER NOT NULL,
+        modified_ms   INTEGER NOT NULL,
+        revision_id   TEXT    NOT NULL
+    ) STRICT;
+    CREATE INDEX history_by_function ON history (function, deployment);
+    INSERT INTO history SELECT * FROM deployments;
 ";

@@ -82,6 +82,55 @@ fn a_data_directory_of_the_first_schema_keeps_its_functions() {
 }
 
 #[test]
+fn a_data_directory_of_the_third_schema_has_a_history() {
+    let data = tempfile::tempdir().unwrap();
+    let third = Connection::open(data.path().join("mayfly.db")).unwrap();
+    for step in &crate::store::schema::STEPS[..3] {
+        third.execute_batch(step).unwrap();
+    }
+    third
+        .execute_batch(
+            r#"INSERT INTO functions (name, settings) VALUES ('f', '{"version_max":1,"tags":{"a":"b"}}');
+               INSERT INTO deployments VALUES (3, 1, 1, '{"name":"f","runtime":"provided.al2023",
+                   "role":"arn:aws:iam::000000000000:role/x","handler":"h","description":"",
+                   "timeout_s":3,"memory_mib":128,"tmp_mib":512,"variables":{"K":"V"}}',
+                   'ab', 17, 1, 'r');
+               INSERT INTO deployments SELECT 4, 1, 0, configuration, 'cd', 17, 2, 's' FROM deployments;
+               PRAGMA application_id = 0x4d617966;
+               PRAGMA user_version = 3;"#,
+        )
+        .unwrap();
+    drop(third);
+    for _ in 0..2 {
+        let store = open(data.path());
+        let entry = store.get("f").unwrap();
+        assert_eq!((entry.settings.version_max, &*entry.settings.tags["a"]), (1, "b"));
+        let history = store.history(entry.latest.id, None, 9).unwrap();
+        assert_eq!(history, [(*entry.latest).clone(), (*entry.versions[&1]).clone()]);
+    }
+}
+
+#[test]
+fn a_history_is_bounded_and_goes_with_its_function() {
+    let data = tempfile::tempdir().unwrap();
+    let store = open(data.path());
+    let other = store.create(function("other"), Settings::default()).unwrap();
+    let id = store.create(function("f"), Settings::default()).unwrap().id;
+    for _ in 0..history::HISTORY_MAX {
+        store.replace("f", |before| Ok::<_, StoreError>(before.clone())).unwrap();
+    }
+    let all = store.history(id, None, 2 * history::HISTORY_MAX).unwrap();
+    assert_eq!(all.len(), history::HISTORY_MAX);
+    assert_eq!(all[0], *store.get("f").unwrap().latest);
+    assert!(all.is_sorted_by(|one, next| one.deployment > next.deployment));
+    let older = store.history(id, Some(all[1].deployment), 2).unwrap();
+    assert_eq!(older, all[2..4]);
+    store.delete("f").unwrap();
+    assert_eq!(store.history(id, None, 9).unwrap(), []);
+    assert_eq!(store.history(other.id, None, 9).unwrap(), [(*other).clone()]);
+}
+
+#[test]
 fn a_deployments_number_is_never_used_again() {
     let data = tempfile::tempdir().unwrap();
     let store = open(data.path());
