@@ -17,7 +17,7 @@ mod platform;
 mod simulate;
 
 pub use platform::{Deploy, Invoke, List, Logs, Place, Remove};
-pub use simulate::{Check, Simulate, SimulateCommand};
+pub use simulate::{Check, Generate, Replay, Simulate, SimulateCommand};
 
 /// MicroVMs for functions that live for one call.
 #[derive(Debug, Parser)]

@@ -28,3 +28,4 @@ pub use functions::{list, remove};
 pub use invoke::invoke;
 pub use logs::logs;
 pub use output::print;
+pub use table::table;

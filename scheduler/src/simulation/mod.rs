@@ -9,6 +9,8 @@
 pub mod hostile;
 mod placement;
 mod random;
+pub mod replay;
+pub mod trace;
 
 pub use placement::Crowd;
 pub use random::Random;
