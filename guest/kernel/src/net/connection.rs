@@ -17,7 +17,7 @@
 use alloc::rc::Rc;
 use core::cell::Cell;
 
-use super::inbox::Inbox;
+use super::inbox::{Envelope, Inbox};
 use super::{Kind, Outgoing, Received, Shutdown};
 use crate::errno::{Errno, Result};
 use crate::fs::{Poll, Pulse};
@@ -100,7 +100,10 @@ impl Side {
         }
         match self.kind {
             Kind::Stream => self.outgoing.inbox.write(message.bytes, message.rights),
-            _ => self.outgoing.inbox.post(message.bytes, None, message.rights),
+            _ => {
+                let envelope = Envelope { rights: message.rights, ..Envelope::default() };
+                self.outgoing.inbox.post(message.bytes, envelope)
+            }
         }
     }
 

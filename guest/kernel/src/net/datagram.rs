@@ -1,4 +1,4 @@
-//! Sockets that carry messages, each on its own: UDP on loopback, and AF_UNIX.
+//! Sockets that carry messages, each on its own: UDP and UDP-Lite on loopback, and AF_UNIX.
 //!
 //! | to a receiver that     | UDP                             | AF_UNIX       |
 //! |------------------------|---------------------------------|---------------|
@@ -10,11 +10,14 @@ use core::cell::{Cell, RefCell};
 use core::net::SocketAddr;
 
 use linux_raw_sys::ioctl;
+use linux_raw_sys::net::SOL_UDPLITE;
 
 use super::address::{destination, source_for};
-use super::inbox::Inbox;
-use super::names::Lease;
-use super::{Address, Domain, Kind, Net, Options, Outgoing, Received, Seat, Shutdown, Socket};
+use super::inbox::{Envelope, Inbox};
+use super::names::{Lease, Names};
+use super::{
+    Address, Domain, Head, Kind, Net, Options, Outgoing, Received, Seat, Shutdown, Socket,
+};
 use crate::errno::{Errno, Result};
 use crate::fs::{File, IoctlArgument, Poll, Pulse};
 
@@ -41,6 +44,7 @@ struct Peer {
 pub struct DatagramSocket {
     net: Rc<Net>,
     domain: Domain,
+    protocol: u32,
     options: RefCell<Options>,
     mailbox: Rc<Mailbox>,
     lease: RefCell<Option<Lease<Mailbox>>>,
@@ -53,10 +57,11 @@ pub struct DatagramSocket {
 
 impl DatagramSocket {
     /// A socket without name or peer. ENFILE.
-    pub(super) fn new(net: &Rc<Net>, domain: Domain) -> Result<Rc<DatagramSocket>> {
+    pub(super) fn new(net: &Rc<Net>, domain: Domain, protocol: u32) -> Result<Rc<DatagramSocket>> {
         Ok(Rc::new(DatagramSocket {
             net: net.clone(),
             domain,
+            protocol,
             options: RefCell::default(),
             mailbox: Rc::default(),
             lease: RefCell::default(),
@@ -70,8 +75,8 @@ impl DatagramSocket {
 
     /// Two AF_UNIX sockets that are each other's peer. ENFILE.
     pub(super) fn pair(net: &Rc<Net>) -> Result<(Rc<DatagramSocket>, Rc<DatagramSocket>)> {
-        let one = DatagramSocket::new(net, Domain::Unix)?;
-        let other = DatagramSocket::new(net, Domain::Unix)?;
+        let one = DatagramSocket::new(net, Domain::Unix, 0)?;
+        let other = DatagramSocket::new(net, Domain::Unix, 0)?;
         for (socket, peer) in [(&one, &other), (&other, &one)] {
             let mailbox = Some(Rc::downgrade(&peer.mailbox));
             *socket.peer.borrow_mut() =
@@ -84,10 +89,18 @@ impl DatagramSocket {
         self.domain != Domain::Unix
     }
 
+    /// The names of its protocol's sockets.
+    fn names(&self) -> &Rc<Names<Mailbox>> {
+        match self.protocol {
+            SOL_UDPLITE => &self.net.partial_datagrams,
+            _ => &self.net.datagrams,
+        }
+    }
+
     /// Takes an address, to which messages come from now on.
     fn take_name(&self, address: &Address) -> Result<()> {
         let sharing = self.options.borrow().sharing();
-        let lease = self.net.datagrams.bind(address, sharing)?;
+        let lease = self.names().bind(address, sharing)?;
         lease.lead_to(&self.mailbox)?;
         *self.local.borrow_mut() = lease.address().clone();
         *self.lease.borrow_mut() = Some(lease);
@@ -130,14 +143,14 @@ impl DatagramSocket {
     fn receiver(&self, to: Option<&Address>) -> Result<(Option<Rc<Mailbox>>, Address)> {
         if let Some(to) = to {
             let to = self.route(to)?;
-            return Ok((self.net.datagrams.find(&to), to));
+            return Ok((self.names().find(&to), to));
         }
         let peer = self.peer.borrow();
         let none = if self.is_udp() { Errno::DESTADDRREQ } else { Errno::NOTCONN };
         let peer = peer.as_ref().ok_or(none)?;
         let mailbox = match &peer.mailbox {
             Some(mailbox) => mailbox.upgrade(),
-            None => self.net.datagrams.find(&peer.address),
+            None => self.names().find(&peer.address),
         };
         Ok((mailbox, peer.address.clone()))
     }
@@ -162,7 +175,13 @@ impl DatagramSocket {
         };
         let wanted = mailbox.only_from.get().is_none_or(|only| Address::Inet(only) == from);
         if wanted && !mailbox.refusing.get() {
-            match mailbox.inbox.post(message.bytes, Some(from), None) {
+            let own = self.options.borrow().head();
+            let head = Head {
+                hop_limit: message.head.hop_limit.or(own.hop_limit),
+                traffic_class: message.head.traffic_class.or(own.traffic_class),
+            };
+            let envelope = Envelope { from: Some(from), rights: None, head };
+            match mailbox.inbox.post(message.bytes, envelope) {
                 Ok(_) | Err(Errno::AGAIN) => {}
                 Err(errno) => return Err(errno),
             }
@@ -178,6 +197,10 @@ impl Socket for DatagramSocket {
 
     fn kind(&self) -> Kind {
         Kind::Datagram
+    }
+
+    fn protocol(&self) -> u32 {
+        self.protocol
     }
 
     fn options(&self) -> &RefCell<Options> {
@@ -202,7 +225,7 @@ impl Socket for DatagramSocket {
         let address = self.route(to)?;
         let mailbox = match &address {
             Address::Unix(_) => {
-                let there = self.net.datagrams.find(&address).ok_or(Errno::CONNREFUSED)?;
+                let there = self.names().find(&address).ok_or(Errno::CONNREFUSED)?;
                 Some(Rc::downgrade(&there))
             }
             _ => None,
@@ -242,7 +265,8 @@ impl Socket for DatagramSocket {
         if mailbox.refusing.get() {
             return Err(Errno::PIPE);
         }
-        mailbox.inbox.post(message.bytes, Some(from), message.rights)
+        let Outgoing { bytes, rights, head, .. } = message;
+        mailbox.inbox.post(bytes, Envelope { from: Some(from), rights, head })
     }
 
     fn receive(&self, to: &mut [u8], peek: bool) -> Result<Received> {

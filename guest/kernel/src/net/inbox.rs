@@ -11,7 +11,7 @@ use core::cell::{Cell, RefCell};
 
 use mayfly_hal::phys::FRAME_SIZE;
 
-use super::{Address, Received, Rights};
+use super::{Address, Head, Received, Rights};
 use crate::errno::{Errno, Result};
 use crate::fs::ring::Ring;
 
@@ -27,8 +27,26 @@ struct Mark {
     /// The position of its first byte.
     start: u64,
     len: usize,
-    from: Option<Address>,
-    rights: Option<Rights>,
+    envelope: Envelope,
+}
+
+/// What comes with a message besides its bytes.
+#[derive(Default)]
+pub struct Envelope {
+    /// From whom.
+    pub from: Option<Address>,
+    /// Descriptors.
+    pub rights: Option<Rights>,
+    /// What its packet's head says.
+    pub head: Head,
+}
+
+impl Envelope {
+    /// The same once more. ENOMEM, ETOOMANYREFS.
+    fn duplicate(&self) -> Result<Envelope> {
+        let rights = self.rights.as_ref().map(Rights::duplicate).transpose()?;
+        Ok(Envelope { from: self.from.clone(), rights, head: self.head })
+    }
 }
 
 #[derive(Default)]
@@ -103,19 +121,15 @@ impl Inbox {
         let start = queue.ring.written();
         queue.ring.push(&bytes[..count])?;
         if rights.is_some() {
-            queue.marks.push_back(Mark { start, len: count, from: None, rights });
+            let envelope = Envelope { rights, ..Envelope::default() };
+            queue.marks.push_back(Mark { start, len: count, envelope });
         }
         self.arrived();
         Ok(count)
     }
 
     /// Appends a message, whole. EAGAIN, EMSGSIZE, ENOMEM.
-    pub fn post(
-        &self,
-        bytes: &[u8],
-        from: Option<Address>,
-        rights: Option<Rights>,
-    ) -> Result<usize> {
+    pub fn post(&self, bytes: &[u8], envelope: Envelope) -> Result<usize> {
         if bytes.len() > MESSAGE_MAX {
             return Err(Errno::MSGSIZE);
         }
@@ -126,7 +140,7 @@ impl Inbox {
         }
         let start = queue.ring.written();
         queue.ring.push(bytes)?;
-        queue.marks.push_back(Mark { start, len: bytes.len(), from, rights });
+        queue.marks.push_back(Mark { start, len: bytes.len(), envelope });
         self.arrived();
         Ok(bytes.len())
     }
@@ -145,10 +159,8 @@ impl Inbox {
         let count = queue.ring.peek(&mut to[..room]);
         let reached = piece.is_some_and(|(before, _)| count > before);
         let rights = match queue.marks.front() {
-            Some(mark) if reached && peek => {
-                mark.rights.as_ref().map(Rights::duplicate).transpose()?
-            }
-            Some(_) if reached => queue.marks.pop_front().and_then(|mark| mark.rights),
+            Some(mark) if reached && peek => mark.envelope.duplicate()?.rights,
+            Some(_) if reached => queue.marks.pop_front().and_then(|mark| mark.envelope.rights),
             _ => None,
         };
         if !peek {
@@ -165,10 +177,10 @@ impl Inbox {
         let mark = queue.marks.front().ok_or(Errno::AGAIN)?;
         let whole = mark.len;
         let room = to.len().min(whole);
-        let (from, rights) = if peek {
-            (mark.from.clone(), mark.rights.as_ref().map(Rights::duplicate).transpose()?)
+        let envelope = if peek {
+            mark.envelope.duplicate()?
         } else {
-            queue.marks.pop_front().map_or((None, None), |mark| (mark.from, mark.rights))
+            queue.marks.pop_front().map(|mark| mark.envelope).unwrap_or_default()
         };
         let count = queue.ring.peek(&mut to[..room]);
         if !peek {
@@ -176,7 +188,8 @@ impl Inbox {
         }
         drop(queue);
         self.relieve();
-        Ok(Received { count, whole, is_message: true, from, rights })
+        let Envelope { from, rights, head } = envelope;
+        Ok(Received { count, whole, is_message: true, from, rights, head })
     }
 
     /// Throws away all that waits.
@@ -222,7 +235,7 @@ mod tests {
     fn messages_keep_their_bounds() {
         let inbox = Inbox::default();
         for message in [&b"one"[..], b"", b"three"] {
-            inbox.post(message, None, None).unwrap();
+            inbox.post(message, Envelope::default()).unwrap();
         }
         let mut buffer = [0; 4];
         let peeked = inbox.fetch(&mut buffer, true).unwrap();
@@ -233,8 +246,8 @@ mod tests {
         assert_eq!((cut.count, cut.whole, &buffer), (4, 5, b"thre"));
         assert_eq!(inbox.fetch(&mut buffer, false).err(), Some(Errno::AGAIN));
         assert!(inbox.is_empty());
-        assert_eq!(inbox.post(&vec![0; MESSAGE_MAX + 1], None, None), Err(Errno::MSGSIZE));
-        while inbox.post(b"", None, None).is_ok() {}
+        assert_eq!(inbox.post(&vec![0; MESSAGE_MAX + 1], Envelope::default()), Err(Errno::MSGSIZE));
+        while inbox.post(b"", Envelope::default()).is_ok() {}
         assert_eq!(inbox.queue.borrow().marks.len(), MARKS_MAX);
     }
 

@@ -40,7 +40,7 @@ pub use datagram::DatagramSocket;
 pub use options::Options;
 pub use remote::Remote;
 pub use rights::{InFlight, Rights};
-pub use socket::{Domain, Kind, Outgoing, Received, Shutdown, Socket};
+pub use socket::{Domain, Head, Kind, Outgoing, Received, Shutdown, Socket};
 pub use stream::StreamSocket;
 
 use datagram::Mailbox;
@@ -58,6 +58,8 @@ pub struct Net {
     streams: Rc<Names<Listener>>,
     packets: Rc<Names<Listener>>,
     datagrams: Rc<Names<Mailbox>>,
+    /// UDP-Lite's, whose ports are its own.
+    partial_datagrams: Rc<Names<Mailbox>>,
     in_flight: Rc<InFlight>,
     gateway: alloc::boxed::Box<Gateway>,
     sockets: Cell<usize>,
@@ -70,6 +72,7 @@ impl Net {
             streams: Rc::default(),
             packets: Rc::default(),
             datagrams: Rc::default(),
+            partial_datagrams: Rc::default(),
             in_flight: Rc::default(),
             gateway,
             sockets: Cell::new(0),
@@ -82,10 +85,15 @@ impl Net {
     }
 
     /// socket(2). ENFILE beyond [`SOCKETS_MAX`]; ESOCKTNOSUPPORT does not happen: see [`Kind`].
-    pub fn socket(self: &Rc<Net>, domain: Domain, kind: Kind) -> Result<Rc<dyn Socket>> {
+    pub fn socket(
+        self: &Rc<Net>,
+        domain: Domain,
+        kind: Kind,
+        protocol: u32,
+    ) -> Result<Rc<dyn Socket>> {
         match kind {
             Kind::Stream | Kind::SeqPacket => Ok(StreamSocket::new(self, domain, kind)?),
-            Kind::Datagram => Ok(DatagramSocket::new(self, domain)?),
+            Kind::Datagram => Ok(DatagramSocket::new(self, domain, protocol)?),
         }
     }
 

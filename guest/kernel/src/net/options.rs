@@ -8,7 +8,7 @@ use alloc::collections::BTreeMap;
 use linux_raw_sys::net;
 
 use super::names::Sharing;
-use super::{Domain, Kind};
+use super::{Domain, Head};
 use crate::errno::{Errno, Result};
 
 /// SO_SNDBUF and SO_RCVBUF at the start, bytes.
@@ -17,6 +17,12 @@ const BUFFER_BYTES: u32 = super::inbox::INBOX_BYTES as u32;
 const BUFFER_BYTES_MIN: u32 = 2304;
 /// The most that can be asked of SO_SNDBUF and SO_RCVBUF (net.core.wmem_max).
 const BUFFER_ASKED_MAX: u32 = 212_992;
+
+/// Hops that a packet may take (net.ipv6.conf.*.hop_limit).
+const HOP_LIMIT: u8 = 64;
+/// How many bytes of a message are to arrive as they were (RFC 3828); here all do.
+const UDPLITE_SEND_CSCOV: u32 = 10;
+const UDPLITE_RECV_CSCOV: u32 = 11;
 
 /// What an option's number is.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -71,12 +77,16 @@ const NUMBERS: &[(u32, u32, Shape, u32)] = &[
     (net::SOL_IP, net::IP_MULTICAST_TTL, Shape::Number, 1),
     (net::SOL_IP, net::IP_MULTICAST_LOOP, Shape::Flag, 1),
     (net::SOL_IPV6, net::IPV6_V6ONLY, Shape::Flag, 0),
-    (net::SOL_IPV6, net::IPV6_UNICAST_HOPS, Shape::Number, 64),
+    (net::SOL_IPV6, net::IPV6_UNICAST_HOPS, Shape::Number, HOP_LIMIT as u32),
     (net::SOL_IPV6, net::IPV6_MULTICAST_LOOP, Shape::Flag, 1),
     (net::SOL_IPV6, net::IPV6_MTU_DISCOVER, Shape::Number, 1),
     (net::SOL_IPV6, net::IPV6_RECVERR, Shape::Flag, 0),
     (net::SOL_IPV6, net::IPV6_RECVPKTINFO, Shape::Flag, 0),
     (net::SOL_IPV6, net::IPV6_TCLASS, Shape::Number, 0),
+    (net::SOL_IPV6, net::IPV6_RECVHOPLIMIT, Shape::Flag, 0),
+    (net::SOL_IPV6, net::IPV6_RECVTCLASS, Shape::Flag, 0),
+    (net::SOL_UDPLITE, UDPLITE_SEND_CSCOV, Shape::Number, 0),
+    (net::SOL_UDPLITE, UDPLITE_RECV_CSCOV, Shape::Number, 0),
 ];
 
 /// A socket's options.
@@ -113,13 +123,23 @@ impl Options {
     }
 
     /// Whether a socket has options of this level. EOPNOTSUPP, ENOPROTOOPT.
-    pub fn check_level(level: u32, domain: Domain, kind: Kind) -> Result<()> {
-        match (level, domain, kind) {
-            (net::SOL_SOCKET, ..) => Ok(()),
-            (_, Domain::Unix, _) => Err(Errno::OPNOTSUPP),
-            (net::SOL_TCP, _, Kind::Stream) | (net::SOL_IP, ..) => Ok(()),
-            (net::SOL_IPV6, Domain::Inet6, _) => Ok(()),
+    pub fn check_level(level: u32, domain: Domain, protocol: u32) -> Result<()> {
+        match (level, domain) {
+            (net::SOL_SOCKET, _) => Ok(()),
+            (_, Domain::Unix) => Err(Errno::OPNOTSUPP),
+            (net::SOL_IP, _) | (net::SOL_IPV6, Domain::Inet6) => Ok(()),
+            (level, _) if level == protocol => Ok(()),
             _ => Err(Errno::NOPROTOOPT),
+        }
+    }
+
+    /// What the head of a packet says where its sender leaves it open.
+    pub fn head(&self) -> Head {
+        let number = |name| self.get(net::SOL_IPV6, name).unwrap_or_default();
+        Head {
+            // -1 is the default again (RFC 3542, section 6.3).
+            hop_limit: Some(u8::try_from(number(net::IPV6_UNICAST_HOPS)).unwrap_or(HOP_LIMIT)),
+            traffic_class: Some(u8::try_from(number(net::IPV6_TCLASS)).unwrap_or(0)),
         }
     }
 
@@ -167,11 +187,12 @@ mod tests {
     }
 
     #[test]
-    fn levels_belong_to_kinds_of_sockets() {
+    fn levels_belong_to_protocols() {
         let check = Options::check_level;
-        assert_eq!(check(net::SOL_TCP, Domain::Inet, Kind::Stream), Ok(()));
-        assert_eq!(check(net::SOL_TCP, Domain::Inet, Kind::Datagram), Err(Errno::NOPROTOOPT));
-        assert_eq!(check(net::SOL_TCP, Domain::Unix, Kind::Stream), Err(Errno::OPNOTSUPP));
-        assert_eq!(check(net::SOL_IPV6, Domain::Inet, Kind::Stream), Err(Errno::NOPROTOOPT));
+        assert_eq!(check(net::SOL_TCP, Domain::Inet, net::SOL_TCP), Ok(()));
+        assert_eq!(check(net::SOL_TCP, Domain::Inet, net::SOL_UDP), Err(Errno::NOPROTOOPT));
+        assert_eq!(check(net::SOL_TCP, Domain::Unix, 0), Err(Errno::OPNOTSUPP));
+        assert_eq!(check(net::SOL_IPV6, Domain::Inet, net::SOL_TCP), Err(Errno::NOPROTOOPT));
+        assert_eq!(check(net::SOL_UDPLITE, Domain::Inet, net::SOL_UDPLITE), Ok(()));
     }
 }

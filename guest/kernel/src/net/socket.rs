@@ -75,6 +75,15 @@ impl Kind {
     }
 }
 
+/// The IPPROTO_… number of the protocol that a socket has unless it asks for another.
+pub fn protocol_of(domain: Domain, kind: Kind) -> u32 {
+    match (domain, kind) {
+        (Domain::Unix, _) => 0,
+        (_, Kind::Datagram) => net::SOL_UDP,
+        _ => net::SOL_TCP,
+    }
+}
+
 /// Which directions shutdown(2) ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Shutdown {
@@ -82,6 +91,15 @@ pub struct Shutdown {
     pub receive: bool,
     /// No more is sent.
     pub send: bool,
+}
+
+/// What a packet's head says besides addresses (RFC 8200, section 3); `None`: what the sender's options say.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Head {
+    /// How many routers may pass it on.
+    pub hop_limit: Option<u8>,
+    /// How routers are to treat it.
+    pub traffic_class: Option<u8>,
 }
 
 /// What is sent.
@@ -93,6 +111,8 @@ pub struct Outgoing<'a> {
     pub to: Option<Address>,
     /// Descriptors that go along.
     pub rights: Option<Rights>,
+    /// What its packet's head is to say.
+    pub head: Head,
 }
 
 /// What was received.
@@ -108,6 +128,8 @@ pub struct Received {
     pub from: Option<Address>,
     /// Descriptors that came along.
     pub rights: Option<Rights>,
+    /// What its packet's head said.
+    pub head: Head,
 }
 
 /// A socket. What would have to wait is EAGAIN.
@@ -117,6 +139,11 @@ pub trait Socket: File {
 
     /// How it carries what is sent.
     fn kind(&self) -> Kind;
+
+    /// Its protocol's IPPROTO_… number (SO_PROTOCOL); 0 for AF_UNIX.
+    fn protocol(&self) -> u32 {
+        protocol_of(self.domain(), self.kind())
+    }
 
     /// Its options.
     fn options(&self) -> &RefCell<Options>;

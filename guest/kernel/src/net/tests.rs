@@ -6,6 +6,8 @@ use core::net::{Ipv4Addr, Ipv6Addr};
 use std::vec;
 use std::vec::Vec;
 
+use linux_raw_sys::net::{SOL_TCP, SOL_UDP};
+
 use super::rights::IN_FLIGHT_MAX;
 use super::*;
 use crate::fs::testing::{Machine, machine};
@@ -20,18 +22,18 @@ fn inet(text: &str) -> Address {
 }
 
 fn listener(net: &Rc<Net>, backlog: u32) -> Rc<dyn Socket> {
-    let socket = net.socket(Domain::Inet, Kind::Stream).unwrap();
+    let socket = net.socket(Domain::Inet, Kind::Stream, SOL_TCP).unwrap();
     socket.bind(&inet("127.0.0.1:0")).unwrap();
     socket.listen(backlog).unwrap();
     socket
 }
 
 fn client(net: &Rc<Net>) -> Rc<dyn Socket> {
-    net.socket(Domain::Inet, Kind::Stream).unwrap()
+    net.socket(Domain::Inet, Kind::Stream, SOL_TCP).unwrap()
 }
 
 fn send(socket: &dyn Socket, bytes: &[u8], rights: Option<Rights>) -> Result<usize> {
-    socket.send(Outgoing { bytes, to: None, rights })
+    socket.send(Outgoing { bytes, rights, ..Outgoing::default() })
 }
 
 /// A socket as an open file, to be sent.
@@ -46,7 +48,9 @@ fn sockets_are_bounded_those_in_backlogs_among_them() {
     let listener = listener(&net, u32::MAX);
     let mut clients = Vec::new();
     let refused = loop {
-        let Ok(client) = net.socket(Domain::Inet, Kind::Stream) else { break Errno::NFILE };
+        let Ok(client) = net.socket(Domain::Inet, Kind::Stream, SOL_TCP) else {
+            break Errno::NFILE;
+        };
         match client.connect(&listener.name(), false) {
             Ok(()) => clients.push(client),
             Err(errno) => break errno,
@@ -129,14 +133,14 @@ fn descriptors_in_flight_are_bounded_and_counted_back() {
 fn a_connected_datagram_socket_hears_its_peer_alone() {
     let net = net();
     let sockets: Vec<_> =
-        (0..3).map(|_| net.socket(Domain::Inet, Kind::Datagram).unwrap()).collect();
+        (0..3).map(|_| net.socket(Domain::Inet, Kind::Datagram, SOL_UDP).unwrap()).collect();
     for socket in &sockets {
         socket.bind(&inet("127.0.0.1:0")).unwrap();
     }
     sockets[0].connect(&sockets[1].name(), false).unwrap();
     for sender in &sockets[1..] {
         let to = Some(sockets[0].name());
-        sender.send(Outgoing { bytes: b"x", to, rights: None }).unwrap();
+        sender.send(Outgoing { bytes: b"x", to, ..Outgoing::default() }).unwrap();
     }
     let got = sockets[0].receive(&mut [0; 9], false).unwrap();
     assert_eq!(got.from, Some(sockets[1].name()));
@@ -147,7 +151,7 @@ fn a_connected_datagram_socket_hears_its_peer_alone() {
 fn a_datagram_socket_may_change_its_peer_from_one_family_to_the_other() {
     // As getaddrinfo(3) does, to learn which source address each destination would have.
     let net = net();
-    let socket = net.socket(Domain::Inet6, Kind::Datagram).unwrap();
+    let socket = net.socket(Domain::Inet6, Kind::Datagram, SOL_UDP).unwrap();
     let local = |to: &str| {
         socket.connect(&inet(to), false).unwrap();
         socket.name().inet().unwrap().ip()

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!   struct msghdr   name, its length │ iovec, their count │ control, its length │ flags
-//!   control         [length, level, type │ data, padded to 8 bytes] …        descriptors go here
+//!   control         see control_message.rs
 //! ```
 //!
 //! As with write(2), what a stream has taken before a wait is in `Pending::progress`.
@@ -11,13 +11,14 @@ use alloc::vec::Vec;
 
 use linux_raw_sys::net;
 
+use super::control_message::{self, Area, Sent};
 use super::socket::{opened_socket, parse_address, put_address, socket_of, with_file};
 use super::transfer::{Buffer, buffer, gather, raise_broken_pipe, reach, vector_at, window, zeros};
 use super::{Call, CallResult, Stop};
 use crate::errno::{Errno, Result};
 use crate::fs::{OpenFile, OpenFlags};
 use crate::net::inbox::MESSAGE_MAX;
-use crate::net::{Address, Domain, Kind, Outgoing, Received, Rights, Socket};
+use crate::net::{Address, Domain, Kind, Outgoing, Received, Socket};
 
 /// Words of a struct msghdr.
 const HEADER_WORDS: usize = 7;
@@ -25,12 +26,6 @@ const HEADER_WORDS: usize = 7;
 const MULTI_BYTES: u64 = 64;
 /// Most messages of one sendmmsg(2) (UIO_MAXIOV).
 const MULTI_MAX: u64 = 1024;
-/// Bytes of a control message's head.
-const CONTROL_HEAD: usize = 16;
-/// Most bytes of control messages that a program may send (net.core.optmem_max).
-const CONTROL_MAX: u64 = 20_480;
-/// Bytes of a descriptor.
-const FD_BYTES: usize = 4;
 
 /// A struct msghdr.
 struct Header {
@@ -38,8 +33,7 @@ struct Header {
     name: u64,
     name_len: u32,
     buffers: Vec<Buffer>,
-    control: u64,
-    control_len: u64,
+    control: Area,
 }
 
 impl Header {
@@ -51,7 +45,8 @@ impl Header {
             Errno::INVAL if count > MULTI_MAX => Errno::MSGSIZE,
             errno => errno,
         })?;
-        Ok(Header { address, name, name_len: name_len as u32, buffers, control, control_len })
+        let control = Area { at: control, len: control_len };
+        Ok(Header { address, name, name_len: name_len as u32, buffers, control })
     }
 }
 
@@ -61,7 +56,7 @@ pub fn sendto(call: &mut Call<'_>) -> CallResult {
     let [_, address, len, _, to, _] = call.args;
     let buffers = [buffer(address, len)?];
     let to = destination(call, to, call.uint(5))?;
-    send(call, &file, &buffers, to, None, call.uint(3))
+    send(call, &file, &buffers, to, Sent::default(), call.uint(3))
 }
 
 /// sendmsg(2). As sendto(2); EINVAL for malformed control messages; ETOOMANYREFS.
@@ -92,16 +87,16 @@ fn send_header(call: &mut Call<'_>, file: &OpenFile, at: u64, flags: u32) -> Cal
     let header = Header::get(call, at)?;
     let to = destination(call, header.name, header.name_len)?;
     // Descriptors go with the first byte.
-    let rights = match call.thread.pending.progress {
-        0 => get_rights(call, socket_of(file)?, &header)?,
-        _ => None,
+    let control = match call.thread.pending.progress {
+        0 => control_message::get(call, socket_of(file)?, header.control)?,
+        _ => Sent::default(),
     };
-    send(call, file, &header.buffers, to, rights, flags)
+    send(call, file, &header.buffers, to, control, flags)
 }
 
 /// write(2) and writev(2) to a socket: send(2) without flags.
 pub(super) fn write(call: &mut Call<'_>, file: &OpenFile, buffers: &[Buffer]) -> CallResult {
-    send(call, file, buffers, None, None, 0)
+    send(call, file, buffers, None, Sent::default(), 0)
 }
 
 /// read(2) and readv(2) from a socket: recv(2) without flags, but that no room is no question.
@@ -125,7 +120,7 @@ fn send(
     file: &OpenFile,
     buffers: &[Buffer],
     to: Option<Address>,
-    mut rights: Option<Rights>,
+    Sent { mut rights, head }: Sent,
     flags: u32,
 ) -> CallResult {
     let socket = socket_of(file)?;
@@ -135,7 +130,7 @@ fn send(
     let total: u64 = buffers.iter().map(|buffer| buffer.len).sum();
     if socket.kind() != Kind::Stream || total == 0 {
         let sent = whole(call, buffers, total)
-            .and_then(|bytes| socket.send(Outgoing { bytes: &bytes, to, rights }));
+            .and_then(|bytes| socket.send(Outgoing { bytes: &bytes, to, rights, head }));
         return match sent {
             Ok(count) => Ok(count as u64),
             Err(errno) => stopped_sending(call, file, socket, flags, 0, errno),
@@ -143,8 +138,9 @@ fn send(
     }
     let mut done = call.thread.pending.progress;
     while done < total {
-        let mut put =
-            |bytes: &[u8]| socket.send(Outgoing { bytes, to: to.clone(), rights: rights.take() });
+        let mut put = |bytes: &[u8]| {
+            socket.send(Outgoing { bytes, to: to.clone(), rights: rights.take(), head })
+        };
         let step = if buffers.len() > 1 {
             gather(call, buffers, done).and_then(|bytes| put(&bytes))
         } else {
@@ -226,10 +222,8 @@ pub fn recvmsg(call: &mut Call<'_>) -> CallResult {
         call.put(header.address + 8, &(name.len() as u32).to_le_bytes())?;
     }
     let count = count_for(&received, flags);
-    let (control_len, cut) = match received.rights.take() {
-        Some(rights) => put_rights(call, &header, rights, flags)?,
-        None => (0, false),
-    };
+    let (control_len, cut) =
+        control_message::put(call, socket_of(&file)?, header.control, &mut received, flags)?;
     told |= if cut { net::MSG_CTRUNC } else { 0 };
     call.put_words(header.address + 40, &[control_len])?;
     call.put(header.address + 48, &told.to_le_bytes())?;
@@ -331,60 +325,4 @@ fn stopped_receiving(
         return call.wait(timeout, errno);
     }
     errno.into()
-}
-
-/// The descriptors in a message's control part. EBADF, EFAULT, EINVAL, ETOOMANYREFS; what else may be
-/// there (credentials) is true of the one process anyway.
-fn get_rights(call: &Call<'_>, socket: &dyn Socket, header: &Header) -> Result<Option<Rights>> {
-    if header.control_len == 0 {
-        return Ok(None);
-    }
-    if header.control_len > CONTROL_MAX {
-        return Err(Errno::NOBUFS);
-    }
-    let range = call.bytes(header.control, header.control_len)?;
-    let mut rest = range.bytes();
-    let mut files = Vec::new();
-    while let Some((head, _)) = rest.split_first_chunk::<CONTROL_HEAD>() {
-        let (len, kind) = head.split_at(8);
-        let len = usize::from_le_bytes(len.try_into().unwrap_or_default());
-        let data = rest.get(CONTROL_HEAD..len).ok_or(Errno::INVAL)?;
-        let kind = u64::from_le_bytes(kind.try_into().unwrap_or_default());
-        if kind == u64::from(net::SCM_RIGHTS) << 32 | u64::from(net::SOL_SOCKET)
-            && socket.domain() == Domain::Unix
-        {
-            for fd in data.as_chunks::<FD_BYTES>().0 {
-                files.push(call.process.files.get(u32::from_le_bytes(*fd))?);
-            }
-        }
-        rest = rest.get(len.next_multiple_of(8)..).unwrap_or_default();
-    }
-    if files.is_empty() { Ok(None) } else { call.kernel.net.in_flight().send(files).map(Some) }
-}
-
-/// Gives descriptors to the program: the bytes of control that it got, and whether some had no room.
-/// EFAULT.
-fn put_rights(call: &Call<'_>, header: &Header, rights: Rights, flags: u32) -> Result<(u64, bool)> {
-    let room = usize::try_from(header.control_len).unwrap_or(usize::MAX);
-    let room = room.saturating_sub(CONTROL_HEAD) / FD_BYTES;
-    let close_on_exec = flags & net::MSG_CMSG_CLOEXEC != 0;
-    let (mut data, mut cut) = (Vec::new(), false);
-    for (index, file) in rights.receive().into_iter().enumerate() {
-        if index >= room {
-            cut = true;
-            continue;
-        }
-        match call.process.files.add(file, 0, close_on_exec) {
-            Ok(fd) => data.extend_from_slice(&fd.to_le_bytes()),
-            Err(_) => cut = true,
-        }
-    }
-    if data.is_empty() {
-        return Ok((0, cut));
-    }
-    let len = CONTROL_HEAD + data.len();
-    let kind = u64::from(net::SCM_RIGHTS) << 32 | u64::from(net::SOL_SOCKET);
-    call.put_words(header.control, &[len as u64, kind])?;
-    call.put(header.control + CONTROL_HEAD as u64, &data)?;
-    Ok(((len.next_multiple_of(8) as u64).min(header.control_len), cut))
 }

@@ -17,6 +17,8 @@ pub mod clone;
 #[cfg(feature = "bare-metal")]
 mod control;
 #[cfg(feature = "bare-metal")]
+mod control_message;
+#[cfg(feature = "bare-metal")]
 mod copy;
 #[cfg(feature = "bare-metal")]
 mod directory;

@@ -10,6 +10,7 @@ use super::{Call, CallResult};
 use crate::errno::{Errno, Result};
 use crate::fs::{Fd, File, FileType, Follow, NewNode, OpenFile, OpenFlags};
 use crate::net::address::ADDRESS_MAX;
+use crate::net::socket::protocol_of;
 use crate::net::{Address, Domain, Kind, Shutdown, Socket, UnixName};
 
 /// The part of the type argument that is a type.
@@ -23,14 +24,14 @@ const NAME_MODE: u32 = 0o777;
 
 /// socket(2). EAFNOSUPPORT, EINVAL, EMFILE, ENFILE, EPROTONOSUPPORT, ESOCKTNOSUPPORT.
 pub fn socket(call: &mut Call<'_>) -> CallResult {
-    let (domain, kind, flags) = kind_of_socket(call)?;
-    let socket = call.kernel.net.socket(domain, kind)?;
+    let (domain, kind, protocol, flags) = kind_of_socket(call)?;
+    let socket = call.kernel.net.socket(domain, kind, protocol)?;
     Ok(add(call, socket, flags)?.into())
 }
 
 /// socketpair(2). As socket(2); EOPNOTSUPP for other domains than AF_UNIX; EFAULT.
 pub fn socketpair(call: &mut Call<'_>) -> CallResult {
-    let (domain, kind, flags) = kind_of_socket(call)?;
+    let (domain, kind, _, flags) = kind_of_socket(call)?;
     if domain != Domain::Unix {
         return Err(Errno::OPNOTSUPP.into());
     }
@@ -51,8 +52,8 @@ pub fn socketpair(call: &mut Call<'_>) -> CallResult {
     Ok(0)
 }
 
-/// Domain, type, protocol: arguments 0 to 2.
-fn kind_of_socket(call: &Call<'_>) -> Result<(Domain, Kind, OpenFlags)> {
+/// Domain, type with flags, protocol: arguments 0 to 2.
+fn kind_of_socket(call: &Call<'_>) -> Result<(Domain, Kind, u32, OpenFlags)> {
     let (number, protocol) = (call.uint(1), call.uint(2));
     let (kind, flags) = (number & TYPE_MASK, number & !TYPE_MASK);
     if flags & !FLAGS != 0 || kind >= TYPES_END {
@@ -65,23 +66,14 @@ fn kind_of_socket(call: &Call<'_>) -> Result<(Domain, Kind, OpenFlags)> {
         net::SOCK_SEQPACKET if domain == Domain::Unix => Kind::SeqPacket,
         _ => return Err(Errno::SOCKTNOSUPPORT),
     };
-    let own = match domain {
-        Domain::Unix => net::AF_UNIX,
-        _ => protocol_of(domain, kind),
+    let own = protocol_of(domain, kind);
+    let protocol = match (domain, kind, protocol) {
+        (_, _, 0) | (Domain::Unix, _, net::AF_UNIX) => own,
+        (Domain::Inet | Domain::Inet6, Kind::Datagram, net::SOL_UDPLITE) => net::SOL_UDPLITE,
+        (_, _, protocol) if protocol == own => own,
+        _ => return Err(Errno::PROTONOSUPPORT),
     };
-    if protocol != 0 && protocol != own {
-        return Err(Errno::PROTONOSUPPORT);
-    }
-    Ok((domain, kind, OpenFlags::from_bits_truncate(flags)))
-}
-
-/// The number of a socket's protocol (SO_PROTOCOL).
-pub(super) fn protocol_of(domain: Domain, kind: Kind) -> u32 {
-    match (domain, kind) {
-        (Domain::Unix, _) => 0,
-        (_, Kind::Datagram) => net::SOL_UDP,
-        _ => net::SOL_TCP,
-    }
+    Ok((domain, kind, protocol, OpenFlags::from_bits_truncate(flags)))
 }
 
 /// A new descriptor. EMFILE.

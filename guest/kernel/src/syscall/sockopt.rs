@@ -5,7 +5,7 @@ use alloc::vec::Vec;
 use linux_raw_sys::net;
 
 use super::poll::timeval;
-use super::socket::{opened_socket, protocol_of, socket_of};
+use super::socket::{opened_socket, socket_of};
 use super::{Call, CallResult};
 use crate::clock::SECOND;
 use crate::errno::{Errno, Result};
@@ -28,7 +28,7 @@ pub fn getsockopt(call: &mut Call<'_>) -> CallResult {
     let (level, name, to, len_at) = (call.uint(1), call.uint(2), call.args[3], call.args[4]);
     let room = i32::from_le_bytes(call.get(len_at)?);
     let room = usize::try_from(room).map_err(|_| Errno::INVAL)?;
-    Options::check_level(level, socket.domain(), socket.kind())?;
+    Options::check_level(level, socket.domain(), socket.protocol())?;
     let value = value(socket, level, name, call.process.pid)?;
     let told = value.len().min(room);
     call.put(to, &value[..told])?;
@@ -53,7 +53,7 @@ fn value(socket: &dyn Socket, level: u32, name: u32, pid: Pid) -> Result<Vec<u8>
         }
         (net::SOL_SOCKET, net::SO_TYPE) => kind.number(),
         (net::SOL_SOCKET, net::SO_DOMAIN) => domain.number(),
-        (net::SOL_SOCKET, net::SO_PROTOCOL) => protocol_of(domain, kind),
+        (net::SOL_SOCKET, net::SO_PROTOCOL) => socket.protocol(),
         (net::SOL_SOCKET, net::SO_ACCEPTCONN) => socket.is_listening().into(),
         (net::SOL_SOCKET, net::SO_ERROR) => {
             socket.take_error().map_or(0, |errno| errno.number().into())
@@ -76,7 +76,7 @@ pub fn setsockopt(call: &mut Call<'_>) -> CallResult {
     let file = opened_socket(call)?;
     let socket = socket_of(&file)?;
     let (level, name, at, len) = (call.uint(1), call.uint(2), call.args[3], call.uint(4));
-    Options::check_level(level, socket.domain(), socket.kind())?;
+    Options::check_level(level, socket.domain(), socket.protocol())?;
     let at_least = |bytes| if len < bytes { Err(Errno::INVAL) } else { Ok(()) };
     let mut options = socket.options().borrow_mut();
     match (level, name) {
