@@ -215,7 +215,7 @@ fn the_guests_clock_is_the_hosts_to_a_millisecond() {
 
 #[test]
 fn a_torture_of_hand_overs_signals_and_registers_is_stable() {
-    let (times, turns, signals) = if in_lane() { (2, "200", "30") } else { (20, "12500", "100") };
+    let (times, turns, signals) = if in_lane() { (2, "200", "30") } else { (6, "12500", "100") };
     let sum = format!("{}\n", 8 * turns.parse::<u64>().unwrap());
     for time in 0..times {
         for name in ["threads", "threads.glibc"] {
