@@ -11,6 +11,8 @@ pub enum Action {
         environment: EnvironmentId,
         /// What runs in it.
         deployment: Deployment,
+        /// Whether it is started to be kept, for nobody in particular.
+        is_provisioned: bool,
     },
     /// Answer the environment's waiting `next`. Answered by `Responded` or `Ended`.
     Dispatch {

@@ -24,7 +24,7 @@ impl Pool {
             } else if lane.waiting.len() > lane.coming {
                 let wanted = lane.deployment;
                 if self.make_room(&wanted) {
-                    self.create(wanted, State::Planned);
+                    self.create(Environment::ordinary(wanted));
                 } else if let Some(invocation) =
                     self.lanes.get_mut(&deployment).and_then(|lane| lane.waiting.pop_back())
                 {
@@ -39,7 +39,7 @@ impl Pool {
 
     /// Whether there is, or will be, room for one more; idle environments go for it, the least recently
     /// used first, but only if that helps.
-    fn make_room(&mut self, wanted: &Deployment) -> bool {
+    pub(super) fn make_room(&mut self, wanted: &Deployment) -> bool {
         let working = self.index.staying.without(self.index.idle);
         if !self.fits(working.with(wanted.memory_mib)) {
             return false;
@@ -75,41 +75,50 @@ impl Pool {
 
     /// Starts an environment that is planned.
     pub(super) fn start(&mut self, id: EnvironmentId) {
-        let deployment = self.environments[&id].deployment;
+        let Environment { deployment, is_provisioned, .. } = self.environments[&id];
         let patience = self.limits.init_max.max(deployment.timeout);
         let deadline = self.now.saturating_add(patience);
         self.change(id, State::Starting { since: self.now, deadline });
-        self.actions.push_back(Action::Start { environment: id, deployment });
+        self.actions.push_back(Action::Start { environment: id, deployment, is_provisioned });
     }
 
     /// A new environment, under a number that none had before.
-    pub(super) fn create(&mut self, deployment: Deployment, state: State) -> EnvironmentId {
+    pub(super) fn create(&mut self, environment: Environment) -> EnvironmentId {
         self.next_environment += 1;
         let id = EnvironmentId(self.next_environment);
-        let environment = Environment { deployment, state };
         self.index.add(id, &environment);
+        let deployment = environment.deployment;
         let lane = self.lanes.entry(deployment.id).or_insert_with(|| Lane::new(deployment));
-        lane.add(id, &state);
+        lane.add(id, &environment);
         self.environments.insert(id, environment);
         id
     }
 
     /// Moves an environment on. Every change of a state comes through here.
     pub(super) fn change(&mut self, id: EnvironmentId, state: State) {
+        self.alter(id, |environment| environment.state = state);
+    }
+
+    /// Has a provisioned environment be as any other: it is not kept any more.
+    pub(super) fn become_ordinary(&mut self, id: EnvironmentId) {
+        self.alter(id, |environment| environment.is_provisioned = false);
+    }
+
+    fn alter(&mut self, id: EnvironmentId, alter: impl FnOnce(&mut Environment)) {
         let environment = self.environments.get_mut(&id).expect("a live environment changes");
         let lane = self.lanes.get_mut(&environment.deployment.id).expect("it has a lane");
         self.index.remove(id, environment);
-        lane.remove(id, &environment.state);
-        environment.state = state;
+        lane.remove(id, environment);
+        alter(environment);
         self.index.add(id, environment);
-        lane.add(id, &state);
+        lane.add(id, environment);
     }
 
     pub(super) fn remove(&mut self, id: EnvironmentId) {
         let Some(environment) = self.environments.remove(&id) else { return };
         self.index.remove(id, &environment);
         if let Some(lane) = self.lanes.get_mut(&environment.deployment.id) {
-            lane.remove(id, &environment.state);
+            lane.remove(id, &environment);
         }
     }
 

@@ -60,7 +60,7 @@ impl Pool {
         for (id, environment) in &self.environments {
             let deployment = environment.deployment;
             let lane = lanes.entry(deployment.id).or_insert_with(|| Lane::new(deployment));
-            lane.add(*id, &environment.state);
+            lane.add(*id, environment);
         }
         for (id, lane) in &self.lanes {
             let (waits, idles) = (!lane.waiting.is_empty(), !lane.idle.is_empty());
@@ -68,6 +68,8 @@ impl Pool {
             holds(lane.waiting.len() <= lane.coming, "no invocation waits for nothing")?;
             holds(!(waits && idles), "no invocation waits beside an idle environment")?;
             holds(!(idles && self.is_retired(*id)), "nothing that is retired is kept warm")?;
+            let wanted = self.targets.get(id).map_or(0, |target| target.wanted);
+            holds(lane.provisioned.len() <= wanted, "no more is provisioned than is wanted")?;
             // What its environments do not tell.
             let told = lanes.entry(*id).or_insert_with(|| Lane::new(lane.deployment));
             told.waiting.clone_from(&lane.waiting);

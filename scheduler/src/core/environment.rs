@@ -59,6 +59,20 @@ pub(super) enum State {
 pub(super) struct Environment {
     pub(super) deployment: Deployment,
     pub(super) state: State,
+    /// Whether it counts for its deployment's provisioned concurrency: it is kept, whoever wants its memory.
+    pub(super) is_provisioned: bool,
+}
+
+impl Environment {
+    /// One for an invocation, not started yet.
+    pub(super) fn ordinary(deployment: Deployment) -> Environment {
+        Environment { deployment, state: State::Planned, is_provisioned: false }
+    }
+
+    /// One that is to be kept, not started yet.
+    pub(super) fn provisioned(deployment: Deployment) -> Environment {
+        Environment { is_provisioned: true, ..Environment::ordinary(deployment) }
+    }
 }
 
 impl State {

@@ -53,6 +53,13 @@ pub enum Event {
         /// How many; `None` for as many as there is room for.
         limit: Option<u32>,
     },
+    /// So many environments of the deployment are to be ready, always; of one that is retired, none.
+    Provision {
+        /// Which.
+        deployment: Deployment,
+        /// How many.
+        count: u32,
+    },
     /// The function has been deleted: what was learnt of it and reserved for it is gone.
     Forget {
         /// Which.

@@ -49,6 +49,7 @@ impl Pool {
     /// An environment that never became ready takes the invocation that waits longest with it, unless
     /// another one is on its way for that.
     pub(super) fn blame(&mut self, id: EnvironmentId, outcome: Outcome) {
+        self.provisioning_failed(id);
         let deployment = self.environments[&id].deployment;
         let lane = self.lanes.get_mut(&deployment.id).expect("an environment has a lane");
         if lane.waiting.len() > lane.coming {
@@ -62,6 +63,6 @@ impl Pool {
         let deadline = self.index.deadlines.first().map(|(deadline, _)| *deadline);
         // Past it, there is nothing left to cut off.
         let stop = self.stopping.filter(|stop| *stop > self.now);
-        [deadline, self.prewarmings.earliest(), stop].into_iter().flatten().min()
+        [deadline, self.prewarmings.earliest(), self.next_retry(), stop].into_iter().flatten().min()
     }
 }

@@ -29,11 +29,11 @@ pub(super) struct Index {
     pub(super) held: Share,
     /// Those that are not dying.
     pub(super) staying: Share,
-    /// Those that are idle.
+    /// Those that are idle and may go: provisioned ones stay.
     pub(super) idle: Share,
     /// Those that wait for memory, the oldest first.
     pub(super) planned: BTreeSet<EnvironmentId>,
-    /// Those that are idle, by their turn: the least recently used first.
+    /// Those that are idle and may go, by their turn: the least recently used first.
     pub(super) resting: BTreeMap<u64, EnvironmentId>,
     /// When time alone changes something, and where.
     pub(super) deadlines: BTreeSet<(Duration, EnvironmentId)>,
@@ -62,7 +62,7 @@ impl Share {
 impl Index {
     /// Counts an environment in.
     pub(super) fn add(&mut self, id: EnvironmentId, environment: &Environment) {
-        let Environment { deployment, state } = environment;
+        let Environment { deployment, state, is_provisioned } = environment;
         if state.holds_memory() {
             self.held.add(deployment.memory_mib);
         }
@@ -74,7 +74,7 @@ impl Index {
         }
         match state {
             State::Planned => drop(self.planned.insert(id)),
-            State::Idle { turn, .. } => {
+            State::Idle { turn, .. } if !is_provisioned => {
                 self.idle.add(deployment.memory_mib);
                 self.resting.insert(*turn, id);
             }
@@ -84,7 +84,7 @@ impl Index {
 
     /// Counts an environment out, as it was when it was counted in.
     pub(super) fn remove(&mut self, id: EnvironmentId, environment: &Environment) {
-        let Environment { deployment, state } = environment;
+        let Environment { deployment, state, is_provisioned } = environment;
         if state.holds_memory() {
             self.held.remove(deployment.memory_mib);
         }
@@ -96,7 +96,7 @@ impl Index {
         }
         match state {
             State::Planned => drop(self.planned.remove(&id)),
-            State::Idle { turn, .. } => {
+            State::Idle { turn, .. } if !is_provisioned => {
                 self.idle.remove(deployment.memory_mib);
                 self.resting.remove(turn);
             }

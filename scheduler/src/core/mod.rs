@@ -27,6 +27,7 @@ mod keep_alive;
 mod lane;
 mod limits;
 mod pool;
+mod provisioned;
 mod reserved;
 mod shutdown;
 #[cfg(test)]
@@ -42,3 +43,4 @@ pub use keep_alive::{
 };
 pub use limits::Limits;
 pub use pool::Pool;
+pub use provisioned::Provisioned;

@@ -30,6 +30,7 @@ use super::index::Index;
 use super::keep_alive::KeepAlive;
 use super::lane::Lane;
 use super::limits::Limits;
+use super::provisioned::Targets;
 use super::warmth::Prewarmings;
 
 /// So many retired deployments are remembered, the newest: an invocation that set out before its deployment was
@@ -50,6 +51,8 @@ pub struct Pool {
     /// Functions whose concurrency is bounded, and by how much.
     pub(super) reserved: BTreeMap<FunctionId, u32>,
     pub(super) prewarmings: Prewarmings,
+    /// How many environments are to be kept, of deployments of which any are.
+    pub(super) targets: Targets,
     /// Deployments of which nothing is kept warm.
     retired: BTreeSet<DeploymentId>,
     pub(super) actions: VecDeque<Action>,
@@ -75,6 +78,7 @@ impl Pool {
             under_way: BTreeMap::new(),
             reserved: BTreeMap::new(),
             prewarmings: Prewarmings::default(),
+            targets: Targets::new(),
             retired: BTreeSet::new(),
             actions: VecDeque::new(),
             earliest: None,
@@ -101,11 +105,13 @@ impl Pool {
             Event::Ended { environment, ending } => self.ended(environment, ending),
             Event::Retire { deployment } => self.retire(deployment),
             Event::Reserve { function, limit } => self.reserve(function, limit),
+            Event::Provision { deployment, count } => self.provision(deployment, count),
             Event::Forget { function } => self.forget(function),
             Event::Shutdown { deadline } => self.shutdown(deadline),
             Event::Tick => {}
         }
         self.start_planned();
+        self.fill_provisioned();
         self.finish_stop();
         self.earliest = self.find_earliest();
         debug_assert_eq!(self.check(), Ok(()));
@@ -141,7 +147,7 @@ impl Pool {
         if self.stopping.is_some() {
             return self.actions.push_back(refused(Outcome::Stopping));
         }
-        if self.is_over_reserved(deployment.function) {
+        if self.is_over_reserved(&deployment) {
             return self.actions.push_back(refused(Outcome::OverReserved));
         }
         self.accept(deployment.function);
@@ -158,7 +164,7 @@ impl Pool {
 
     fn ready(&mut self, id: EnvironmentId) {
         let Some(environment) = self.environments.get(&id) else { return };
-        let deployment = environment.deployment.id;
+        let (deployment, is_provisioned) = (environment.deployment.id, environment.is_provisioned);
         let lane = self.lanes.get_mut(&deployment).expect("an environment has a lane");
         let is_new = match environment.state {
             State::Starting { since, .. } => {
@@ -168,7 +174,11 @@ impl Pool {
             State::Finishing { .. } => false,
             _ => return,
         };
-        if let Some(invocation) = lane.waiting.pop_front() {
+        let waiting = lane.waiting.pop_front();
+        if is_new && is_provisioned {
+            self.provisioning_succeeded(deployment);
+        }
+        if let Some(invocation) = waiting {
             self.dispatch(id, invocation, is_new);
         } else if self.is_retired(deployment) || self.stopping.is_some() {
             self.kill(id);
@@ -218,7 +228,8 @@ impl Pool {
                 let outcome = Outcome::Died(ending);
                 self.complete(invocation, deployment.function, Some(id), outcome);
             }
-            State::Planned | State::Idle { .. } | State::Finishing { .. } | State::Dying => {}
+            State::Idle { .. } => self.provisioning_failed(id),
+            State::Planned | State::Finishing { .. } | State::Dying => {}
         }
         self.remove(id);
         self.balance(deployment.id);
@@ -231,11 +242,15 @@ impl Pool {
             self.retired.pop_first();
         }
         self.prewarmings.cancel(deployment);
-        self.kill_idle(deployment);
+        if let Some(target) = self.targets.get(&deployment) {
+            self.provision(target.deployment, 0);
+        }
+        self.kill_idle(deployment, |_| true);
     }
 
     fn forget(&mut self, function: FunctionId) {
         self.reserved.remove(&function);
+        self.unprovision(|one| one == function);
         self.keep_alive.forget(function);
     }
 

@@ -1,7 +1,7 @@
 //! Reserved concurrency: how many invocations of one function may be under way at once (Lambda developer guide,
 //! "Configuring reserved concurrency"). It is a bound; room for that many is not kept free of others.
 
-use super::ids::FunctionId;
+use super::ids::{Deployment, FunctionId};
 use super::pool::Pool;
 
 impl Pool {
@@ -12,10 +12,13 @@ impl Pool {
         };
     }
 
-    /// Whether one more invocation of the function would be one too many.
-    pub(super) fn is_over_reserved(&self, function: FunctionId) -> bool {
-        let limit = self.reserved.get(&function);
-        limit.is_some_and(|limit| self.under_way(function) >= *limit as usize)
+    /// Whether one more invocation of this deployment would be one too many. Provisioned environments count whether
+    /// they work or wait: what is held for one version is not there for another.
+    pub(super) fn is_over_reserved(&self, deployment: &Deployment) -> bool {
+        let limit = self.reserved.get(&deployment.function);
+        limit.is_some_and(|limit| {
+            self.under_way(deployment.function) + self.held_besides(deployment) > *limit as usize
+        })
     }
 
     /// Invocations of the function, all of its versions together, that wait or run.

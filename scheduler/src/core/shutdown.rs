@@ -11,6 +11,7 @@ impl Pool {
     pub(super) fn shutdown(&mut self, deadline: Duration) {
         self.stopping = Some(deadline);
         self.prewarmings.clear();
+        self.unprovision(|_| true);
         let deployments: Vec<DeploymentId> = self.lanes.keys().copied().collect();
         for id in deployments {
             let lane = self.lanes.get_mut(&id).expect("balance drops no lane but its own");

@@ -1,5 +1,7 @@
 //! Each rule of the pool, alone. Their interplay is `crate::simulation`'s matter.
 
+mod provisioned;
+
 use std::time::Duration;
 
 use super::*;
@@ -73,7 +75,12 @@ impl Bench {
 }
 
 fn start(environment: u64, of: u64) -> Action {
-    Action::Start { environment: EnvironmentId(environment), deployment: deployment(of) }
+    start_of(environment, of, false)
+}
+
+fn start_of(environment: u64, of: u64, is_provisioned: bool) -> Action {
+    let environment = EnvironmentId(environment);
+    Action::Start { environment, deployment: deployment(of), is_provisioned }
 }
 
 fn dispatch(environment: u64, invocation: u64, is_cold: bool) -> Action {

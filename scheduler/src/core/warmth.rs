@@ -11,7 +11,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use super::environment::State;
+use super::environment::{Environment, State};
 use super::ids::{Deployment, DeploymentId, EnvironmentId};
 use super::pool::Pool;
 
@@ -53,7 +53,7 @@ impl Prewarmings {
 impl Pool {
     /// An environment has no work. `has_worked` is false for one that has only been started.
     pub(super) fn rest(&mut self, id: EnvironmentId, has_worked: bool) {
-        let deployment = self.environments[&id].deployment;
+        let Environment { deployment, is_provisioned, .. } = self.environments[&id];
         let windows = self.keep_alive.windows(deployment.function);
         let is_last = has_worked && self.under_way(deployment.function) == 0;
         let turn = self.next_turn;
@@ -61,6 +61,7 @@ impl Pool {
         let pause = if has_worked { windows.pre_warming } else { Duration::ZERO };
         let until =
             windows.keep_alive.map(|keep| self.now.saturating_add(pause).saturating_add(keep));
+        let until = until.filter(|_| !is_provisioned);
         self.change(id, State::Idle { turn, until });
         if is_last && !windows.pre_warming.is_zero() {
             self.unload(deployment, windows.pre_warming);
@@ -69,7 +70,7 @@ impl Pool {
 
     /// Ends what is idle of a deployment whose next invocation is not expected before `pause` is over.
     fn unload(&mut self, deployment: Deployment, pause: Duration) {
-        self.kill_idle(deployment.id);
+        self.kill_idle(deployment.id, |is_provisioned| !is_provisioned);
         self.prewarmings.set(self.now.saturating_add(pause), deployment);
     }
 
@@ -79,14 +80,17 @@ impl Pool {
         let lane = self.lanes.get(&deployment.id);
         let is_served = lane.is_some_and(|lane| lane.coming > 0 || !lane.idle.is_empty());
         if !is_served && self.has_room(&deployment) {
-            let id = self.create(deployment, State::Planned);
+            let id = self.create(Environment::ordinary(deployment));
             self.start(id);
         }
     }
 
-    pub(super) fn kill_idle(&mut self, deployment: DeploymentId) {
+    /// Ends what is idle of a deployment, as far as `which` says so of what is provisioned or not.
+    pub(super) fn kill_idle(&mut self, deployment: DeploymentId, which: impl Fn(bool) -> bool) {
         let idle = self.lanes.get(&deployment).map(|lane| lane.idle.clone());
-        for id in idle.into_iter().flat_map(BTreeMap::into_values) {
+        let idle =
+            idle.into_iter().flatten().filter(|((is_provisioned, _), _)| which(*is_provisioned));
+        for (_, id) in idle {
             self.kill(id);
         }
     }

@@ -35,6 +35,8 @@ const PIPE_BYTES: usize = 64 * 1024;
 pub(super) struct Environment {
     /// The function's name.
     pub(super) function: String,
+    /// Whether it was started to be kept.
+    is_provisioned: bool,
     pub(super) session: Arc<Session>,
     output: Mutex<Output>,
     inner: Mutex<Inner>,
@@ -59,8 +61,14 @@ struct Inner {
 }
 
 impl Environment {
-    fn new(function: &Function, session: Session, log: Stream) -> Environment {
+    fn new(
+        function: &Function,
+        session: Session,
+        log: Stream,
+        is_provisioned: bool,
+    ) -> Environment {
         Environment {
+            is_provisioned,
             function: function.configuration.name.clone(),
             session: Arc::new(session),
             output: Mutex::new(Output { pipe: None, log }),
@@ -194,6 +202,7 @@ impl Service {
         state: &mut State,
         id: EnvironmentId,
         deployment: Deployment,
+        is_provisioned: bool,
     ) {
         // Of one that has been retired, whoever waits for it knows the function.
         let mut waiting = state.calls.values().map(|call| call.function());
@@ -210,8 +219,12 @@ impl Service {
         let report = Report { service: self.me.clone(), environment: id };
         let log =
             self.logs.stream(&function.configuration.name, variables::log_stream(function.version));
-        let environment =
-            Arc::new(Environment::new(&function, Session::new(Box::new(report)), log));
+        let environment = Arc::new(Environment::new(
+            &function,
+            Session::new(Box::new(report)),
+            log,
+            is_provisioned,
+        ));
         state.environments.insert(id, Arc::clone(&environment));
         self.runtime.spawn(async move {
             let ended = service.live(&environment, &function).await;
@@ -255,7 +268,12 @@ impl Service {
             memory_mib: configuration.memory_mib,
             tmp_bytes_max: u64::from(configuration.tmp_mib) << 20,
             image,
-            variables: variables::all(&self.identity, function, &stream),
+            variables: variables::all(
+                &self.identity,
+                function,
+                &stream,
+                environment.is_provisioned,
+            ),
             directory: "/var/task".into(),
             output,
         });

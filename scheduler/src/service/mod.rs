@@ -219,8 +219,8 @@ impl Service {
 
     fn perform(&self, state: &mut State, action: Action) {
         match action {
-            Action::Start { environment, deployment } => {
-                self.start_environment(state, environment, deployment);
+            Action::Start { environment, deployment, is_provisioned } => {
+                self.start_environment(state, environment, deployment, is_provisioned);
             }
             Action::Dispatch { environment, invocation, is_cold } => {
                 self.dispatch(state, environment, invocation, is_cold);

@@ -30,7 +30,13 @@ pub(crate) const RESERVED: [&str; 18] = [
 ];
 
 /// Everything that the program sees, each `NAME=value`; `stream` names this environment's log.
-pub(super) fn all(identity: &Identity, function: &Function, stream: &str) -> Vec<String> {
+pub(super) fn all(
+    identity: &Identity,
+    function: &Function,
+    stream: &str,
+    is_provisioned: bool,
+) -> Vec<String> {
+    let initialization = if is_provisioned { "provisioned-concurrency" } else { "on-demand" };
     let configuration = &function.configuration;
     let name = &configuration.name;
     let ours = [
@@ -43,7 +49,7 @@ pub(super) fn all(identity: &Identity, function: &Function, stream: &str) -> Vec
         ("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", configuration.memory_mib.to_string()),
         ("AWS_LAMBDA_LOG_GROUP_NAME", format!("/aws/lambda/{name}")),
         ("AWS_LAMBDA_LOG_STREAM_NAME", stream.into()),
-        ("AWS_LAMBDA_INITIALIZATION_TYPE", "on-demand".into()),
+        ("AWS_LAMBDA_INITIALIZATION_TYPE", initialization.into()),
         ("AWS_EXECUTION_ENV", format!("AWS_Lambda_{}", configuration.runtime)),
         ("AWS_REGION", identity.region.clone()),
         ("AWS_DEFAULT_REGION", identity.region.clone()),

@@ -6,17 +6,25 @@ use crate::core::{Action, EnvironmentId, InvocationId, KeepAlivePolicy, Outcome}
 impl World {
     pub(super) fn judge(&mut self, action: Action) -> Judgement {
         match action {
-            Action::Start { environment, deployment } => {
+            Action::Start { environment, deployment, is_provisioned } => {
                 holds(!self.is_stopping, "nothing is started after a shutdown")?;
                 let waits = |open: &Open| open.deployment == deployment && !open.is_dispatched;
-                if !self.open.values().any(waits) {
+                if is_provisioned {
+                    self.tally.provisioned += 1;
+                    let wanted =
+                        self.provisioned.get(&deployment.id).map_or(0, |(_, count)| *count);
+                    let have = self.pool.provisioned(deployment.id);
+                    let is_wanted = wanted > 0 && have.wanted == wanted as usize;
+                    holds(is_wanted, "what is started to be kept is to be kept")?;
+                } else if !self.open.values().any(waits) {
                     self.tally.started_ahead += 1;
                     let may = self.limits.keep_alive == KeepAlivePolicy::Hybrid
                         && !self.pool.is_retired(deployment.id);
                     holds(may, "an environment is started for somebody")?;
                 }
                 let phase = Phase::Booting;
-                let process = Process { deployment, phase, since: self.now, is_killed: false };
+                let (since, is_killed) = (self.now, false);
+                let process = Process { deployment, phase, since, is_killed, is_provisioned };
                 let before = self.processes.insert(environment, process);
                 holds(before.is_none(), "an environment's number is new")
             }
@@ -28,7 +36,11 @@ impl World {
                 let process = process.ok_or("only what is alive is killed")?;
                 holds(!process.is_killed, "nothing is killed twice")?;
                 process.is_killed = true;
-                Ok(())
+                let (phase, deployment) = (process.phase, process.deployment.id);
+                let is_kept = process.is_provisioned && phase == Phase::Waiting;
+                let wanted = self.provisioned.get(&deployment).map_or(0, |(_, count)| *count);
+                let is_spare = self.is_stopping || self.kept(deployment) >= wanted as usize;
+                holds(!is_kept || is_spare, "what is to be kept is not taken for others")
             }
             Action::Complete { invocation, environment, outcome } => {
                 let open = self.open.remove(&invocation);
@@ -95,7 +107,7 @@ impl World {
             }
             Outcome::OverReserved => {
                 self.tally.refused += 1;
-                let is_over = self.is_over_reserved(open.deployment.function);
+                let is_over = self.is_over_reserved(&open.deployment);
                 holds(is_over, "whoever is over a bound has one")
             }
             Outcome::Stopping => holds(self.is_stopping, "whoever is told of a shutdown sees one"),
@@ -106,7 +118,10 @@ impl World {
     /// Whether one more had no room. Some memory may be promised to environments that wait for room: as much as
     /// others that are not answered want, at most; the budget itself is `Pool::check`'s matter.
     fn is_full(&self, open: &Open) -> bool {
-        let works = |process: &&Process| !process.is_killed && process.phase != Phase::Waiting;
+        let works = |process: &&Process| {
+            let is_kept = process.is_provisioned || process.phase != Phase::Waiting;
+            !process.is_killed && is_kept
+        };
         let working = self.processes.values().filter(works);
         let taken: u64 = working.clone().map(|one| one.deployment.memory_mib).sum();
         let promised: u64 = self.open.values().map(|one| one.deployment.memory_mib).sum();

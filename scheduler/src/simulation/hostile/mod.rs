@@ -44,6 +44,8 @@ pub struct Tally {
     pub refused: u64,
     /// Environments started for an invocation that was only expected.
     pub started_ahead: u64,
+    /// Environments started to be kept.
+    pub provisioned: u64,
     /// Environments that ended by themselves, or never got ready.
     pub deaths: u64,
     /// Invocations and starts that took too long.
@@ -64,12 +66,13 @@ impl Tally {
 
     /// Adds another world's.
     pub fn add(&mut self, other: &Tally) {
-        let sums: [(&mut u64, u64); 10] = [
+        let sums: [(&mut u64, u64); 11] = [
             (&mut self.events, other.events),
             (&mut self.invocations, other.invocations),
             (&mut self.dispatched, other.dispatched),
             (&mut self.refused, other.refused),
             (&mut self.started_ahead, other.started_ahead),
+            (&mut self.provisioned, other.provisioned),
             (&mut self.deaths, other.deaths),
             (&mut self.time_outs, other.time_outs),
             (&mut self.updates, other.updates),

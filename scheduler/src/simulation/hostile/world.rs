@@ -41,6 +41,8 @@ pub(super) struct Process {
     pub(super) phase: Phase,
     pub(super) since: Duration,
     pub(super) is_killed: bool,
+    /// Whether it was started to be kept.
+    pub(super) is_provisioned: bool,
 }
 
 /// One that wants an outcome.
@@ -58,6 +60,8 @@ pub(super) struct World {
     pub(super) processes: BTreeMap<EnvironmentId, Process>,
     pub(super) open: BTreeMap<InvocationId, Open>,
     pub(super) reserved: BTreeMap<FunctionId, u32>,
+    /// How many environments are to be kept, of deployments of which any are.
+    pub(super) provisioned: BTreeMap<DeploymentId, (Deployment, u32)>,
     /// What is invoked, unless it is late.
     functions: Vec<Deployment>,
     next_id: u64,
@@ -79,6 +83,7 @@ impl World {
             processes: BTreeMap::new(),
             open: BTreeMap::new(),
             reserved: BTreeMap::new(),
+            provisioned: BTreeMap::new(),
             functions: Vec::new(),
             next_id: 0,
             is_stopping: false,
@@ -151,6 +156,7 @@ impl World {
             960..965 => self.jump(),
             965..970 => self.replace(),
             970..973 => self.delete(),
+            973..980 => self.provision(),
             _ => self.lie(),
         }
     }
@@ -159,17 +165,82 @@ impl World {
         self.next_id += 1;
         self.tally.invocations += 1;
         let invocation = InvocationId(self.next_id);
-        let is_over = self.is_over_reserved(deployment.function);
+        let is_over = self.is_over_reserved(&deployment);
         self.open.insert(invocation, Open { deployment, is_dispatched: false });
         self.event(Event::Invoke { invocation, deployment })?;
         let is_accepted = self.open.contains_key(&invocation);
         holds(!(is_over && is_accepted), "no more is under way than is reserved")
     }
 
-    /// Whether as many invocations of the function have no answer yet as are reserved for it.
-    pub(super) fn is_over_reserved(&self, function: FunctionId) -> bool {
-        let open = self.open.values().filter(|one| one.deployment.function == function).count();
-        self.reserved.get(&function).is_some_and(|limit| open >= *limit as usize)
+    /// Whether one more invocation would be more than is reserved for its function. Each deployment takes what has no
+    /// answer yet, or what is provisioned for it where that is more.
+    pub(super) fn is_over_reserved(&self, deployment: &Deployment) -> bool {
+        let Some(limit) = self.reserved.get(&deployment.function) else { return false };
+        let mut taken: BTreeMap<DeploymentId, usize> = BTreeMap::from([(deployment.id, 1)]);
+        let ours = |one: &Deployment| one.function == deployment.function;
+        for open in self.open.values().filter(|open| ours(&open.deployment)) {
+            *taken.entry(open.deployment.id).or_default() += 1;
+        }
+        for (one, count) in self.provisioned.values().filter(|(one, _)| ours(one)) {
+            let taken = taken.entry(one.id).or_default();
+            *taken = (*taken).max(*count as usize);
+        }
+        taken.values().sum::<usize>() > *limit as usize
+    }
+
+    /// More or fewer environments of a function are to be kept.
+    fn provision(&mut self) -> Judgement {
+        self.tally.updates += 1;
+        let index = self.any();
+        let deployment = self.functions[index];
+        let count = self.random.below(4) as u32;
+        if count == 0 {
+            self.provisioned.remove(&deployment.id);
+        } else {
+            self.provisioned.insert(deployment.id, (deployment, count));
+        }
+        self.event(Event::Provision { deployment, count })
+    }
+
+    /// Environments of a deployment that were started to be kept, and are.
+    pub(super) fn kept(&self, deployment: DeploymentId) -> usize {
+        let kept = |one: &&Process| {
+            one.is_provisioned && !one.is_killed && one.deployment.id == deployment
+        };
+        self.processes.values().filter(kept).count()
+    }
+
+    /// Whether all that is to be kept has room at once.
+    fn has_room_for_provisioned(&self) -> bool {
+        let all = self.provisioned.values();
+        let (memory_mib, count) = all.fold((0, 0), |(memory_mib, sum), (one, count)| {
+            (memory_mib + one.memory_mib * u64::from(*count), sum + *count as usize)
+        });
+        memory_mib <= self.limits.memory_mib && count <= self.limits.environments_max
+    }
+
+    /// In a world that does as it should for an hour, all that is to be kept comes to wait for work.
+    fn come_to_rest(&mut self) -> Judgement {
+        self.settle()?;
+        let end = self.now + 2 * HABIT;
+        while let Some(deadline) = self.pool.next_deadline().filter(|deadline| *deadline <= end) {
+            self.now = deadline;
+            self.event(Event::Tick)?;
+            self.settle()?;
+        }
+        let has_room = self.has_room_for_provisioned();
+        for (deployment, count) in self.provisioned.values() {
+            let told = self.pool.provisioned(deployment.id);
+            holds(told.wanted == *count as usize, "the pool knows what is to be kept")?;
+            holds(told.available == told.allocated, "what rests is available")?;
+            holds(!has_room || told.available == told.wanted, "what is to be kept is there")?;
+        }
+        let all: Vec<Deployment> = self.provisioned.values().map(|(one, _)| *one).collect();
+        self.provisioned.clear();
+        for deployment in all {
+            self.event(Event::Provision { deployment, count: 0 })?;
+        }
+        Ok(())
     }
 
     fn reserve(&mut self) -> Judgement {
@@ -190,6 +261,7 @@ impl World {
         let index = self.any();
         let old = self.functions[index];
         self.functions[index] = self.deployment(old.function);
+        self.provisioned.remove(&old.id);
         self.event(Event::Retire { deployment: old.id })?;
         if self.random.below(2) == 0 { self.invoke(old) } else { Ok(()) }
     }
@@ -202,6 +274,7 @@ impl World {
         self.next_id += 1;
         self.functions[index] = self.deployment(FunctionId(self.next_id));
         self.reserved.remove(&old.function);
+        self.provisioned.remove(&old.id);
         self.event(Event::Retire { deployment: old.id })?;
         self.event(Event::Forget { function: old.function })
     }
@@ -303,6 +376,7 @@ impl World {
     /// Nothing is left for ever: after a shutdown or a while, all have their answer; and all are gone, but what a
     /// policy keeps until its memory is wanted.
     pub(super) fn wind_down(&mut self) -> Judgement {
+        self.come_to_rest()?;
         let keeps = self.limits.keep_alive == KeepAlivePolicy::LeastRecentlyUsed;
         if keeps || self.random.below(2) == 0 {
             let deadline = self.now + Duration::from_secs(1);

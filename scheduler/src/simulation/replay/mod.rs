@@ -164,7 +164,7 @@ impl<'a> Replay<'a> {
 
     fn perform(&mut self, action: Action) {
         match action {
-            Action::Start { environment, deployment } => {
+            Action::Start { environment, deployment, .. } => {
                 self.account.starts(environment, deployment.memory_mib, self.now);
                 self.expect(self.now + self.start_time, Coming::Ready(environment));
             }
