@@ -126,6 +126,10 @@ impl Server {
                 }
             })
         }));
+        for entry in platform.functions.list(None, usize::MAX) {
+            let latest = &entry.latest;
+            api::provision(&platform, &latest.configuration.name, latest.id);
+        }
         Ok(Server { listener, platform, _lock: lock })
     }
 

@@ -119,6 +119,7 @@ fn report(
         "dispatched": tally.dispatched,
         "refused": tally.refused,
         "started_ahead": tally.started_ahead,
+        "provisioned": tally.provisioned,
         "faults": {
             "all": tally.faults(),
             "deaths": tally.deaths,

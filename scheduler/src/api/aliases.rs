@@ -18,7 +18,7 @@ use super::find::{entry, unqualified};
 use super::functions::{Answer, Shared, parse};
 use super::name::is_alias_name;
 use super::page::{self, Page};
-use super::validate;
+use super::{provisioned, validate};
 use crate::function::{Alias, Entry, Settings, Version};
 use crate::service::Identity;
 
@@ -106,16 +106,24 @@ pub(super) async fn update(
     let request: AliasRequest = parse(body)?;
     let updated = spawn_blocking(move || {
         let identity = &platform.service.identity;
-        platform.functions.configure(&function.name, |entry, settings| {
+        let change = |entry: &Entry, settings: &mut Settings| {
             let before = existing(identity, &function.name, settings, &alias)?.clone();
             if request.revision_id.as_ref().is_some_and(|wanted| *wanted != before.revision_id) {
                 return Err(ApiError::precondition_failed());
             }
             let after = changed(identity, entry, before, &request)?;
+            if after.version == Version::Latest && settings.provisioned.contains_key(&alias) {
+                return Err(ApiError::invalid(
+                    "An alias with provisioned concurrency cannot name $LATEST.",
+                ));
+            }
             let shown = show(identity, &function.name, &alias, &after);
             settings.aliases.insert(alias, after);
-            Ok(shown)
-        })
+            Ok::<_, ApiError>((shown, entry.latest.id))
+        };
+        let (shown, id) = platform.functions.configure(&function.name, change)?;
+        provisioned::apply(&platform, &function.name, id);
+        Ok::<_, ApiError>(shown)
     });
     let updated = updated.await.map_err(|error| ApiError::service(error.to_string()))??;
     Ok(Json(updated).into_response())
@@ -129,11 +137,13 @@ pub(super) async fn delete(
     let function = unqualified(&name)?;
     entry(&platform, &function)?;
     let deleted = spawn_blocking(move || {
-        platform.functions.configure(&function.name, |_, settings| {
+        let id = platform.functions.configure(&function.name, |entry, settings| {
             settings.aliases.remove(&alias);
             settings.forget(&alias);
-            Ok::<_, ApiError>(())
-        })
+            Ok::<_, ApiError>(entry.latest.id)
+        })?;
+        provisioned::apply(&platform, &function.name, id);
+        Ok::<_, ApiError>(())
     });
     deleted.await.map_err(|error| ApiError::service(error.to_string()))??;
     Ok(StatusCode::NO_CONTENT.into_response())

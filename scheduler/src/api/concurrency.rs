@@ -90,18 +90,17 @@ async fn set(platform: Arc<Platform>, form: &str, limit: Option<u32>) -> Result<
     entry(&platform, &unqualified(form)?)?;
     let set = spawn_blocking(move || {
         let id = platform.functions.configure(&name, |entry, settings| {
-            let functions = platform.functions.list(None, usize::MAX);
-            let others = reserved(&functions, |one| one.latest.id != entry.latest.id);
-            let all = others.saturating_add(limit.unwrap_or(0) as usize);
-            if limit.is_some()
-                && all.saturating_add(UNRESERVED_MIN) > platform.service.concurrency_max()
-            {
+            settings.reserved_concurrency = limit;
+            let provisioned = entry.provisioned_total();
+            if let Some(limit) = limit.filter(|limit| *limit < provisioned) {
                 return Err(ApiError::invalid(format!(
-                    "Specified ReservedConcurrentExecutions for function decreases account's \
-                     UnreservedConcurrentExecution below its minimum value of [{UNRESERVED_MIN}]."
+                    "ReservedConcurrentExecutions {limit} should not be lower than function's total \
+                     provisioned concurrency [{provisioned}]."
                 )));
             }
-            settings.reserved_concurrency = limit;
+            if limit.is_some() {
+                leaves_enough(&platform, &Entry { settings: settings.clone(), ..entry.clone() })?;
+            }
             Ok(entry.latest.id)
         })?;
         enforce(&platform, &name, id);
@@ -118,8 +117,30 @@ pub(super) fn enforce(platform: &Platform, name: &str, id: u64) {
     });
 }
 
+/// Refuses a function that leaves others too little.
+///
+/// # Errors
+/// InvalidParameterValueException.
+pub(super) fn leaves_enough(platform: &Platform, changed: &Entry) -> Result<(), ApiError> {
+    let functions = platform.functions.list(None, usize::MAX);
+    let others = reserved(&functions, |one| one.latest.id != changed.latest.id);
+    let all = others.saturating_add(claimed(changed));
+    if all.saturating_add(UNRESERVED_MIN) > platform.service.concurrency_max() {
+        return Err(ApiError::invalid(format!(
+            "Specified ReservedConcurrentExecutions for function decreases account's \
+             UnreservedConcurrentExecution below its minimum value of [{UNRESERVED_MIN}]."
+        )));
+    }
+    Ok(())
+}
+
 /// What is reserved for the functions for which `which` holds.
 fn reserved(functions: &[Arc<Entry>], which: impl Fn(&Entry) -> bool) -> usize {
-    let chosen = functions.iter().filter(|entry| which(entry));
-    chosen.filter_map(|entry| entry.settings.reserved_concurrency).map(|one| one as usize).sum()
+    functions.iter().filter(|entry| which(entry)).map(|entry| claimed(entry)).sum()
+}
+
+/// What a function takes of what all share: what is provisioned for it, where it has no bound of its own.
+fn claimed(entry: &Entry) -> usize {
+    let reserved = entry.settings.reserved_concurrency;
+    reserved.unwrap_or_else(|| entry.provisioned_total()) as usize
 }

@@ -69,6 +69,11 @@ impl ApiError {
         Self::new(StatusCode::NOT_FOUND, "ResourceNotFoundException", message)
     }
 
+    pub(super) fn no_provisioned_concurrency() -> ApiError {
+        let message = "No Provisioned Concurrency Config found for this function";
+        Self::new(StatusCode::NOT_FOUND, "ProvisionedConcurrencyConfigNotFoundException", message)
+    }
+
     pub(super) fn exists(name: &str) -> ApiError {
         Self::conflict(format!("Function already exist: {name}"))
     }

@@ -19,6 +19,7 @@
 //! | GET | /2019-09-30/functions/F/concurrency | GetFunctionConcurrency |
 //! | POST, GET | /2015-03-31/functions/F/policy | AddPermission, GetPolicy |
 //! | DELETE | /2015-03-31/functions/F/policy/S | RemovePermission |
+//! | PUT, GET, DELETE | /2019-09-30/functions/F/provisioned-concurrency | Put-, Get-, DeleteProvisionedConcurrencyConfig; with ?List=ALL ListProvisionedConcurrencyConfigs |
 //! | GET, POST, DELETE | /2017-03-31/tags/ARN | ListTags, TagResource, UntagResource |
 //! | GET | /2016-08-19/account-settings | GetAccountSettings |
 //! | POST, GET | /2018-10-31/layers/L/versions | PublishLayerVersion, ListLayerVersions |
@@ -57,6 +58,7 @@ mod logs;
 mod name;
 mod page;
 mod permissions;
+mod provisioned;
 mod recursion;
 mod runtime_management;
 mod shapes;
@@ -87,6 +89,7 @@ use crate::logs::Logs;
 use crate::service::Service;
 use crate::store::{CodeStore, FunctionStore, LayerStore};
 use error::ApiError;
+pub(crate) use provisioned::apply as provision;
 
 /// Largest request body: a zip of 50 MB in base64, and its configuration.
 const BODY_BYTES_MAX: usize = 70 << 20;
@@ -120,6 +123,7 @@ pub(crate) fn router(platform: Arc<Platform>) -> Router {
     let layer_versions = get(layers::list_versions).post(layers::publish);
     let layer_version = get(layers::get).delete(layers::delete);
     let policy = get(permissions::get).post(permissions::add);
+    let provisioned = get(provisioned::get).put(provisioned::put).delete(provisioned::delete);
     let runtime_management = get(runtime_management::get).put(runtime_management::put);
     let recursion = get(recursion::get).put(recursion::put);
     let url = get(urls::get).post(urls::create).put(urls::update).delete(urls::delete);
@@ -140,6 +144,7 @@ pub(crate) fn router(platform: Arc<Platform>) -> Router {
         .route("/2015-03-31/functions/{name}/policy/{sid}", delete(permissions::remove))
         .route("/2017-10-31/functions/{name}/concurrency", concurrency)
         .route("/2019-09-30/functions/{name}/concurrency", get(concurrency::get))
+        .route("/2019-09-30/functions/{name}/provisioned-concurrency", provisioned)
         .route("/2017-03-31/tags/{arn}", get(tags::list).post(tags::tag).delete(tags::untag))
         .route("/2016-08-19/account-settings", get(concurrency::account))
         .route("/2016-08-19/account-settings/", get(concurrency::account))

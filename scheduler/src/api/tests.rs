@@ -6,6 +6,7 @@ mod history;
 mod layers;
 mod logs;
 mod permissions;
+mod provisioned;
 mod rig;
 mod runtime_management;
 mod streaming;

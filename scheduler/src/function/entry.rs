@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Alias, Function, FunctionUrl, RecursiveLoop, RuntimeUpdates, Version};
+use super::{Alias, Function, FunctionUrl, Provisioning, RecursiveLoop, RuntimeUpdates, Version};
 use crate::policy::Policy;
 
 /// A function in all its versions.
@@ -37,6 +37,8 @@ pub struct Settings {
     pub urls: BTreeMap<String, FunctionUrl>,
     /// By version.
     pub runtime_updates: BTreeMap<String, RuntimeUpdates>,
+    /// Environments to be kept, by version or alias.
+    pub provisioned: BTreeMap<String, Provisioning>,
     /// What is to become of it where it invokes itself.
     pub recursive_loop: RecursiveLoop,
 }
@@ -47,6 +49,7 @@ impl Settings {
         self.policies.remove(qualifier);
         self.urls.remove(qualifier);
         self.runtime_updates.remove(qualifier);
+        self.provisioned.remove(qualifier);
     }
 }
 
@@ -73,6 +76,31 @@ impl Entry {
             Some(alias) => self.get(alias.version),
             None => self.get(qualifier.parse().ok()?),
         }
+    }
+
+    /// How many environments are to be kept, by version: what is asked for in several names adds up.
+    pub fn provisioned(&self) -> BTreeMap<u64, u32> {
+        let mut all: BTreeMap<u64, u32> = BTreeMap::new();
+        for (qualifier, provisioning) in &self.settings.provisioned {
+            if let Some(Version::Published(number)) = self.find(qualifier).map(|one| one.version) {
+                let sum = all.entry(number).or_default();
+                *sum = sum.saturating_add(provisioning.count);
+            }
+        }
+        all
+    }
+
+    /// How many that are, of all versions together.
+    pub fn provisioned_total(&self) -> u32 {
+        self.provisioned().values().fold(0, |sum, count| sum.saturating_add(*count))
+    }
+
+    /// Memory that they take, MiB.
+    pub fn provisioned_mib(&self) -> u64 {
+        let memory =
+            |number| self.versions.get(number).map_or(0, |one| one.configuration.memory_mib);
+        let all = self.provisioned();
+        all.iter().map(|(number, count)| u64::from(memory(number)) * u64::from(*count)).sum()
     }
 
     /// The revision of what `qualifier` names: an alias has one of its own.

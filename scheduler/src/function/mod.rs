@@ -8,6 +8,7 @@
 
 mod alias;
 mod entry;
+mod provisioning;
 mod recursive_loop;
 mod runtime_updates;
 mod url;
@@ -21,6 +22,7 @@ use crate::layer::LayerUse;
 
 pub use alias::Alias;
 pub use entry::{Entry, Settings};
+pub use provisioning::Provisioning;
 pub use recursive_loop::RecursiveLoop;
 pub use runtime_updates::{RuntimeUpdates, UpdateRuntimeOn};
 pub use url::{AuthType, Cors, FunctionUrl, InvokeMode};

@@ -13,6 +13,7 @@
 mod calls;
 mod environment;
 mod moments;
+mod provisioning;
 mod report;
 mod streams;
 mod variables;
