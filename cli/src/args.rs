@@ -110,6 +110,13 @@ fn mount(text: &str) -> Result<(PathBuf, PathBuf), String> {
     }
 }
 
+/// A part of something: more than nothing, and not more than all.
+fn scale(text: &str) -> Result<f64, String> {
+    let scale: Option<f64> = text.parse().ok();
+    let scale = scale.filter(|scale| *scale > 0.0 && *scale <= 1.0);
+    scale.ok_or_else(|| "it is a number above 0, and not above 1".into())
+}
+
 /// `mayfly run`.
 #[derive(Debug, Args)]
 pub struct Run {
@@ -189,6 +196,9 @@ pub struct Serve {
     /// Leave the functions' system calls traps, where they could be made jumps: to compare
     #[arg(long)]
     pub no_syscall_rewrite: bool,
+    /// Try events again after this part of Lambda's times, and let them grow as old: 0.01 makes a minute 0.6 s
+    #[arg(long, value_name = "PART", default_value_t = 1.0, value_parser = scale)]
+    pub retry_scale: f64,
     /// Who may call: `none` takes any signature
     #[arg(long, value_name = "HOW", default_value = "none", value_parser = ["none"])]
     pub auth: String,

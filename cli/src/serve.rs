@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use mayfly_scheduler::core::Limits;
 use mayfly_scheduler::launcher::ProcessLauncher;
+use mayfly_scheduler::queue::retry::Delays;
 use mayfly_scheduler::{Config, Identity, Server};
 use tokio::runtime::{Builder, Runtime};
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -42,6 +43,7 @@ pub fn serve(options: Serve) -> Result<ExitCode, Failure> {
             ..Limits::default()
         },
         identity: Identity::default(),
+        delays: Delays::scaled(options.retry_scale),
         launcher: Arc::new(launcher.keeping_calls(options.no_syscall_rewrite)),
         images,
     };

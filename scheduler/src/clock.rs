@@ -29,6 +29,12 @@ pub(crate) fn common_log_time(ms: i64) -> String {
     time.strftime("%d/%b/%Y:%H:%M:%S +0000").to_string()
 }
 
+/// `ms` since 1970 as records write it: `2019-11-14T18:16:05.568Z`.
+pub(crate) fn iso_time(ms: i64) -> String {
+    let time = Timestamp::from_millisecond(ms).unwrap_or(Timestamp::UNIX_EPOCH);
+    time.strftime("%Y-%m-%dT%H:%M:%S.%3fZ").to_string()
+}
+
 /// The day of `ms` since 1970 as log streams are named: `2025/01/31`.
 pub(crate) fn day(ms: i64) -> String {
     Timestamp::from_millisecond(ms)

@@ -2,10 +2,10 @@
 //! makes.
 //!
 //! ```text
-//!   client ─▶ api ─▶ service ─▶ core (decides)
-//!              │        │ ▲
-//!            store      ▼ │
-//!                   launcher ─▶ microVM ─▶ runtime_api ─▶ service
+//!   client ─▶ api ─────────────────▶ service ─▶ core (decides)
+//!              │ └─▶ queue ─▶ poller ──▲ │ ▲
+//!            store                       ▼ │
+//!                                    launcher ─▶ microVM ─▶ runtime_api ─▶ service
 //! ```
 #![forbid(unsafe_code)]
 
@@ -18,6 +18,7 @@ pub mod launcher;
 pub mod layer;
 mod logs;
 pub mod policy;
+mod poller;
 pub mod queue;
 pub mod runtime_api;
 mod serve;

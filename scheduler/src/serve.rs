@@ -10,11 +10,15 @@ use std::time::Duration;
 
 use thiserror::Error;
 use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
 
 use crate::api::{self, Platform};
 use crate::core::Limits;
 use crate::launcher::{ImageBuilder, Launcher};
 use crate::logs::Logs;
+use crate::poller::Pollers;
+use crate::queue::retry::Delays;
+use crate::queue::{Queue, QueueError, Sqlite};
 use crate::service::{Identity, Parts, Service};
 use crate::store::{CodeStore, Database, FunctionStore, LayerStore, StoreError};
 
@@ -33,6 +37,8 @@ pub struct Config {
     pub limits: Limits,
     /// Region and account in ARNs.
     pub identity: Identity,
+    /// When events are tried again.
+    pub delays: Delays,
     /// Who makes environments.
     pub launcher: Arc<dyn Launcher>,
     /// Who makes their images.
@@ -53,6 +59,9 @@ pub enum ServeError {
     /// What is stored can't be used.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// What is queued can't be used.
+    #[error(transparent)]
+    Queue(#[from] QueueError),
     /// The host refuses something.
     #[error("{0}: {1}")]
     Io(String, #[source] io::Error),
@@ -62,6 +71,7 @@ pub enum ServeError {
 pub struct Server {
     listener: TcpListener,
     platform: Arc<Platform>,
+    polling: JoinHandle<()>,
     /// Keeps others out of the data directory.
     _lock: File,
 }
@@ -94,13 +104,14 @@ impl Server {
         std::fs::create_dir_all(data).map_err(at(data))?;
         let lock = lock(data)?;
         let database = Arc::new(Database::open(data)?);
-        let functions = FunctionStore::load(Arc::clone(&database))?;
+        let functions = Arc::new(FunctionStore::load(Arc::clone(&database))?);
         let layers = LayerStore::load(database)?;
         let code = Arc::new(CodeStore::open(data)?);
         let used: BTreeSet<String> = functions.code().into_iter().chain(layers.code()).collect();
         // Before anything can be uploaded: nothing is lost to a race.
         code.retain(|sha256| used.contains(sha256)).map_err(at(data))?;
         let logs = Arc::new(Logs::open(data).map_err(at(data))?);
+        let queue = Queue::start(Box::new(Sqlite::open(data)?)).map_err(at(data))?;
         let address = config.listen.to_string();
         let listener = TcpListener::bind(config.listen);
         let listener = listener.await.map_err(|error| ServeError::Io(address.clone(), error))?;
@@ -116,7 +127,16 @@ impl Server {
         for entry in functions.list(None, usize::MAX) {
             service.reserve(entry.latest.id, || entry.settings.reserved_concurrency);
         }
-        let platform = Arc::new(Platform { functions, layers, code, logs, service, address });
+        let pollers = Pollers::new(
+            Arc::new(queue),
+            Arc::clone(&functions),
+            Arc::clone(&service),
+            Arc::clone(&logs),
+            config.delays,
+        );
+        let polling = pollers.start().await?;
+        let platform = Platform { functions, layers, code, logs, service, pollers, address };
+        let platform = Arc::new(platform);
         let within = Arc::downgrade(&platform);
         platform.service.open_platform(Box::new(move |stream| {
             let platform = within.upgrade();
@@ -130,7 +150,7 @@ impl Server {
             let latest = &entry.latest;
             api::provision(&platform, &latest.configuration.name, latest.id);
         }
-        Ok(Server { listener, platform, _lock: lock })
+        Ok(Server { listener, platform, polling, _lock: lock })
     }
 
     /// Where it listens; a port of 0 has become a real one.
@@ -147,11 +167,17 @@ impl Server {
         stop: impl Future<Output = ()> + Send + 'static,
     ) -> Result<(), ServeError> {
         let (service, logs) = (Arc::clone(&self.platform.service), Arc::clone(&self.platform.logs));
+        let (pollers, polling) = (Arc::clone(&self.platform.pollers), self.polling);
         let (down, is_down) = tokio::sync::oneshot::channel::<()>();
         let stopping = async move {
             stop.await;
+            pollers.stop();
             // New invocations are refused at once; those at work get their answer over open connections.
-            let stopped = service.shutdown(GRACE);
+            let stopped = async {
+                service.shutdown(GRACE).await;
+                // What events have come to is kept; what is not is done again.
+                let _ = polling.await;
+            };
             let _ = tokio::time::timeout(GRACE + DESTRUCTION_MAX, stopped).await;
             let _ = down.send(());
         };

@@ -152,7 +152,6 @@ fn what_fails_is_said_in_one_line_and_by_the_status() {
     bad(&platform, &["deploy", "f", program, "--timeout", "5000"], 125, "timeout");
 
     deploy(&platform, "f", "function");
-    bad(&platform, &["invoke", "f", "--async"], 125, "Event");
     bad(&platform, &["invoke", "f", "--payload", "{"], 125, "InvalidRequestContentException");
     bad(&platform, &["invoke", "f", "--payload", "@/no/such"], 125, "/no/such: ");
     bad(&platform, &["rm", "none"], 125, "none: Function not found");

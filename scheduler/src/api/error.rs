@@ -7,6 +7,7 @@ use serde_json::json;
 
 use super::name::FunctionName;
 use crate::policy::POLICY_BYTES_MAX;
+use crate::queue::QueueError;
 use crate::service::Identity;
 use crate::store::{CodeError, StoreError};
 
@@ -155,6 +156,12 @@ impl From<StoreError> for ApiError {
             ),
             error => ApiError::service(error.to_string()),
         }
+    }
+}
+
+impl From<QueueError> for ApiError {
+    fn from(error: QueueError) -> ApiError {
+        ApiError::service(error.to_string())
     }
 }
 

@@ -26,6 +26,7 @@ use super::{Platform, attach, concurrency, tags, validate};
 use crate::bundle::ZIP_BYTES_MAX;
 use crate::clock;
 use crate::function::{Entry, Function, LATEST, Settings, Version};
+use crate::poller::Event;
 use crate::store::{StoreError, StoredCode};
 
 pub(super) type Answer = Result<Response, ApiError>;
@@ -174,6 +175,7 @@ pub(super) async fn delete(
     }
     let version = name.qualifier.as_deref().map(str::parse).transpose();
     let version = version.map_err(|_| ApiError::not_found(&platform.service.identity, &name))?;
+    let pollers = Arc::clone(&platform.pollers);
     let deleted = spawn_blocking(move || {
         let missing = |error| match error {
             StoreError::Missing => ApiError::not_found(&platform.service.identity, &name),
@@ -197,10 +199,16 @@ pub(super) async fn delete(
             concurrency::enforce(&platform, &name.name, entry.latest.id);
             entry.all().for_each(|function| platform.service.retire(function.deployment));
             platform.service.forget(entry.latest.id);
+            return Ok(Some(entry));
         }
-        Ok::<_, ApiError>(())
+        Ok::<_, ApiError>(None)
     });
-    deleted.await.map_err(|error| ApiError::service(error.to_string()))??;
+    let deleted = deleted.await.map_err(|error| ApiError::service(error.to_string()))??;
+    if let Some(entry) = deleted {
+        let name = &entry.latest.configuration.name;
+        // Where this fails, pollers find that the function is gone.
+        let _ = pollers.drop_events(name, Event::lane(&entry.latest)).await;
+    }
     Ok(StatusCode::NO_CONTENT.into_response())
 }
 

@@ -1,4 +1,4 @@
-//! Invoke: RequestResponse and DryRun. Event needs a durable queue and is refused until there is one.
+//! Invoke: RequestResponse and DryRun; Event is `event.rs`'s.
 
 use std::sync::Arc;
 
@@ -17,7 +17,7 @@ use uuid::Uuid;
 use super::error::ApiError;
 use super::find::route;
 use super::functions::Qualified;
-use super::{Id, Platform, RequestId};
+use super::{Id, Platform, RequestId, event};
 use crate::function::Version;
 use crate::service::{Invocation, Reply};
 
@@ -44,8 +44,8 @@ pub(super) async fn invoke(
     let request = request(&platform, id, &name, query, &headers, payload)?;
     match request.kind {
         "RequestResponse" => {}
+        "Event" => return event::accept(&platform, request).await,
         "DryRun" => return Ok(StatusCode::NO_CONTENT.into_response()),
-        "Event" => return Err(ApiError::invalid("InvocationType Event is not supported yet.")),
         other => {
             let must = "satisfy enum value set: [Event, RequestResponse, DryRun]";
             return Err(ApiError::constraint(other, "invocationType", must));
@@ -60,6 +60,7 @@ pub(super) struct Request<'a> {
     /// X-Amz-Invocation-Type.
     pub(super) kind: &'a str,
     pub(super) invocation: Invocation,
+    pub(super) qualifier: Option<String>,
     pub(super) version: Version,
     pub(super) is_tail_wanted: bool,
 }
@@ -89,10 +90,10 @@ pub(super) fn request<'a>(
     let client_context = client_context(headers)?;
     let request_id = id.0;
     let function_arn = target.arn(&platform.service.identity);
-    let function = target.function;
+    let (function, qualifier) = (target.function, target.qualifier);
     let version = function.version;
     let invocation = Invocation { request_id, function, function_arn, payload, client_context };
-    Ok(Request { kind, invocation, version, is_tail_wanted })
+    Ok(Request { kind, invocation, qualifier, version, is_tail_wanted })
 }
 
 /// What a function that has run leaves.

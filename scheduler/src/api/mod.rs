@@ -20,6 +20,8 @@
 //! | POST, GET | /2015-03-31/functions/F/policy | AddPermission, GetPolicy |
 //! | DELETE | /2015-03-31/functions/F/policy/S | RemovePermission |
 //! | PUT, GET, DELETE | /2019-09-30/functions/F/provisioned-concurrency | Put-, Get-, DeleteProvisionedConcurrencyConfig; with ?List=ALL ListProvisionedConcurrencyConfigs |
+//! | PUT, GET, POST, DELETE | /2019-09-25/functions/F/event-invoke-config | Put-, Get-, Update-, DeleteFunctionEventInvokeConfig |
+//! | GET | /2019-09-25/functions/F/event-invoke-config/list | ListFunctionEventInvokeConfigs |
 //! | GET, POST, DELETE | /2017-03-31/tags/ARN | ListTags, TagResource, UntagResource |
 //! | GET | /2016-08-19/account-settings | GetAccountSettings |
 //! | POST, GET | /2018-10-31/layers/L/versions | PublishLayerVersion, ListLayerVersions |
@@ -46,6 +48,8 @@ mod attach;
 mod blocking;
 mod concurrency;
 mod error;
+mod event;
+mod event_config;
 mod event_stream;
 mod find;
 mod functions;
@@ -86,6 +90,7 @@ use tokio::net::UnixStream;
 use uuid::Uuid;
 
 use crate::logs::Logs;
+use crate::poller::Pollers;
 use crate::service::Service;
 use crate::store::{CodeStore, FunctionStore, LayerStore};
 use error::ApiError;
@@ -96,11 +101,12 @@ const BODY_BYTES_MAX: usize = 70 << 20;
 
 /// What the handlers share.
 pub(crate) struct Platform {
-    pub(crate) functions: FunctionStore,
+    pub(crate) functions: Arc<FunctionStore>,
     pub(crate) layers: LayerStore,
     pub(crate) code: Arc<CodeStore>,
     pub(crate) logs: Arc<Logs>,
     pub(crate) service: Arc<Service>,
+    pub(crate) pollers: Arc<Pollers>,
     /// Where it listens: part of the locations that it tells.
     pub(crate) address: SocketAddr,
 }
@@ -120,6 +126,10 @@ pub(crate) fn router(platform: Arc<Platform>) -> Router {
     let versions = get(versions::list).post(versions::create);
     let alias = get(aliases::get).put(aliases::update).delete(aliases::delete);
     let concurrency = put(concurrency::put).delete(concurrency::delete);
+    let event_config = get(event_config::get)
+        .put(event_config::put)
+        .post(event_config::update)
+        .delete(event_config::delete);
     let layer_versions = get(layers::list_versions).post(layers::publish);
     let layer_version = get(layers::get).delete(layers::delete);
     let policy = get(permissions::get).post(permissions::add);
@@ -145,6 +155,8 @@ pub(crate) fn router(platform: Arc<Platform>) -> Router {
         .route("/2017-10-31/functions/{name}/concurrency", concurrency)
         .route("/2019-09-30/functions/{name}/concurrency", get(concurrency::get))
         .route("/2019-09-30/functions/{name}/provisioned-concurrency", provisioned)
+        .route("/2019-09-25/functions/{name}/event-invoke-config", event_config)
+        .route("/2019-09-25/functions/{name}/event-invoke-config/list", get(event_config::list))
         .route("/2017-03-31/tags/{arn}", get(tags::list).post(tags::tag).delete(tags::untag))
         .route("/2016-08-19/account-settings", get(concurrency::account))
         .route("/2016-08-19/account-settings/", get(concurrency::account))

@@ -46,6 +46,7 @@ pub(super) fn configuration(request: &CreateFunction) -> Result<Configuration, A
         variables: variables(request.environment.as_ref())?,
         // Whoever can look them up does.
         layers: Vec::new(),
+        dead_letter: None,
     })
 }
 
@@ -185,7 +186,11 @@ pub(super) fn description(text: String) -> Result<String, ApiError> {
     Ok(text)
 }
 
-fn within(value: i64, member: &str, range: RangeInclusive<i64>) -> Result<u32, ApiError> {
+pub(super) fn within(
+    value: i64,
+    member: &str,
+    range: RangeInclusive<i64>,
+) -> Result<u32, ApiError> {
     let must = if value < *range.start() {
         format!("have value greater than or equal to {}", range.start())
     } else if value > *range.end() {

@@ -5,7 +5,10 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Alias, Function, FunctionUrl, Provisioning, RecursiveLoop, RuntimeUpdates, Version};
+use super::{
+    Alias, EventInvoke, Function, FunctionUrl, LATEST, Provisioning, RecursiveLoop, RuntimeUpdates,
+    Version,
+};
 use crate::policy::Policy;
 
 /// A function in all its versions.
@@ -31,6 +34,8 @@ pub struct Settings {
     pub tags: BTreeMap<String, String>,
     /// How many invocations may be under way at once, where that is bounded.
     pub reserved_concurrency: Option<u32>,
+    /// Of asynchronous invocations, by qualifier: $LATEST for those without.
+    pub event_invoke: BTreeMap<String, EventInvoke>,
     /// Who may use it: for the function as a whole under "", for a version or an alias under its qualifier.
     pub policies: BTreeMap<String, Policy>,
     /// Its endpoint under "", those of aliases under their names.
@@ -48,6 +53,7 @@ impl Settings {
     pub fn forget(&mut self, qualifier: &str) {
         self.policies.remove(qualifier);
         self.urls.remove(qualifier);
+        self.event_invoke.remove(qualifier);
         self.runtime_updates.remove(qualifier);
         self.provisioned.remove(qualifier);
     }
@@ -101,6 +107,11 @@ impl Entry {
             |number| self.versions.get(number).map_or(0, |one| one.configuration.memory_mib);
         let all = self.provisioned();
         all.iter().map(|(number, count)| u64::from(memory(number)) * u64::from(*count)).sum()
+    }
+
+    /// What is said of asynchronous invocations of what `qualifier` names.
+    pub fn event_invoke(&self, qualifier: Option<&str>) -> EventInvoke {
+        self.settings.event_invoke.get(qualifier.unwrap_or(LATEST)).cloned().unwrap_or_default()
     }
 
     /// The revision of what `qualifier` names: an alias has one of its own.

@@ -8,6 +8,7 @@
 
 mod alias;
 mod entry;
+mod event_invoke;
 mod provisioning;
 mod recursive_loop;
 mod runtime_updates;
@@ -22,6 +23,7 @@ use crate::layer::LayerUse;
 
 pub use alias::Alias;
 pub use entry::{Entry, Settings};
+pub use event_invoke::{AGE_S_MAX, EventInvoke, RETRIES_MAX};
 pub use provisioning::Provisioning;
 pub use recursive_loop::RecursiveLoop;
 pub use runtime_updates::{RuntimeUpdates, UpdateRuntimeOn};
@@ -52,6 +54,9 @@ pub struct Configuration {
     /// At most five, in the order of their merging into /opt.
     #[serde(default)]
     pub layers: Vec<LayerUse>,
+    /// Where events go whose asynchronous invocations have failed for good: a queue's ARN.
+    #[serde(default)]
+    pub dead_letter: Option<String>,
 }
 
 /// A version of a function as the store keeps it.

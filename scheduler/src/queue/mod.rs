@@ -14,7 +14,9 @@
 mod arrivals;
 mod commit;
 mod engine;
+pub mod fair;
 mod message;
+pub mod retry;
 mod sqlite;
 #[cfg(test)]
 mod tests;

@@ -21,6 +21,7 @@ use crate::core::{Ending, Limits};
 use crate::launcher::{
     self, EnvironmentSpec, ImageBuilder, LaunchEvent, Launched, Launcher, RootImage,
 };
+use crate::queue::retry::Delays;
 use crate::{Config, Identity, ServeError, Server};
 
 pub(super) fn config(data: &Path, memory_mib: u64, listen: &str) -> Config {
@@ -29,6 +30,7 @@ pub(super) fn config(data: &Path, memory_mib: u64, listen: &str) -> Config {
         data: data.to_owned(),
         limits: Limits { memory_mib, ..Limits::default() },
         identity: Identity::default(),
+        delays: Delays::scaled(0.0005),
         launcher: Arc::new(TaskLauncher),
         images: Arc::new(BootstrapImages),
     }
@@ -123,11 +125,11 @@ impl Rig {
         self.send("POST", "/", &headers, request.to_string().as_bytes()).await
     }
 
-    /// All that a function has printed.
+    /// All that a function has printed; nothing, where it has not run.
     pub(super) async fn messages(&self, name: &str) -> Vec<Value> {
         let request = json!({ "logGroupName": format!("/aws/lambda/{name}") });
         let events = self.logs("FilterLogEvents", request).await.json()["events"].take();
-        events.as_array().unwrap().iter().map(|event| event["message"].clone()).collect()
+        events.as_array().into_iter().flatten().map(|event| event["message"].clone()).collect()
     }
 
     pub(super) async fn invoke(&self, name: &str, payload: &str) -> Answer {

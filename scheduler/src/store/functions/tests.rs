@@ -23,6 +23,7 @@ fn function(name: &str) -> Function {
         tmp_mib: 512,
         variables: [("K".to_owned(), "V".to_owned())].into(),
         layers: Vec::new(),
+        dead_letter: None,
     };
     Function {
         id: 0,

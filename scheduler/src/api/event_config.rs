@@ -1,0 +1,225 @@
+//! Put-, Get-, Update-, Delete- and ListFunctionEventInvokeConfig(s): how often and how long events are tried, and who is
+//! told of their end; for each qualifier.
+
+use std::ops::RangeInclusive;
+use std::sync::Arc;
+
+use axum::Json;
+use axum::body::Bytes;
+use axum::extract::rejection::BytesRejection;
+use axum::extract::{Path, Query, State};
+use axum::http::StatusCode;
+use axum::response::IntoResponse;
+use serde::Deserialize;
+use serde_json::{Value, json};
+use tokio::task::spawn_blocking;
+
+use super::Platform;
+use super::error::ApiError;
+use super::find::{entry, find};
+use super::functions::{Answer, Qualified, Shared, parse};
+use super::name::FunctionName;
+use super::page::{self, Page};
+use super::validate::within;
+use crate::clock;
+use crate::function::{AGE_S_MAX, EventInvoke, LATEST, RETRIES_MAX};
+use crate::poller::Target;
+use crate::service::Identity;
+
+/// MaximumEventAgeInSeconds.
+const AGE_S: RangeInclusive<i64> = 60..=AGE_S_MAX as i64;
+
+/// PutFunctionEventInvokeConfigRequest, UpdateFunctionEventInvokeConfigRequest.
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct EventInvokeConfig {
+    maximum_retry_attempts: Option<i64>,
+    maximum_event_age_in_seconds: Option<i64>,
+    destination_config: Option<DestinationConfig>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct DestinationConfig {
+    on_success: Option<Destination>,
+    on_failure: Option<Destination>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Destination {
+    destination: Option<String>,
+}
+
+pub(super) async fn put(
+    State(platform): Shared,
+    Path(name): Path<String>,
+    Query(query): Query<Qualified>,
+    body: Result<Bytes, BytesRejection>,
+) -> Answer {
+    let request = parse(body)?;
+    change(platform, name, query.qualifier, move |platform, _| {
+        merge(platform, &request, EventInvoke::default())
+    })
+    .await
+}
+
+pub(super) async fn update(
+    State(platform): Shared,
+    Path(name): Path<String>,
+    Query(query): Query<Qualified>,
+    body: Result<Bytes, BytesRejection>,
+) -> Answer {
+    let request = parse(body)?;
+    change(platform, name, query.qualifier, move |platform, before| {
+        merge(platform, &request, before.ok_or_else(ApiError::no_resource)?)
+    })
+    .await
+}
+
+pub(super) async fn get(
+    State(platform): Shared,
+    Path(name): Path<String>,
+    Query(query): Query<Qualified>,
+) -> Answer {
+    let target = find(&platform, &name, query.qualifier)?;
+    let (name, qualifier) = (&target.function.configuration.name, key(target.qualifier.as_deref()));
+    let identity = &platform.service.identity;
+    match target.settings.event_invoke.get(qualifier) {
+        Some(config) => Ok(Json(show(identity, name, qualifier, config)).into_response()),
+        None => Err(no_config(identity, name, qualifier)),
+    }
+}
+
+pub(super) async fn delete(
+    State(platform): Shared,
+    Path(name): Path<String>,
+    Query(query): Query<Qualified>,
+) -> Answer {
+    let name = FunctionName::parse(&name)?.qualified(query.qualifier)?;
+    entry(&platform, &name)?;
+    let deleted = spawn_blocking(move || {
+        let qualifier = key(name.qualifier.as_deref());
+        platform.functions.configure(&name.name, |_, settings| {
+            let removed = settings.event_invoke.remove(qualifier);
+            let identity = &platform.service.identity;
+            removed.map(drop).ok_or_else(|| no_config(identity, &name.name, qualifier))
+        })
+    });
+    deleted.await.map_err(|error| ApiError::service(error.to_string()))??;
+    Ok(StatusCode::NO_CONTENT.into_response())
+}
+
+pub(super) async fn list(
+    State(platform): Shared,
+    Path(name): Path<String>,
+    Query(page): Query<Page>,
+) -> Answer {
+    let name = FunctionName::parse(&name)?;
+    let entry = entry(&platform, &name)?;
+    let count = page.count(page::LAYER_ITEMS)?;
+    // A marker is the last qualifier of the page before.
+    let marker = page.marker.as_deref();
+    let configs = entry.settings.event_invoke.iter();
+    let rest =
+        configs.filter(|(qualifier, _)| marker.is_none_or(|marker| qualifier.as_str() > marker));
+    let found: Vec<_> = rest.take(count + 1).collect();
+    let identity = &platform.service.identity;
+    let show = |(qualifier, config): &(&String, &EventInvoke)| {
+        show(identity, &name.name, qualifier, config)
+    };
+    let marker = |(qualifier, _): &(&String, &EventInvoke)| (*qualifier).clone();
+    Ok(page::answer("FunctionEventInvokeConfigs", found, count, show, marker))
+}
+
+async fn change(
+    platform: Arc<Platform>,
+    name: String,
+    qualifier: Option<String>,
+    to: impl FnOnce(&Platform, Option<EventInvoke>) -> Result<EventInvoke, ApiError> + Send + 'static,
+) -> Answer {
+    let target = find(&platform, &name, qualifier)?;
+    let changed = spawn_blocking(move || {
+        let name = &target.function.configuration.name;
+        let qualifier = key(target.qualifier.as_deref());
+        let config = platform.functions.configure(name, |_, settings| {
+            let config = to(&platform, settings.event_invoke.get(qualifier).cloned())?;
+            settings.event_invoke.insert(qualifier.to_owned(), config.clone());
+            Ok::<_, ApiError>(config)
+        })?;
+        Ok::<_, ApiError>(show(&platform.service.identity, name, qualifier, &config))
+    });
+    let changed = changed.await.map_err(|error| ApiError::service(error.to_string()))??;
+    Ok(Json(changed).into_response())
+}
+
+/// What a request makes of what was there.
+fn merge(
+    platform: &Platform,
+    request: &EventInvokeConfig,
+    before: EventInvoke,
+) -> Result<EventInvoke, ApiError> {
+    let mut after = EventInvoke { modified_ms: clock::unix_ms(), ..before };
+    let retries = 0..=i64::from(RETRIES_MAX);
+    if let Some(count) = request.maximum_retry_attempts {
+        after.retries_max = Some(within(count, "maximumRetryAttempts", retries)?);
+    }
+    if let Some(age) = request.maximum_event_age_in_seconds {
+        after.age_s_max = Some(within(age, "maximumEventAgeInSeconds", AGE_S)?);
+    }
+    if let Some(config) = &request.destination_config {
+        after.on_success = destination(platform, config.on_success.as_ref())?;
+        after.on_failure = destination(platform, config.on_failure.as_ref())?;
+    }
+    Ok(after)
+}
+
+fn destination(
+    platform: &Platform,
+    destination: Option<&Destination>,
+) -> Result<Option<String>, ApiError> {
+    let arn = destination.and_then(|one| one.destination.as_deref()).filter(|arn| !arn.is_empty());
+    let Some(arn) = arn else { return Ok(None) };
+    let exists = match Target::parse(&platform.service.identity, arn) {
+        Some(Target::Function(name, _)) => platform.functions.get(name).is_some(),
+        None => false,
+    };
+    if !exists {
+        return Err(ApiError::invalid(format!(
+            "The destination ARN {arn} is invalid: it names no function and no queue of this platform."
+        )));
+    }
+    Ok(Some(arn.to_owned()))
+}
+
+/// FunctionEventInvokeConfig. Destinations that are not set are there without a name, as on AWS.
+fn show(identity: &Identity, name: &str, qualifier: &str, config: &EventInvoke) -> Value {
+    let destination = |arn: &Option<String>| match arn {
+        Some(arn) => json!({ "Destination": arn }),
+        None => json!({}),
+    };
+    let mut shown = json!({
+        "LastModified": config.modified_ms as f64 / 1e3,
+        "FunctionArn": identity.qualified_arn(name, Some(qualifier)),
+        "DestinationConfig": {
+            "OnSuccess": destination(&config.on_success),
+            "OnFailure": destination(&config.on_failure),
+        },
+    });
+    if let Some(count) = config.retries_max {
+        shown["MaximumRetryAttempts"] = count.into();
+    }
+    if let Some(age) = config.age_s_max {
+        shown["MaximumEventAgeInSeconds"] = age.into();
+    }
+    shown
+}
+
+fn key(qualifier: Option<&str>) -> &str {
+    qualifier.unwrap_or(LATEST)
+}
+
+fn no_config(identity: &Identity, name: &str, qualifier: &str) -> ApiError {
+    let arn = identity.qualified_arn(name, Some(qualifier));
+    ApiError::missing(format!("The function {arn} doesn't have an EventInvokeConfig"))
+}
