@@ -24,6 +24,7 @@ pub mod runtime_api;
 mod serve;
 mod service;
 pub mod simulation;
+mod sqs;
 pub mod store;
 
 pub use serve::{Config, ServeError, Server, serve};

@@ -20,6 +20,7 @@ use crate::poller::Pollers;
 use crate::queue::retry::Delays;
 use crate::queue::{Queue, QueueError, Sqlite};
 use crate::service::{Identity, Parts, Service};
+use crate::sqs::Queues;
 use crate::store::{CodeStore, Database, FunctionStore, LayerStore, StoreError};
 
 /// How long work may go on after a shutdown has been asked for.
@@ -127,15 +128,20 @@ impl Server {
         for entry in functions.list(None, usize::MAX) {
             service.reserve(entry.latest.id, || entry.settings.reserved_concurrency);
         }
+        let queue = Arc::new(queue);
+        let queues = Arc::new(Queues::load(Arc::clone(&queue)).await?);
+        tokio::spawn(Arc::clone(&queues).sweep());
         let pollers = Pollers::new(
-            Arc::new(queue),
+            queue,
+            Arc::clone(&queues),
             Arc::clone(&functions),
             Arc::clone(&service),
             Arc::clone(&logs),
             config.delays,
         );
         let polling = pollers.start().await?;
-        let platform = Platform { functions, layers, code, logs, service, pollers, address };
+        let platform =
+            Platform { functions, layers, code, logs, service, pollers, queues, address };
         let platform = Arc::new(platform);
         let within = Arc::downgrade(&platform);
         platform.service.open_platform(Box::new(move |stream| {

@@ -4,6 +4,7 @@ Without MAYFLY_ENDPOINT each run starts `mayfly serve` on a data directory of it
 release binary, MAYFLY_FIXTURES the directory of the programs that functions are made of.
 """
 
+import contextlib
 import io
 import os
 import pathlib
@@ -22,16 +23,14 @@ FIXTURES = pathlib.Path(os.environ.get("MAYFLY_FIXTURES", ROOT / "target/fixture
 REGION = "us-east-1"
 
 
-@pytest.fixture(scope="session")
-def endpoint(tmp_path_factory):
-    """Where the platform listens."""
-    if "MAYFLY_ENDPOINT" in os.environ:
-        yield os.environ["MAYFLY_ENDPOINT"]
-        return
+@contextlib.contextmanager
+def served(data, *options):
+    """A platform's endpoint, as long as it serves."""
     program = os.environ.get("MAYFLY_BIN", ROOT / "target/release/mayfly")
-    data = tmp_path_factory.mktemp("data")
     server = subprocess.Popen(
-        [program, "serve", "--listen", "127.0.0.1:0", "--data", data], stderr=subprocess.PIPE, text=True
+        [program, "serve", "--listen", "127.0.0.1:0", "--data", data, *options],
+        stderr=subprocess.PIPE,
+        text=True,
     )
     try:
         line = server.stderr.readline()
@@ -42,21 +41,59 @@ def endpoint(tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
-def connect(endpoint):
+def endpoint(tmp_path_factory):
+    """Where the platform listens."""
+    if "MAYFLY_ENDPOINT" in os.environ:
+        yield os.environ["MAYFLY_ENDPOINT"]
+        return
+    with served(tmp_path_factory.mktemp("data")) as endpoint:
+        yield endpoint
+
+
+def client_of(endpoint, service, **more):
     """A client of boto3 for any service."""
+    return boto3.client(
+        service,
+        endpoint_url=endpoint,
+        region_name=REGION,
+        aws_access_key_id="any",
+        aws_secret_access_key="any",
+        # The service's own checks are under test, and each request is to be made once.
+        config=Config(retries={"total_max_attempts": 1}, parameter_validation=False, **more),
+    )
 
-    def connect(service, **more):
-        return boto3.client(
-            service,
-            endpoint_url=endpoint,
-            region_name=REGION,
-            aws_access_key_id="any",
-            aws_secret_access_key="any",
-            # The service's own checks are under test, and each request is to be made once.
-            config=Config(retries={"total_max_attempts": 1}, parameter_validation=False, **more),
-        )
 
-    return connect
+@pytest.fixture(scope="session")
+def connect(endpoint):
+    return lambda service, **more: client_of(endpoint, service, **more)
+
+
+@pytest.fixture(scope="session")
+def quick(tmp_path_factory):
+    """Clients of a platform that tries events again at once, by service."""
+    with served(tmp_path_factory.mktemp("quick"), "--retry-scale", "0.0005") as endpoint:
+        yield {service: client_of(endpoint, service) for service in ("lambda", "sqs")}
+
+
+@pytest.fixture(scope="session")
+def sqs(connect):
+    return connect("sqs")
+
+
+@pytest.fixture
+def new_queue(sqs):
+    """Makes queues that are deleted after the test; their URLs."""
+    urls = []
+
+    def make(**attributes):
+        name = "q-" + uuid.uuid4().hex + (".fifo" if "FifoQueue" in attributes else "")
+        urls.append(sqs.create_queue(QueueName=name, Attributes=attributes)["QueueUrl"])
+        return urls[-1]
+
+    yield make
+    for url in urls:
+        with contextlib.suppress(sqs.exceptions.QueueDoesNotExist):
+            sqs.delete_queue(QueueUrl=url)
 
 
 @pytest.fixture(scope="session")

@@ -32,11 +32,15 @@ impl Connection {
     /// # Panics
     /// Where nobody listens.
     pub fn open(address: SocketAddr) -> Connection {
-        let stream =
-            TcpStream::connect(address).unwrap_or_else(|error| panic!("{address}: {error}"));
+        Self::try_open(address).unwrap_or_else(|| panic!("nobody listens at {address}"))
+    }
+
+    /// Connects, where somebody listens.
+    pub fn try_open(address: SocketAddr) -> Option<Connection> {
+        let stream = TcpStream::connect(address).ok()?;
         stream.set_nodelay(true).expect("TCP has it");
         stream.set_read_timeout(Some(PATIENCE)).expect("it is no zero");
-        Connection { stream: BufReader::new(stream) }
+        Some(Connection { stream: BufReader::new(stream) })
     }
 
     /// Sends a request and takes its answer.
@@ -50,6 +54,18 @@ impl Connection {
         headers: &[(&str, &str)],
         body: &[u8],
     ) -> Answer {
+        let answer = self.try_request(method, path, headers, body);
+        answer.unwrap_or_else(|| panic!("no answer to {method} {path}"))
+    }
+
+    /// Sends a request and takes its answer, where a whole one comes.
+    pub fn try_request(
+        &mut self,
+        method: &str,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: &[u8],
+    ) -> Option<Answer> {
         let mut message = format!("{method} {path} HTTP/1.1\r\nhost: test\r\n");
         for (name, value) in headers {
             message += &format!("{name}: {value}\r\n");
@@ -59,7 +75,7 @@ impl Connection {
         message.extend_from_slice(body);
         // A body that is refused may not be read to its end: what counts is the answer.
         let _ = self.stream.get_mut().write_all(&message);
-        self.answer().unwrap_or_else(|| panic!("no answer to {method} {path}"))
+        self.answer()
     }
 
     fn answer(&mut self) -> Option<Answer> {

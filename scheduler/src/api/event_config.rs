@@ -182,6 +182,9 @@ fn destination(
     let Some(arn) = arn else { return Ok(None) };
     let exists = match Target::parse(&platform.service.identity, arn) {
         Some(Target::Function(name, _)) => platform.functions.get(name).is_some(),
+        Some(Target::Queue(name)) => {
+            platform.queues.get(name).is_some_and(|queue| !queue.attributes.is_fifo)
+        }
         None => false,
     };
     if !exists {

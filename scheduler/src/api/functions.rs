@@ -22,7 +22,7 @@ use super::name::FunctionName;
 use super::page::{self, Page};
 use super::shapes::{self, CreateFunction};
 use super::versions::{self, PublishVersion};
-use super::{Platform, attach, concurrency, tags, validate};
+use super::{Platform, attach, concurrency, dead_letter, tags, validate};
 use crate::bundle::ZIP_BYTES_MAX;
 use crate::clock;
 use crate::function::{Entry, Function, LATEST, Settings, Version};
@@ -43,6 +43,9 @@ pub(super) async fn create(State(platform): Shared, body: Result<Bytes, BytesRej
     let mut configuration = validate::configuration(&request)?;
     configuration.layers =
         attach::layers(&platform, request.layers.as_deref().unwrap_or_default())?;
+    if let Some(config) = &request.dead_letter_config {
+        configuration.dead_letter = dead_letter::target(&platform, config)?;
+    }
     let settings = Settings { tags: request.tags.unwrap_or_default(), ..Settings::default() };
     tags::check(&settings.tags)?;
     let zip = request.code.zip_file.ok_or_else(validate::no_zip)?;

@@ -1,5 +1,5 @@
 //! Lambda's REST API (rest-json, version 2015-03-31; shapes, limits and errors as in botocore's model of
-//! the service), and on the same address CloudWatch Logs', which names its calls in a header.
+//! the service), and on the same address CloudWatch Logs' and SQS', which name their calls in a header.
 //!
 //! | | | |
 //! | --- | --- | --- |
@@ -36,7 +36,7 @@
 //! | GET | /code/SHA256 | the upload, where GetFunction's Code.Location points |
 //! | GET | /mayfly/environments | Mayfly's own: what is alive, and when what happened in its start |
 //! | GET | /mayfly/functions/F/history | Mayfly's own: every configuration that it has had |
-//! | POST | / | X-Amz-Target: Logs_20140328.CALL: see [`logs`] |
+//! | POST | / | X-Amz-Target: Logs_20140328.CALL: see [`logs`]; AmazonSQS.CALL: see [`sqs`] |
 //!
 //! Requests to function URLs, told apart by their host or their path, are answered before all of these: see
 //! [`urls`].
@@ -47,6 +47,7 @@ mod aliases;
 mod attach;
 mod blocking;
 mod concurrency;
+mod dead_letter;
 mod error;
 mod event;
 mod event_config;
@@ -66,8 +67,10 @@ mod provisioned;
 mod recursion;
 mod runtime_management;
 mod shapes;
+mod sqs;
 mod statement;
 mod tags;
+mod targets;
 mod updates;
 mod urls;
 mod validate;
@@ -92,6 +95,7 @@ use uuid::Uuid;
 use crate::logs::Logs;
 use crate::poller::Pollers;
 use crate::service::Service;
+use crate::sqs::Queues;
 use crate::store::{CodeStore, FunctionStore, LayerStore};
 use error::ApiError;
 pub(crate) use provisioned::apply as provision;
@@ -107,6 +111,7 @@ pub(crate) struct Platform {
     pub(crate) logs: Arc<Logs>,
     pub(crate) service: Arc<Service>,
     pub(crate) pollers: Arc<Pollers>,
+    pub(crate) queues: Arc<Queues>,
     /// Where it listens: part of the locations that it tells.
     pub(crate) address: SocketAddr,
 }
@@ -130,6 +135,7 @@ pub(crate) fn router(platform: Arc<Platform>) -> Router {
         .put(event_config::put)
         .post(event_config::update)
         .delete(event_config::delete);
+    let named = post(targets::call).layer(DefaultBodyLimit::max(targets::BODY_BYTES_MAX));
     let layer_versions = get(layers::list_versions).post(layers::publish);
     let layer_version = get(layers::get).delete(layers::delete);
     let policy = get(permissions::get).post(permissions::add);
@@ -171,7 +177,8 @@ pub(crate) fn router(platform: Arc<Platform>) -> Router {
         .route("/2024-08-31/functions/{name}/recursion-config", recursion)
         .route("/mayfly/functions/{name}/history", get(history::list))
         .route("/mayfly/environments", get(environments))
-        .route("/", post(logs::call).layer(DefaultBodyLimit::max(logs::BODY_BYTES_MAX)))
+        .route("/", named.clone())
+        .route("/{account}/{queue}", named)
         .route("/code/{sha256}", get(functions::download))
         .fallback(|| async { ApiError::unknown_operation() })
         .method_not_allowed_fallback(|| async { ApiError::unknown_operation() })

@@ -27,6 +27,7 @@ pub(super) struct CreateFunction {
     pub(super) architectures: Option<Vec<String>>,
     pub(super) ephemeral_storage: Option<EphemeralStorage>,
     pub(super) layers: Option<Vec<String>>,
+    pub(super) dead_letter_config: Option<DeadLetterConfig>,
     #[serde(default)]
     pub(super) publish: bool,
     pub(super) tags: Option<BTreeMap<String, String>>,
@@ -66,6 +67,7 @@ pub(super) struct UpdateFunctionConfiguration {
     pub(super) environment: Option<Environment>,
     pub(super) ephemeral_storage: Option<EphemeralStorage>,
     pub(super) layers: Option<Vec<String>>,
+    pub(super) dead_letter_config: Option<DeadLetterConfig>,
     pub(super) revision_id: Option<String>,
 }
 
@@ -79,6 +81,13 @@ pub(super) struct Environment {
 #[serde(rename_all = "PascalCase")]
 pub(super) struct EphemeralStorage {
     pub(super) size: i64,
+}
+
+/// Where events go that have failed for good; nowhere, where the ARN is empty.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub(super) struct DeadLetterConfig {
+    pub(super) target_arn: Option<String>,
 }
 
 /// FunctionConfiguration, as of what the qualifier names. A list tells no state, as on AWS: waiters ask for one function at a time.
@@ -114,6 +123,9 @@ pub(super) fn configuration(
     });
     if !configuration.variables.is_empty() {
         value["Environment"] = json!({ "Variables": configuration.variables });
+    }
+    if let Some(arn) = &configuration.dead_letter {
+        value["DeadLetterConfig"] = json!({ "TargetArn": arn });
     }
     if !configuration.layers.is_empty() {
         let show = |layer: &LayerUse| json!({ "Arn": layer.arn, "CodeSize": layer.code_size });

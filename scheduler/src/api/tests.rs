@@ -10,6 +10,7 @@ mod permissions;
 mod provisioned;
 mod rig;
 mod runtime_management;
+mod sqs;
 mod streaming;
 mod tags;
 mod updates;

@@ -19,7 +19,7 @@ use super::functions::{Answer, Shared, keep, parse, prepare};
 use super::name::FunctionName;
 use super::shapes::{self, UpdateFunctionCode, UpdateFunctionConfiguration};
 use super::versions::{self, PublishVersion};
-use super::{Platform, attach, validate};
+use super::{Platform, attach, dead_letter, validate};
 use crate::clock;
 use crate::function::{Function, LATEST};
 
@@ -65,6 +65,9 @@ pub(super) async fn configuration(
             if let Some(arns) = &request.layers {
                 configuration.layers = attach::layers(platform, arns)?;
                 attach::fits(platform, &before.code_sha256, &configuration.layers)?;
+            }
+            if let Some(config) = &request.dead_letter_config {
+                configuration.dead_letter = dead_letter::target(platform, config)?;
             }
             if configuration.runtime != before.configuration.runtime {
                 prepare(platform, &configuration.runtime)?;

@@ -1,5 +1,8 @@
 //! Where records of events go: from an ARN to a message in a queue.
 
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
 use uuid::Uuid;
 
 use super::Pollers;
@@ -8,12 +11,15 @@ use super::record::Ended;
 use crate::clock;
 use crate::queue::New;
 use crate::service::Identity;
+use crate::sqs::{Attribute, Envelope};
 
 /// What an ARN of ours names.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Target<'a> {
     /// A function, and its qualifier.
     Function(&'a str, Option<&'a str>),
+    /// A queue.
+    Queue(&'a str),
 }
 
 impl<'a> Target<'a> {
@@ -31,6 +37,7 @@ impl<'a> Target<'a> {
             ("lambda", ["function", name, qualifier]) => {
                 Some(Target::Function(name, Some(qualifier)))
             }
+            ("sqs", [name]) => Some(Target::Queue(name)),
             _ => None,
         }
     }
@@ -40,32 +47,78 @@ impl Pollers {
     /// The message that tells the destination `arn` of an event's end, if there is such a one. Where there is not, the
     /// function's log says why.
     pub(super) fn told(&self, arn: &str, ended: &Ended<'_>) -> Option<(String, New)> {
-        let identity = &self.service.identity;
+        let told = match Target::parse(&self.service.identity, arn) {
+            Some(Target::Function(name, qualifier)) => self.next(name, qualifier, ended),
+            Some(Target::Queue(name)) => {
+                let record = || ended.record(&self.service.identity, clock::unix_ms());
+                self.queued(name, BTreeMap::new(), record)
+            }
+            None => Err("is none of this platform's"),
+        };
+        self.or_say(arn, ended, told)
+    }
+
+    /// The event itself, for the queue `arn` of dead letters.
+    pub(super) fn dead_letter(&self, arn: &str, ended: &Ended<'_>) -> Option<(String, New)> {
+        let told = match Target::parse(&self.service.identity, arn) {
+            Some(Target::Queue(name)) => {
+                self.queued(name, ended.attributes(), || ended.request.clone())
+            }
+            _ => Err("is no queue of this platform's"),
+        };
+        self.or_say(arn, ended, told)
+    }
+
+    /// An event for a function, which knows how many led to it.
+    fn next(
+        &self,
+        name: &str,
+        qualifier: Option<&str>,
+        ended: &Ended<'_>,
+    ) -> Result<(String, New), &'static str> {
+        let entry = self.functions.get(name).ok_or("is gone")?;
+        if ended.event.hops >= HOPS_MAX {
+            return Err("is part of a recursive loop, which ends here");
+        }
+        let next = Event {
+            request_id: Uuid::new_v4().to_string(),
+            function: name.to_owned(),
+            qualifier: qualifier.map(Into::into),
+            hops: ended.event.hops + 1,
+            ..Event::default()
+        };
         let now_ms = clock::unix_ms();
+        let record = ended.record(&self.service.identity, now_ms);
+        Ok((Event::lane(&entry.latest), next.message(record, now_ms)))
+    }
+
+    fn queued(
+        &self,
+        name: &str,
+        attributes: BTreeMap<String, Attribute>,
+        body: impl FnOnce() -> Bytes,
+    ) -> Result<(String, New), &'static str> {
+        let queue = self.queues.get(name).ok_or("is gone")?;
+        if queue.attributes.is_fifo {
+            return Err("is a FIFO queue, which takes no records");
+        }
+        let envelope = Envelope::new(attributes);
+        let message = envelope.message(&queue, body(), None, None, clock::unix_ms());
+        Ok((queue.lane(), message))
+    }
+
+    fn or_say(
+        &self,
+        arn: &str,
+        ended: &Ended<'_>,
+        told: Result<(String, New), &'static str>,
+    ) -> Option<(String, New)> {
         let event = ended.event;
-        let refused = |why: &str| {
+        let say = |why: &&str| {
             let line = format!("RequestId: {} Error: destination {arn} {why}", event.request_id);
             self.say(&event.function, &line);
-            None
         };
-        match Target::parse(identity, arn) {
-            Some(Target::Function(name, qualifier)) => {
-                let Some(entry) = self.functions.get(name) else { return refused("is gone") };
-                if event.hops >= HOPS_MAX {
-                    return refused("is part of a recursive loop, which ends here");
-                }
-                let next = Event {
-                    request_id: Uuid::new_v4().to_string(),
-                    function: name.to_owned(),
-                    qualifier: qualifier.map(Into::into),
-                    hops: event.hops + 1,
-                    ..Event::default()
-                };
-                let message = next.message(ended.record(identity, now_ms), now_ms);
-                Some((Event::lane(&entry.latest), message))
-            }
-            None => refused("is none of this platform's"),
-        }
+        told.inspect_err(say).ok()
     }
 }
 
@@ -81,6 +134,8 @@ mod tests {
         let parse = |arn| Target::parse(&identity, arn);
         assert_eq!(parse(&arn), Some(Target::Function("f", None)));
         assert_eq!(parse(&qualified), Some(Target::Function("f", Some("1"))));
+        let queue = identity.queue_arn("q");
+        assert_eq!(parse(&queue), Some(Target::Queue("q")));
         for none in [
             "",
             "f",

@@ -30,6 +30,7 @@ use crate::queue::fair::{Load, Shares};
 use crate::queue::retry::Delays;
 use crate::queue::{Durability, Lease, Leased, Queue, QueueError, Wanted};
 use crate::service::Service;
+use crate::sqs::Queues;
 use crate::store::FunctionStore;
 
 pub(crate) use destination::Target;
@@ -45,6 +46,7 @@ const SLEEP_MAX: Duration = Duration::from_secs(10);
 /// What events are run with.
 pub(crate) struct Pollers {
     pub(crate) queue: Arc<Queue>,
+    queues: Arc<Queues>,
     pub(crate) functions: Arc<FunctionStore>,
     pub(crate) service: Arc<Service>,
     pub(crate) logs: Arc<Logs>,
@@ -56,13 +58,14 @@ pub(crate) struct Pollers {
 impl Pollers {
     pub(crate) fn new(
         queue: Arc<Queue>,
+        queues: Arc<Queues>,
         functions: Arc<FunctionStore>,
         service: Arc<Service>,
         logs: Arc<Logs>,
         delays: Delays,
     ) -> Arc<Pollers> {
         let (held, stopping) = (Held::default(), watch::Sender::new(false));
-        Arc::new(Pollers { queue, functions, service, logs, delays, held, stopping })
+        Arc::new(Pollers { queue, queues, functions, service, logs, delays, held, stopping })
     }
 
     /// Begins to work, on what is left from before first.

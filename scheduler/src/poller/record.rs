@@ -1,6 +1,8 @@
 //! What a destination is told of an event that has come to its end (Lambda developer guide, "Capturing records of Lambda
 //! asynchronous invocations").
 
+use std::collections::BTreeMap;
+
 use bytes::Bytes;
 use serde_json::value::{RawValue, to_raw_value};
 use serde_json::{Map, Value, json};
@@ -9,10 +11,14 @@ use super::event::Event;
 use crate::clock;
 use crate::function::{LATEST, Version};
 use crate::service::Identity;
+use crate::sqs::Attribute;
 
 /// Largest record: what an asynchronous invocation or a queue takes. What does not fit is left out: first the response,
 /// then the request.
 pub(super) const RECORD_BYTES_MAX: usize = 1 << 20;
+
+/// The part of an error's message that a dead letter has.
+const MESSAGE_CHARS_MAX: usize = 1024;
 
 /// How an event came to its end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -62,6 +68,33 @@ impl Ended<'_> {
         let fits = |record: &Bytes| record.len() <= RECORD_BYTES_MAX;
         // Without either there is nothing of unknown length in it.
         records.find(fits).unwrap_or_default()
+    }
+
+    /// What a dead letter says besides its payload (Lambda developer guide, "Dead-letter queues").
+    pub(super) fn attributes(&self) -> BTreeMap<String, Attribute> {
+        let attribute = |kind: &str, value: String| Attribute {
+            data_type: kind.into(),
+            string: Some(value),
+            binary: None,
+        };
+        let message = match &self.response {
+            Some(response) => {
+                let text = String::from_utf8_lossy(&response.payload);
+                let parsed: Value = serde_json::from_str(&text).unwrap_or_default();
+                parsed["errorMessage"]
+                    .as_str()
+                    .unwrap_or(&text)
+                    .chars()
+                    .take(MESSAGE_CHARS_MAX)
+                    .collect()
+            }
+            None => self.condition.name().to_owned(),
+        };
+        BTreeMap::from([
+            ("RequestID".to_owned(), attribute("String", self.event.request_id.clone())),
+            ("ErrorCode".to_owned(), attribute("Number", "200".into())),
+            ("ErrorMessage".to_owned(), attribute("String", message)),
+        ])
     }
 
     fn with(

@@ -151,8 +151,13 @@ impl Pollers {
         let runs = work.event.runs(work.message.leases).saturating_sub(u32::from(!was_run));
         let request = &work.message.body;
         let ended = Ended { event: &work.event, condition, runs, request, response };
-        let follows = destination.and_then(|arn| self.told(&arn, &ended));
-        self.settle(work.lease, follows.into_iter().collect()).await;
+        let told = destination.and_then(|arn| self.told(&arn, &ended));
+        let named = work.event.qualifier.as_deref().and_then(|one| work.entry.find(one));
+        let function = named.unwrap_or(&work.entry.latest);
+        let dead_letter = function.configuration.dead_letter.as_deref();
+        let dead_letter = dead_letter.filter(|_| condition != Condition::Success);
+        let dead_letter = dead_letter.and_then(|arn| self.dead_letter(arn, &ended));
+        self.settle(work.lease, told.into_iter().chain(dead_letter).collect()).await;
     }
 
     /// It could not be run.

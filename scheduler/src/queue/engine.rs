@@ -58,6 +58,8 @@ pub trait Engine: Send {
     fn renew(&mut self, lease: Lease, now_ms: i64, until_ms: i64) -> Result<bool>;
     /// Removes a message.
     fn complete(&mut self, lease: Lease) -> Result<bool>;
+    /// Whether a message is there, leased or not.
+    fn contains(&mut self, id: u64) -> Result<bool>;
     /// Gives a message back, to be due then, with another head.
     fn retry(&mut self, lease: Lease, due_ms: i64, head: &str) -> Result<bool>;
     /// Gives back what is leased in queues whose names begin so: whoever leased it is gone. How many.

@@ -246,6 +246,10 @@ impl Engine for Sqlite {
         Ok(self.change("DELETE FROM messages WHERE id = ?1 AND token = ?2", of)? > 0)
     }
 
+    fn contains(&mut self, id: u64) -> Result<bool> {
+        Ok(self.statement("SELECT 1 FROM messages WHERE id = ?1")?.exists([id as i64])?)
+    }
+
     fn retry(&mut self, lease: Lease, due_ms: i64, head: &str) -> Result<bool> {
         let retried = self.change(
             "UPDATE messages SET due_ms = ?3, head = ?4, token = NULL WHERE id = ?1 AND token = ?2",

@@ -68,6 +68,11 @@ impl Identity {
         qualifier.map_or(arn.clone(), |qualifier| format!("{arn}:{qualifier}"))
     }
 
+    /// The ARN of a queue.
+    pub(crate) fn queue_arn(&self, name: &str) -> String {
+        format!("arn:aws:sqs:{}:{}:{name}", self.region, self.account)
+    }
+
     /// The ARN of a layer.
     pub(crate) fn layer_arn(&self, name: &str) -> String {
         format!("arn:aws:lambda:{}:{}:layer:{name}", self.region, self.account)

@@ -15,12 +15,8 @@ mod group;
 mod groups;
 mod pattern;
 
-use std::sync::Arc;
-
 use axum::body::Bytes;
-use axum::extract::State;
 use axum::extract::rejection::BytesRejection;
-use axum::http::HeaderMap;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
 use serde::de::DeserializeOwned;
@@ -30,22 +26,21 @@ use super::Platform;
 use error::LogsError;
 
 /// Largest request: a hundred names of streams and a pattern are far below.
-pub(super) const BODY_BYTES_MAX: usize = 1 << 20;
+const BODY_BYTES_MAX: usize = 1 << 20;
 
 /// What every answer is.
 const CONTENT: &str = "application/x-amz-json-1.1";
-const TARGET: &str = "x-amz-target";
 const PREFIX: &str = "Logs_20140328.";
 
 type Answer = Result<Value, LogsError>;
 
+/// Answers the call that the target names.
 pub(super) async fn call(
-    State(platform): State<Arc<Platform>>,
-    headers: HeaderMap,
+    platform: &Platform,
+    target: &str,
     body: Result<Bytes, BytesRejection>,
 ) -> Response {
-    let target = headers.get(TARGET).and_then(|target| target.to_str().ok()).unwrap_or_default();
-    match dispatch(&platform, target, body).await {
+    match dispatch(platform, target, body).await {
         Ok(answer) => ([(CONTENT_TYPE, CONTENT)], answer.to_string()).into_response(),
         Err(error) => error.into_response(),
     }
@@ -57,7 +52,8 @@ async fn dispatch(
     body: Result<Bytes, BytesRejection>,
 ) -> Answer {
     let Some(call) = target.strip_prefix(PREFIX) else { return Err(LogsError::unknown(target)) };
-    let body = body.map_err(|_| LogsError::invalid("The request is too large."))?;
+    let body = body.ok().filter(|body| body.len() <= BODY_BYTES_MAX);
+    let body = body.ok_or_else(|| LogsError::invalid("The request is too large."))?;
     match call {
         "DescribeLogGroups" => groups::describe_groups(platform, parse(&body)?).await,
         "DescribeLogStreams" => groups::describe_streams(platform, parse(&body)?).await,

@@ -147,6 +147,10 @@ impl Engine for Model {
         Ok(is_valid)
     }
 
+    fn contains(&mut self, id: u64) -> Result<bool> {
+        Ok(self.state.messages.contains_key(&id))
+    }
+
     fn retry(&mut self, lease: Lease, due_ms: i64, head: &str) -> Result<bool> {
         let Some(row) = self.leased(lease) else { return Ok(false) };
         row.token = None;

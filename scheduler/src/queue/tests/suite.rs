@@ -79,7 +79,9 @@ fn a_lease_that_ends_gives_its_message_to_the_next_and_is_void_then() {
         assert!(!engine.renew(first.lease, 21, 99).unwrap());
         assert!(!engine.complete(first.lease).unwrap());
         assert!(!engine.retry(first.lease, 0, "x").unwrap());
+        assert!(engine.contains(second.lease.id).unwrap());
         assert!(engine.complete(second.lease).unwrap());
+        assert!(!engine.contains(second.lease.id).unwrap());
         assert!(!engine.complete(second.lease).unwrap());
         assert_eq!(engine.depth("q", 99).unwrap(), Depth::default());
     });

@@ -1,0 +1,199 @@
+//! SQS' API, as far as its clients can't show it: what is refused, what is waited for, what survives.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use super::rig::{Answer, Rig};
+
+async fn call(rig: &Rig, call: &str, request: Value) -> Answer {
+    let target = format!("AmazonSQS.{call}");
+    let headers = [("x-amz-target", &*target), ("content-type", "application/x-amz-json-1.0")];
+    rig.send("POST", "/", &headers, request.to_string().as_bytes()).await
+}
+
+async fn ok(rig: &Rig, name: &str, request: Value) -> Value {
+    let answer = call(rig, name, request).await;
+    assert_eq!(answer.status, 200, "{name}: {}", answer.text());
+    answer.json()
+}
+
+async fn refused(rig: &Rig, name: &str, request: Value) -> String {
+    let answer = call(rig, name, request).await;
+    assert!((400..500).contains(&answer.status), "{name}: {}", answer.text());
+    let code = answer.header("x-amzn-query-error").unwrap();
+    code.strip_suffix(";Sender").unwrap().to_owned()
+}
+
+async fn create(rig: &Rig, name: &str, attributes: Value) -> Value {
+    ok(rig, "CreateQueue", json!({ "QueueName": name, "Attributes": attributes })).await["QueueUrl"]
+        .take()
+}
+
+fn bodies(received: &Value) -> Vec<&str> {
+    let messages = received["Messages"].as_array().into_iter().flatten();
+    messages.map(|one| one["Body"].as_str().unwrap()).collect()
+}
+
+#[tokio::test]
+async fn messages_and_their_receipts_survive_the_platform() {
+    let data = tempfile::tempdir().unwrap();
+    let rig = Rig::start(data.path()).await;
+    let url = create(&rig, "q", json!({ "VisibilityTimeout": "600" })).await;
+    for body in ["a", "b"] {
+        ok(&rig, "SendMessage", json!({ "QueueUrl": url, "MessageBody": body })).await;
+    }
+    let received = ok(&rig, "ReceiveMessage", json!({ "QueueUrl": url })).await;
+    assert_eq!(bodies(&received), ["a"]);
+    let handle = &received["Messages"][0]["ReceiptHandle"];
+    rig.stop().await;
+    let rig = Rig::start(data.path()).await;
+    assert_eq!(bodies(&ok(&rig, "ReceiveMessage", json!({ "QueueUrl": url })).await), ["b"]);
+    ok(&rig, "DeleteMessage", json!({ "QueueUrl": url, "ReceiptHandle": handle })).await;
+    let names = json!({ "QueueUrl": url, "AttributeNames": ["All"] });
+    let attributes = ok(&rig, "GetQueueAttributes", names).await["Attributes"].take();
+    assert_eq!(attributes["ApproximateNumberOfMessages"], "0");
+    assert_eq!(attributes["ApproximateNumberOfMessagesNotVisible"], "1");
+    assert_eq!(attributes["VisibilityTimeout"], "600");
+    rig.stop().await;
+}
+
+#[tokio::test]
+async fn handles_that_are_forged_stale_or_anothers_are_refused() {
+    let data = tempfile::tempdir().unwrap();
+    let rig = Rig::start(data.path()).await;
+    let url = create(&rig, "q", json!({})).await;
+    let other = create(&rig, "other", json!({})).await;
+    ok(&rig, "SendMessage", json!({ "QueueUrl": url, "MessageBody": "a" })).await;
+    let receive = json!({ "QueueUrl": url, "VisibilityTimeout": 0 });
+    let mut first = ok(&rig, "ReceiveMessage", receive).await;
+    let stale = first["Messages"][0]["ReceiptHandle"].take();
+    let mut second = ok(&rig, "ReceiveMessage", json!({ "QueueUrl": url })).await;
+    let good = second["Messages"][0]["ReceiptHandle"].take();
+    let delete = |url: &Value, handle: &Value| json!({ "QueueUrl": url, "ReceiptHandle": handle });
+    for handle in [json!("x"), json!(""), json!("MSAyIHNxcy9x")] {
+        let code = refused(&rig, "DeleteMessage", delete(&url, &handle)).await;
+        // The last one has the form, and a token that nobody gave out.
+        let wanted = if handle == "MSAyIHNxcy9x" {
+            "InvalidParameterValue"
+        } else {
+            "ReceiptHandleIsInvalid"
+        };
+        assert_eq!(code, wanted);
+    }
+    assert_eq!(refused(&rig, "DeleteMessage", delete(&url, &stale)).await, "InvalidParameterValue");
+    assert_eq!(
+        refused(&rig, "DeleteMessage", delete(&other, &good)).await,
+        "ReceiptHandleIsInvalid"
+    );
+    let change = |handle: &Value| json!({ "QueueUrl": url, "ReceiptHandle": handle, "VisibilityTimeout": 5 });
+    let code = refused(&rig, "ChangeMessageVisibility", change(&stale)).await;
+    assert_eq!(code, "AWS.SimpleQueueService.MessageNotInflight");
+    ok(&rig, "ChangeMessageVisibility", change(&good)).await;
+    ok(&rig, "DeleteMessage", delete(&url, &good)).await;
+    ok(&rig, "DeleteMessage", delete(&url, &good)).await;
+    rig.stop().await;
+}
+
+#[tokio::test]
+async fn whoever_waits_hears_of_a_message_at_once() {
+    let data = tempfile::tempdir().unwrap();
+    let rig = Rig::start(data.path()).await;
+    let url = create(&rig, "q", json!({ "ReceiveMessageWaitTimeSeconds": "20" })).await;
+    let start = std::time::Instant::now();
+    let (received, _) =
+        tokio::join!(ok(&rig, "ReceiveMessage", json!({ "QueueUrl": url })), async {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+            ok(&rig, "SendMessage", json!({ "QueueUrl": url, "MessageBody": "late" })).await
+        });
+    assert_eq!(bodies(&received), ["late"]);
+    // One that is delayed rings no bell.
+    let delayed = json!({ "QueueUrl": url, "MessageBody": "later", "DelaySeconds": 1 });
+    ok(&rig, "SendMessage", delayed).await;
+    assert_eq!(bodies(&ok(&rig, "ReceiveMessage", json!({ "QueueUrl": url })).await), ["later"]);
+    assert!(start.elapsed() >= Duration::from_secs(1));
+    rig.stop().await;
+}
+
+#[tokio::test]
+async fn what_breaks_a_rule_is_refused() {
+    let data = tempfile::tempdir().unwrap();
+    let rig = Rig::start(data.path()).await;
+    let url = create(&rig, "q", json!({ "DelaySeconds": "0" })).await;
+    let fifo = create(&rig, "q.fifo", json!({ "FifoQueue": "true" })).await;
+    let create =
+        |name: &str, attributes: Value| json!({ "QueueName": name, "Attributes": attributes });
+    let send = |url: &Value, more: Value| {
+        let mut request = json!({ "QueueUrl": url, "MessageBody": "a" });
+        request.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        request
+    };
+    let entries = |ids: &[&str]| {
+        let entries: Vec<Value> =
+            ids.iter().map(|id| json!({ "Id": id, "MessageBody": "a" })).collect();
+        json!({ "QueueUrl": url, "Entries": entries })
+    };
+    let big = "x".repeat(600_000);
+    let simple = "AWS.SimpleQueueService";
+    for (name, request, code) in [
+        ("CreateQueue", create("a b", json!({})), "InvalidParameterValue"),
+        ("CreateQueue", create("a.fifo", json!({})), "InvalidParameterValue"),
+        ("CreateQueue", create("a", json!({ "FifoQueue": "true" })), "InvalidParameterValue"),
+        ("CreateQueue", create("a", json!({ "Color": "1" })), "InvalidAttributeName"),
+        ("CreateQueue", create("a", json!({ "DelaySeconds": "901" })), "InvalidAttributeValue"),
+        ("CreateQueue", create("q", json!({ "DelaySeconds": "1" })), "QueueAlreadyExists"),
+        ("GetQueueUrl", json!({ "QueueName": "none" }), &format!("{simple}.NonExistentQueue")),
+        ("SendMessage", send(&url, json!({ "MessageBody": "" })), "MissingParameter"),
+        ("SendMessage", send(&url, json!({ "MessageBody": "\u{0}" })), "InvalidMessageContents"),
+        (
+            "SendMessage",
+            send(&url, json!({ "MessageBody": "x".repeat((1 << 20) + 1) })),
+            "InvalidParameterValue",
+        ),
+        ("SendMessage", send(&url, json!({ "DelaySeconds": 901 })), "InvalidParameterValue"),
+        (
+            "SendMessage",
+            send(&url, json!({ "MessageDeduplicationId": "d" })),
+            "InvalidParameterValue",
+        ),
+        ("SendMessage", send(&fifo, json!({})), "MissingParameter"),
+        ("SendMessage", send(&fifo, json!({ "MessageGroupId": "g" })), "InvalidParameterValue"),
+        ("SendMessageBatch", entries(&[]), &format!("{simple}.EmptyBatchRequest")),
+        (
+            "SendMessageBatch",
+            entries(&["1"; 11]),
+            &format!("{simple}.TooManyEntriesInBatchRequest"),
+        ),
+        ("SendMessageBatch", entries(&["1", "1"]), &format!("{simple}.BatchEntryIdsNotDistinct")),
+        ("SendMessageBatch", entries(&["a b"]), &format!("{simple}.InvalidBatchEntryId")),
+        (
+            "SendMessageBatch",
+            json!({ "QueueUrl": url, "Entries": [
+                { "Id": "1", "MessageBody": big }, { "Id": "2", "MessageBody": big },
+            ] }),
+            &format!("{simple}.BatchRequestTooLong"),
+        ),
+        (
+            "ReceiveMessage",
+            json!({ "QueueUrl": url, "MaxNumberOfMessages": 11 }),
+            "InvalidParameterValue",
+        ),
+        (
+            "ReceiveMessage",
+            json!({ "QueueUrl": url, "WaitTimeSeconds": 21 }),
+            "InvalidParameterValue",
+        ),
+        ("Dance", json!({}), "InvalidAction"),
+        ("ReceiveMessage", json!([]), "MalformedInput"),
+    ] {
+        assert_eq!(
+            refused(&rig, name, request.clone()).await,
+            code,
+            "{name} {:.200}",
+            request.to_string()
+        );
+    }
+    let largest = send(&url, json!({ "MessageBody": "x".repeat(1 << 20) }));
+    ok(&rig, "SendMessage", largest).await;
+    rig.stop().await;
+}
