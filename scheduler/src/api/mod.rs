@@ -197,7 +197,7 @@ pub(crate) async fn serve_stream(stream: UnixStream, platform: Arc<Platform>) {
     let _ = http1::Builder::new().serve_connection(TokioIo::new(stream), service).await;
 }
 
-/// The environments that are alive. Moments are CLOCK_MONOTONIC of the host, ns, and null where one has not come.
+/// The environments that are alive, and the pool. Moments are CLOCK_MONOTONIC of the host, ns, and null where one has not come.
 async fn environments(State(platform): State<Arc<Platform>>) -> Json<Value> {
     Json(platform.service.environments())
 }

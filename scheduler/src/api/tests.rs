@@ -335,7 +335,7 @@ async fn an_environment_without_work_is_kept_as_long_as_the_policy_says() {
     rig.create("f", "count").await;
     for _ in 0..3 {
         assert_eq!(rig.invoke("f", "{}").await.text(), "1", "a new one each time");
-        while rig.get("/mayfly/environments").await.json() != json!({ "Environments": [] }) {
+        while rig.get("/mayfly/environments").await.json()["Environments"] != json!([]) {
             tokio::task::yield_now().await;
         }
     }
@@ -346,14 +346,23 @@ async fn an_environment_without_work_is_kept_as_long_as_the_policy_says() {
 async fn environments_tell_when_they_started() {
     let data = tempfile::tempdir().unwrap();
     let rig = Rig::start(data.path()).await;
-    assert_eq!(rig.get("/mayfly/environments").await.json(), json!({ "Environments": [] }));
+    let quiet = rig.get("/mayfly/environments").await.json();
+    assert_eq!(quiet["Environments"], json!([]));
+    assert_eq!(quiet["Pool"]["Invocations"]["Cold"], 0);
     rig.create("f", "echo").await;
     rig.invoke("f", "{}").await;
     rig.invoke("f", "{}").await;
-    let alive = rig.get("/mayfly/environments").await.json();
-    let alive = alive["Environments"].as_array().unwrap();
+    let told = rig.get("/mayfly/environments").await.json();
+    let wanted = json!({
+        "KeepAlive": "fixed:5m", "MemoryMiB": 128, "MemoryMaxMiB": 4096, "EnvironmentsMax": 1024,
+        "Invocations": { "Cold": 1, "Warm": 1, "Throttled": 0, "OverReserved": 0 },
+    });
+    assert_eq!(told["Pool"], wanted);
+    let alive = told["Environments"].as_array().unwrap();
     assert_eq!((alive.len(), &alive[0]["FunctionName"]), (1, &json!("f")));
     assert!(alive[0]["LogStreamName"].as_str().unwrap().contains("[$LATEST]"));
+    let shown = ["Version", "State", "MemorySize"].map(|member| &alive[0][member]);
+    assert_eq!(shown, [&json!("$LATEST"), &json!("idle"), &json!(128)]);
     let moments = &alive[0]["MomentsNs"];
     let moment = |name: &str| moments[name].as_u64().unwrap();
     assert!(moment("asked") > 0 && moment("asked") < moment("image_ready"));

@@ -32,6 +32,7 @@ mod reserved;
 mod shutdown;
 #[cfg(test)]
 mod tests;
+mod view;
 mod warmth;
 
 pub use action::{Action, Ending, Outcome};
@@ -44,3 +45,4 @@ pub use keep_alive::{
 pub use limits::Limits;
 pub use pool::Pool;
 pub use provisioned::Provisioned;
+pub use view::Stage;

@@ -127,16 +127,6 @@ impl Pool {
         self.earliest
     }
 
-    /// Environments alive, by any measure.
-    pub fn environment_count(&self) -> usize {
-        self.environments.len()
-    }
-
-    /// Memory that environments hold, those included that are dying, MiB.
-    pub fn memory_mib(&self) -> u64 {
-        self.index.held.memory_mib
-    }
-
     /// Whether the deployment has been replaced or deleted.
     pub fn is_retired(&self, deployment: DeploymentId) -> bool {
         self.retired.contains(&deployment)

@@ -15,7 +15,7 @@ use tokio::task::{JoinSet, spawn_blocking};
 use super::moments::Moments;
 use super::{Service, State, variables};
 use crate::core::{Deployment, DeploymentId, Ending, EnvironmentId, Event, InvocationId};
-use crate::function::Function;
+use crate::function::{Function, Version};
 use crate::launcher::{
     Api, Code, Ended, EnvironmentSpec, ImageBuilder, LaunchEvent, MemoryGauge, RootImage,
 };
@@ -37,6 +37,9 @@ pub(super) struct Environment {
     pub(super) function: String,
     /// Whether it was started to be kept.
     is_provisioned: bool,
+    pub(super) version: Version,
+    /// What it takes out of the budget.
+    pub(super) memory_mib: u32,
     pub(super) session: Arc<Session>,
     output: Mutex<Output>,
     inner: Mutex<Inner>,
@@ -70,6 +73,8 @@ impl Environment {
         Environment {
             is_provisioned,
             function: function.configuration.name.clone(),
+            version: function.version,
+            memory_mib: function.configuration.memory_mib,
             session: Arc::new(session),
             output: Mutex::new(Output { pipe: None, log }),
             inner: Mutex::default(),
@@ -81,6 +86,11 @@ impl Environment {
 
     pub(super) fn kill(&self) {
         self.killed.notify_one();
+    }
+
+    /// How long it has been there.
+    pub(super) fn age(&self) -> Duration {
+        self.launched.elapsed()
     }
 
     /// When what happened so far, and the name of its log.

@@ -17,6 +17,7 @@ mod provisioning;
 mod report;
 mod streams;
 mod variables;
+mod view;
 
 use std::collections::HashMap;
 use std::pin::Pin;
@@ -40,6 +41,7 @@ pub(crate) use calls::{Invocation, Reply};
 use environment::{Environment, Images};
 pub(crate) use streams::{Begun, Stream};
 pub(crate) use variables::RESERVED as RESERVED_VARIABLES;
+use view::Counts;
 
 /// Where the platform claims to be.
 #[derive(Clone, Debug)]
@@ -109,6 +111,7 @@ struct State {
     /// What was invoked of what is not retired: an environment may be started with nobody waiting for it.
     functions: HashMap<DeploymentId, Arc<Function>>,
     next_invocation: u64,
+    counts: Counts,
 }
 
 /// What a service is made of.
@@ -141,6 +144,7 @@ impl Service {
                 environments: HashMap::new(),
                 functions: HashMap::new(),
                 next_invocation: 0,
+                counts: Counts::default(),
             }),
             moved: Notify::new(),
             stopped: Notify::new(),
@@ -224,6 +228,7 @@ impl Service {
     }
 
     fn perform(&self, state: &mut State, action: Action) {
+        state.counts.count(&action);
         match action {
             Action::Start { environment, deployment, is_provisioned } => {
                 self.start_environment(state, environment, deployment, is_provisioned);

@@ -3,7 +3,6 @@
 use mayfly_abi::control::Report;
 use serde_json::{Value, json};
 
-use super::Service;
 use crate::clock::monotonic_ns;
 
 /// Moments as CLOCK_MONOTONIC, ns; 0 for one that has not come.
@@ -35,7 +34,7 @@ impl Moments {
         }
     }
 
-    fn json(&self) -> Value {
+    pub(super) fn json(&self) -> Value {
         let Moments { asked, image_ready, boot, ready } = *self;
         let moment = |ns: u64| (ns != 0).then_some(ns);
         json!({
@@ -48,24 +47,5 @@ impl Moments {
             "user_entered": moment(boot.user_entered),
             "runtime_ready": moment(ready),
         })
-    }
-}
-
-impl Service {
-    /// The environments that are alive, oldest first: number, log stream, and when what happened.
-    pub(crate) fn environments(&self) -> Value {
-        let state = self.lock();
-        let mut found: Vec<_> = state.environments.iter().collect();
-        found.sort_unstable_by_key(|(id, _)| **id);
-        let shown = found.into_iter().map(|(id, environment)| {
-            let (moments, stream) = environment.moments();
-            json!({
-                "Environment": id.0,
-                "FunctionName": environment.function,
-                "LogStreamName": stream,
-                "MomentsNs": moments.json(),
-            })
-        });
-        json!({ "Environments": shown.collect::<Vec<_>>() })
     }
 }
