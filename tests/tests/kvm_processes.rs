@@ -115,12 +115,13 @@ fn the_guest_ends_with_its_first_program() {
 }
 
 /// A root with busybox under the names that scripts call.
-fn root() -> PathBuf {
-    let root = std::env::temp_dir().join(format!("mayfly-processes-{}", std::process::id()));
+fn root(name: &str) -> PathBuf {
+    let root = std::env::temp_dir().join(format!("mayfly-processes-{}-{name}", std::process::id()));
     let bin = root.join("bin");
     std::fs::create_dir_all(&bin).unwrap();
     std::fs::copy(fixture("busybox"), bin.join("busybox")).unwrap();
-    let names = ["sh", "seq", "sort", "head", "wc", "cat", "xargs", "find", "sleep", "env", "tr"];
+    let names =
+        ["sh", "seq", "sort", "head", "wc", "cat", "xargs", "find", "sleep", "env", "tr", "cut"];
     for name in names {
         std::os::unix::fs::symlink("busybox", bin.join(name)).unwrap();
     }
@@ -141,7 +142,7 @@ fn script(root: &Path, script: &str) {
 
 #[test]
 fn shells_do_what_they_do_on_linux() {
-    let root = root();
+    let root = root("shells");
     for text in [
         "seq 1000 | sort -rn | head -3 | wc -c",
         "seq 1000 | sort -rn | head -3",
@@ -160,5 +161,17 @@ fn shells_do_what_they_do_on_linux() {
     ] {
         script(&root, text);
     }
+    std::fs::remove_dir_all(root).unwrap();
+}
+
+/// In the guest alone: on a host there are others.
+#[test]
+fn each_process_is_in_proc_as_long_as_it_lives() {
+    let root = root("proc");
+    let program = "sleep 100 & p=$!; until [ \"$(cat /proc/$p/comm)\" = sleep ]; do :; done; cat /proc/$p/cmdline | tr '\\0' ' '; cut -d ' ' -f 2,4,5 /proc/$p/stat;
+        cat /proc/$p/task/$p/comm; test -e /proc/$p && echo there; kill $p; wait; test -e /proc/$p || echo gone";
+    let options = ["--rootfs", root.to_str().unwrap(), "--env", "PATH=/bin"];
+    let done = finish(mayfly_run(&options, "/bin/sh", ["-c", program]), b"");
+    assert_eq!(done.text(), "sleep 100 (sleep) 2 2\nsleep\nthere\ngone\n", "{}", done.complaint());
     std::fs::remove_dir_all(root).unwrap();
 }

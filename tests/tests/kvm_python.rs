@@ -151,3 +151,60 @@ fn memory_ends_with_a_clear_word() {
     let done = python(&["--mem", "64"], reused);
     assert_eq!((done.text().as_str(), done.code()), ("8388608\n", 0), "{}", done.complaint());
 }
+
+#[test]
+fn subprocesses_and_forks() {
+    let program = r#"
+import os, signal, subprocess, sys
+python = sys.executable
+print(subprocess.run([python, "-c", "print('hi')"], capture_output=True).stdout)
+print(subprocess.run([python, "-c", "import sys; sys.exit(7)"]).returncode)
+print(subprocess.check_output([python, "-c", "print(input()[::-1])"], input=b"mayfly"))
+first = subprocess.Popen([python, "-c", "print('x' * 100000)"], stdout=subprocess.PIPE)
+second = subprocess.Popen([python, "-c", "import sys; print(len(sys.stdin.read()))"], stdin=first.stdout, stdout=subprocess.PIPE)
+first.stdout.close()
+print(second.communicate()[0], first.wait(), second.returncode)
+try:
+    subprocess.run(["/is/not/there"])
+except FileNotFoundError as error:
+    print(error)
+child = subprocess.Popen([python, "-c", "import time; time.sleep(1000)"])
+child.terminate()
+print(child.wait())
+pid = os.fork()
+if pid == 0:
+    os._exit(9)
+print(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
+"#;
+    assert_eq!(
+        prints(program),
+        "b'hi\\n'\n7\nb'ylfyam\\n'\nb'100001\\n' 0 0\n\
+         [Errno 2] No such file or directory: '/is/not/there'\n-15\n9\n"
+    );
+}
+
+#[test]
+fn pools_of_processes() {
+    let program = r#"
+import math, multiprocessing
+from concurrent.futures import ProcessPoolExecutor
+for kind in ("fork", "spawn"):
+    with multiprocessing.get_context(kind).Pool(3) as pool:
+        print(kind, pool.map(math.factorial, range(6)))
+with ProcessPoolExecutor(2) as pool:
+    print(list(pool.map(math.sqrt, [1, 4, 9])))
+value = multiprocessing.Value("i", 0)
+def add():
+    for _ in range(100):
+        with value.get_lock():
+            value.value += 1
+children = [multiprocessing.Process(target=add) for _ in range(4)]
+for child in children: child.start()
+for child in children: child.join()
+print(value.value, [child.exitcode for child in children])
+"#;
+    assert_eq!(
+        prints(program),
+        "fork [1, 1, 2, 6, 24, 120]\nspawn [1, 1, 2, 6, 24, 120]\n[1.0, 2.0, 3.0]\n400 [0, 0, 0, 0]\n"
+    );
+}

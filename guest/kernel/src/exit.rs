@@ -51,7 +51,7 @@ impl Kernel {
         while let Some(mut thread) = self.threads.take_other(process) {
             clone::leave(self, &mut thread);
         }
-        process.threads.set(1);
+        process.threads.borrow_mut().clear();
     }
 
     /// The process does not use its vfork parent's memory any more: that goes on.

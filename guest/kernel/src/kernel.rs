@@ -72,7 +72,7 @@ pub struct Kernel {
     /// Sockets.
     pub net: Rc<Net>,
     /// The processes.
-    pub processes: Processes,
+    pub processes: Rc<Processes>,
     /// Their threads.
     pub threads: Threads,
     /// The turn of the one that runs.
@@ -109,7 +109,7 @@ pub fn start(boot: Boot) -> ! {
     };
     let _ = machine.vfs.set(vfs.clone());
     let kernel = Kernel {
-        processes: Processes::default(),
+        processes: Rc::clone(&machine.processes),
         threads: Threads::default(),
         slice: Slice::default(),
         fpu: Fpu::new(&boot.info.cpu),

@@ -10,10 +10,12 @@ use mayfly_abi::CpuInfo;
 use mayfly_hal::phys::{self, Frame};
 
 use crate::clock;
-use crate::fs::{Dentry, File, OpenFile, System, Vfs};
+use crate::family::{INIT, Member, Pid};
+use crate::fs::{Dentry, File, OpenFile, ProcessInfo, System, Vfs};
 use crate::kernel::{HOSTNAME, RELEASE};
 use crate::mm::{Backing, Protection};
 use crate::process::Process;
+use crate::processes::Processes;
 use crate::random::Random;
 
 /// The kernel as files see it.
@@ -28,6 +30,8 @@ pub struct Machine {
     pub vfs: OnceCell<Rc<Vfs>>,
     /// The process that runs, once there is one.
     pub process: RefCell<Option<Rc<Process>>>,
+    /// All processes.
+    pub processes: Rc<Processes>,
     boot_id: [u8; 16],
 }
 
@@ -42,16 +46,9 @@ impl Machine {
             booted_ns: clock::monotonic_ns(),
             vfs: OnceCell::new(),
             process: RefCell::new(None),
+            processes: Rc::default(),
             boot_id,
         }
-    }
-
-    fn of_process<T: Default>(&self, ask: impl FnOnce(&Process) -> T) -> T {
-        self.process.borrow().as_deref().map(ask).unwrap_or_default()
-    }
-
-    fn root(&self) -> Rc<Dentry> {
-        self.vfs.get().expect("files are asked for after the root is mounted").root().clone()
     }
 }
 
@@ -109,71 +106,107 @@ impl System for Machine {
         })
     }
 
-    fn pid(&self) -> u32 {
-        self.of_process(|process| process.pid)
+    fn pid(&self) -> Pid {
+        self.process.borrow().as_ref().map_or(INIT, |process| process.pid)
     }
 
-    fn threads(&self) -> u32 {
-        self.of_process(|process| process.threads.get())
+    fn pids(&self) -> Vec<Pid> {
+        self.processes.living().iter().map(|process| process.pid).collect()
+    }
+
+    fn process(&self, pid: Pid) -> Option<Rc<dyn ProcessInfo>> {
+        let process = self.processes.get(pid)?;
+        let is_running = self.pid() == pid;
+        Some(Rc::new(Shown { process, is_running, processes: Rc::clone(&self.processes) }))
+    }
+}
+
+/// A process, as files see it.
+struct Shown {
+    process: Rc<Process>,
+    is_running: bool,
+    processes: Rc<Processes>,
+}
+
+impl ProcessInfo for Shown {
+    fn pid(&self) -> Pid {
+        self.process.pid
+    }
+
+    fn family(&self) -> [Pid; 3] {
+        let of = |member: &Member| [member.parent, member.group, member.session];
+        self.processes.with(|families| families.get(self.process.pid).map(of).unwrap_or_default())
+    }
+
+    fn state(&self) -> char {
+        match (self.process.is_stopped.get(), self.is_running) {
+            (true, _) => 'T',
+            (_, true) => 'R',
+            _ => 'S',
+        }
+    }
+
+    fn cpu_time_ns(&self) -> u64 {
+        self.process.ran_ns.get()
+    }
+
+    fn threads(&self) -> Vec<u32> {
+        self.process.threads.borrow().iter().copied().collect()
     }
 
     fn comm(&self) -> Vec<u8> {
-        self.of_process(|process| process.name.borrow().clone())
+        self.process.name.borrow().clone()
     }
 
-    fn executable(&self) -> Option<Rc<Dentry>> {
-        self.of_process(|process| Some(process.started.borrow().executable.clone()))
+    fn executable(&self) -> Rc<Dentry> {
+        self.process.started.borrow().executable.clone()
     }
 
     fn working_directory(&self) -> Rc<Dentry> {
-        self.of_process(|process| Some(process.paths.borrow().cwd.clone()))
-            .unwrap_or_else(|| self.root())
+        self.process.paths.borrow().cwd.clone()
     }
 
     fn root_directory(&self) -> Rc<Dentry> {
-        self.root()
+        self.process.paths.borrow().root.clone()
     }
 
     fn arguments(&self) -> Vec<u8> {
-        self.of_process(|process| process.started.borrow().arguments.clone())
+        self.process.started.borrow().arguments.clone()
     }
 
     fn environment(&self) -> Vec<u8> {
-        self.of_process(|process| process.started.borrow().environment.clone())
+        self.process.started.borrow().environment.clone()
     }
 
     fn auxiliary_vector(&self) -> Vec<u8> {
-        self.of_process(|process| process.started.borrow().auxiliary.clone())
+        self.process.started.borrow().auxiliary.clone()
     }
 
     fn maps(&self) -> Vec<u8> {
-        self.of_process(|process| {
-            let mut text = String::new();
-            if let Some(space) = &*process.memory.borrow() {
-                space.borrow().areas().iter().for_each(|area| text += &maps_line(area));
-            }
-            text.into_bytes()
-        })
+        let mut text = String::new();
+        if let Some(space) = &*self.process.memory.borrow() {
+            space.borrow().areas().iter().for_each(|area| text += &maps_line(area));
+        }
+        text.into_bytes()
     }
 
     fn resident(&self) -> (u64, u64) {
         let usage = phys::usage();
-        let mapped = self.of_process(|process| {
-            process.memory.borrow().as_ref().map_or(0, |space| space.borrow().areas().bytes())
-        });
+        let memory = self.process.memory.borrow();
+        let mapped = memory.as_ref().map_or(0, |space| space.borrow().areas().bytes());
         (mapped, u64::from(usage.total - usage.free) * 4096)
     }
 
     fn limits(&self) -> Vec<u8> {
-        self.of_process(|process| process.limits.borrow().text())
+        self.process.limits.borrow().text()
     }
 
     fn descriptors(&self, first: u32) -> Vec<u32> {
-        self.of_process(|process| process.files.descriptors(first))
+        self.process.files.descriptors(first)
     }
 
     fn descriptor(&self, fd: u32) -> Option<Rc<OpenFile>> {
-        self.of_process(|process| process.files.get(fd).ok())
+        self.process.files.get(fd).ok()
     }
 }
 

@@ -3,6 +3,7 @@
 //! Each part has a cell of its own and is borrowed for a moment, since parts are reached from two sides:
 //! by system calls, and by the files of /proc that show them. What it is to other processes is in [`crate::family`].
 
+use alloc::collections::BTreeSet;
 use alloc::rc::Rc;
 use alloc::vec::Vec;
 use core::cell::{Cell, RefCell};
@@ -48,8 +49,8 @@ pub struct Paths {
 pub struct Process {
     /// Its number, and its first thread's.
     pub pid: Pid,
-    /// How many threads it has.
-    pub threads: Cell<u32>,
+    /// The numbers of its threads.
+    pub threads: RefCell<BTreeSet<Tid>>,
     /// The status of its first thread, once that has ended: the process's, if its last thread just ends too.
     pub status: Cell<Option<u8>>,
     /// Its memory; `None` before its first program, and after its end.
@@ -86,7 +87,7 @@ impl Process {
         let paths = Paths { root: root.clone(), cwd: cwd.clone(), umask: 0o022 };
         Process {
             pid: FIRST,
-            threads: Cell::new(1),
+            threads: RefCell::new([FIRST].into()),
             status: Cell::new(None),
             memory: RefCell::new(None),
             files: FdTable::new(),
@@ -105,7 +106,7 @@ impl Process {
     pub fn child(&self, pid: Pid, memory: Memory) -> Result<Process> {
         Ok(Process {
             pid,
-            threads: Cell::new(1),
+            threads: RefCell::new([pid].into()),
             status: Cell::new(None),
             memory: RefCell::new(Some(memory)),
             files: self.files.duplicate()?,

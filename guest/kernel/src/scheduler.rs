@@ -230,12 +230,15 @@ fn errno_value(errno: Errno) -> u64 {
 
 /// What is left to do for a thread that has ended; with the last of them the process ends.
 fn end_thread(kernel: &Kernel, thread: Box<Thread>) {
-    let left = thread.process.threads.get() - 1;
-    if left == 0 {
+    let is_last = {
+        let mut threads = thread.process.threads.borrow_mut();
+        threads.remove(&thread.tid);
+        threads.is_empty()
+    };
+    if is_last {
         let status = thread.process.status.get().unwrap_or(0);
         return kernel.end_process(thread, Status::Exited(status));
     }
-    thread.process.threads.set(left);
     kernel.threads.forget(thread.tid);
 }
 

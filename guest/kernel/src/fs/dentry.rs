@@ -101,7 +101,12 @@ impl Dentry {
 
     /// The place called `name` in this directory, as far down as mounts go.
     pub fn lookup(self: &Rc<Dentry>, name: &[u8]) -> Result<Rc<Dentry>> {
-        let live = self.children.borrow().get(name).and_then(Weak::upgrade);
+        let live = self
+            .children
+            .borrow()
+            .get(name)
+            .and_then(Weak::upgrade)
+            .filter(|child| !child.inode.is_gone());
         let child = match live {
             Some(child) => child,
             None => self.adopt(name, self.inode.lookup(name)?),

@@ -106,6 +106,12 @@ pub trait Inode {
         self.stat().file_type()
     }
 
+    /// Whether it has ceased to be without anybody removing it: the directory of a process that has ended. Its name is
+    /// looked up anew.
+    fn is_gone(&self) -> bool {
+        false
+    }
+
     /// The inode that `name` means in this directory. ENOENT where there is none.
     fn lookup(&self, _name: &[u8]) -> Result<Rc<dyn Inode>> {
         Err(Errno::NOTDIR)

@@ -61,7 +61,7 @@ pub use open::OpenFlags;
 pub use open_file::{OpenFile, Whence};
 pub use path::Follow;
 pub use stat::{FileType, Stat, StatFs};
-pub use system::System;
+pub use system::{ProcessInfo, System};
 
 use self::mount::MOUNTS_MAX;
 use self::path::Walk;

@@ -1,4 +1,4 @@
-//! /proc: what the machine and its one program say about themselves (proc(5)).
+//! /proc: what the machine and its processes say about themselves (proc(5)).
 //!
 //! The table is the list of what there is; `text` holds what the files say.
 
@@ -7,7 +7,8 @@ use alloc::vec::Vec;
 
 use linux_raw_sys::general::PROC_SUPER_MAGIC;
 
-use super::system::System;
+use super::dentry::Dentry;
+use super::system::{ProcessInfo, System};
 use super::tree::{Item, Leaf, TreeFs};
 
 mod text;
@@ -21,36 +22,41 @@ const fn file(path: &'static str, text: fn(&dyn System) -> Vec<u8>) -> Item {
     Item { path, mode: 0o444, leaf: Leaf::Text(text) }
 }
 
+const fn about(path: &'static str, text: fn(&dyn ProcessInfo, u32) -> Vec<u8>) -> Item {
+    Item { path, mode: 0o444, leaf: Leaf::About(text) }
+}
+
 const fn link(path: &'static str, text: fn(&dyn System) -> Vec<u8>) -> Item {
     Item { path, mode: 0o777, leaf: Leaf::Link(text) }
 }
 
-macro_rules! jump {
-    ($path:literal, $target:expr) => {
-        Item { path: $path, mode: 0o777, leaf: Leaf::Jump($target) }
-    };
+const fn jump(path: &'static str, target: fn(&dyn ProcessInfo) -> Rc<Dentry>) -> Item {
+    Item { path, mode: 0o777, leaf: Leaf::Jump(target) }
 }
 
 const ITEMS: &[Item] = &[
-    file("[pid]/auxv", |system| system.auxiliary_vector()),
-    file("[pid]/cgroup", |_| b"0::/\n".to_vec()),
-    file("[pid]/cmdline", |system| system.arguments()),
-    file("[pid]/comm", text::comm),
-    jump!("[pid]/cwd", |system| Some(system.working_directory())),
-    file("[pid]/environ", |system| system.environment()),
-    jump!("[pid]/exe", |system| system.executable()),
+    about("[pid]/auxv", |process, _| process.auxiliary_vector()),
+    about("[pid]/cgroup", |_, _| b"0::/\n".to_vec()),
+    about("[pid]/cmdline", |process, _| process.arguments()),
+    about("[pid]/comm", text::comm),
+    jump("[pid]/cwd", |process| process.working_directory()),
+    about("[pid]/environ", |process, _| process.environment()),
+    jump("[pid]/exe", |process| process.executable()),
     Item { path: "[pid]/fd", mode: 0o500, leaf: Leaf::Descriptors },
-    file("[pid]/limits", |system| system.limits()),
-    file("[pid]/maps", |system| system.maps()),
+    about("[pid]/limits", |process, _| process.limits()),
+    about("[pid]/maps", |process, _| process.maps()),
     file("[pid]/mountinfo", |system| system.mountinfo()),
     file("[pid]/mounts", |system| system.mounts()),
-    file("[pid]/oom_score", |_| b"0\n".to_vec()),
-    file("[pid]/oom_score_adj", |_| b"0\n".to_vec()),
-    file("[pid]/personality", |_| b"00000000\n".to_vec()),
-    jump!("[pid]/root", |system| Some(system.root_directory())),
-    file("[pid]/stat", text::process_stat),
-    file("[pid]/statm", text::process_statm),
-    file("[pid]/status", text::process_status),
+    about("[pid]/oom_score", |_, _| b"0\n".to_vec()),
+    about("[pid]/oom_score_adj", |_, _| b"0\n".to_vec()),
+    about("[pid]/personality", |_, _| b"00000000\n".to_vec()),
+    jump("[pid]/root", |process| process.root_directory()),
+    about("[pid]/stat", text::process_stat),
+    about("[pid]/statm", text::process_statm),
+    about("[pid]/status", text::process_status),
+    about("[pid]/task/[tid]/comm", text::comm),
+    about("[pid]/task/[tid]/stat", text::process_stat),
+    about("[pid]/task/[tid]/status", text::process_status),
     file("cmdline", |_| b"\n".to_vec()),
     file("cpuinfo", text::cpuinfo),
     file("filesystems", text::filesystems),

@@ -9,6 +9,7 @@ use super::dentry::Dentry;
 use super::file::File;
 use super::open_file::OpenFile;
 use super::stat::TimeNs;
+use crate::family::Pid;
 
 /// Memory, in bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,7 +22,7 @@ pub struct Memory {
     pub cached: u64,
 }
 
-/// The kernel, as files see it: clock, memory, and the one program that runs.
+/// The kernel, as files see it: clock, memory, processes.
 ///
 /// The methods are called while a file is opened, read or looked up. They may come back only to
 /// [`Vfs::shrink`](super::Vfs::shrink) and [`Vfs::mounts_text`](super::Vfs::mounts_text) and its like.
@@ -32,7 +33,7 @@ pub trait System {
     /// CLOCK_BOOTTIME.
     fn uptime_ns(&self) -> u64;
 
-    /// Time that the program has used of the vCPU.
+    /// Time that all processes have used of the vCPU.
     fn cpu_time_ns(&self) -> u64 {
         self.uptime_ns()
     }
@@ -75,17 +76,38 @@ pub trait System {
     /// What /dev/tty is: the terminal, where standard input or output is one.
     fn terminal(&self) -> Option<Rc<dyn File>>;
 
-    /// The program's process number.
-    fn pid(&self) -> u32;
+    /// The number of the process that runs.
+    fn pid(&self) -> Pid;
 
-    /// How many threads it has.
-    fn threads(&self) -> u32;
+    /// The numbers of all processes, ascending.
+    fn pids(&self) -> Vec<Pid>;
+
+    /// A process. `None` where it has ended.
+    fn process(&self, pid: Pid) -> Option<Rc<dyn ProcessInfo>>;
+}
+
+/// A process, as files see it.
+pub trait ProcessInfo {
+    /// Its number.
+    fn pid(&self) -> Pid;
+
+    /// Its parent's number, its group's, its session's.
+    fn family(&self) -> [Pid; 3];
+
+    /// One letter for what it does: R, S or T (proc_pid_stat(5)).
+    fn state(&self) -> char;
+
+    /// Time that it has used of the vCPU.
+    fn cpu_time_ns(&self) -> u64;
+
+    /// The numbers of its threads, ascending.
+    fn threads(&self) -> Vec<u32>;
 
     /// Its name, at most 15 bytes (PR_SET_NAME).
     fn comm(&self) -> Vec<u8>;
 
     /// The file that it was started from.
-    fn executable(&self) -> Option<Rc<Dentry>>;
+    fn executable(&self) -> Rc<Dentry>;
 
     /// Its working directory.
     fn working_directory(&self) -> Rc<Dentry>;

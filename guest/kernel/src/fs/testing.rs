@@ -1,7 +1,7 @@
 //! What the tests of this folder share: a machine with a tree of files, a clock that ticks and a disk in
 //! memory.
 
-use alloc::rc::Rc;
+use alloc::rc::{Rc, Weak};
 use core::cell::{Cell, RefCell};
 use core::ops::ControlFlow;
 use std::collections::BTreeMap;
@@ -21,8 +21,10 @@ use super::*;
 pub const TMP_LIMITS: Limits = Limits { bytes: 1 << 20, entries: 30_000 };
 
 /// A kernel as the file systems see it.
-#[derive(Default)]
 pub struct TestSystem {
+    this: Weak<TestSystem>,
+    /// Processes besides number 7.
+    pub others: RefCell<Vec<u32>>,
     ticks: Cell<i64>,
     terminal: Cell<bool>,
     descriptors: RefCell<BTreeMap<u32, Rc<OpenFile>>>,
@@ -31,6 +33,19 @@ pub struct TestSystem {
 }
 
 impl TestSystem {
+    /// A system with one process.
+    pub fn new() -> Rc<TestSystem> {
+        Rc::new_cyclic(|this| TestSystem {
+            this: this.clone(),
+            others: RefCell::default(),
+            ticks: Cell::default(),
+            terminal: Cell::default(),
+            descriptors: RefCell::default(),
+            directory: RefCell::default(),
+            executable: RefCell::default(),
+        })
+    }
+
     fn directory(&self) -> Rc<Dentry> {
         self.directory.borrow().clone().expect("the machine has a root by now")
     }
@@ -94,24 +109,58 @@ impl System for TestSystem {
         7
     }
 
-    fn threads(&self) -> u32 {
-        2
+    fn pids(&self) -> Vec<u32> {
+        self.others.borrow().iter().copied().chain([7]).collect()
+    }
+
+    fn process(&self, pid: u32) -> Option<Rc<dyn ProcessInfo>> {
+        let is_there = self.pids().contains(&pid);
+        let this = self.this.upgrade()?;
+        is_there.then(|| Rc::new(TestProcess { system: this, pid }) as Rc<dyn ProcessInfo>)
+    }
+}
+
+/// One of its processes: they differ by their numbers alone.
+struct TestProcess {
+    system: Rc<TestSystem>,
+    pid: u32,
+}
+
+impl ProcessInfo for TestProcess {
+    fn pid(&self) -> u32 {
+        self.pid
+    }
+
+    fn family(&self) -> [u32; 3] {
+        [1, self.pid, self.pid]
+    }
+
+    fn state(&self) -> char {
+        'R'
+    }
+
+    fn cpu_time_ns(&self) -> u64 {
+        self.system.cpu_time_ns()
+    }
+
+    fn threads(&self) -> Vec<u32> {
+        vec![self.pid, 70]
     }
 
     fn comm(&self) -> Vec<u8> {
         b"prog".to_vec()
     }
 
-    fn executable(&self) -> Option<Rc<Dentry>> {
-        self.executable.borrow().clone()
+    fn executable(&self) -> Rc<Dentry> {
+        self.system.executable.borrow().clone().unwrap_or_else(|| self.system.directory())
     }
 
     fn working_directory(&self) -> Rc<Dentry> {
-        self.directory()
+        self.system.directory()
     }
 
     fn root_directory(&self) -> Rc<Dentry> {
-        self.directory()
+        self.system.directory()
     }
 
     fn arguments(&self) -> Vec<u8> {
@@ -139,11 +188,11 @@ impl System for TestSystem {
     }
 
     fn descriptors(&self, first: u32) -> Vec<u32> {
-        self.descriptors.borrow().range(first..).map(|(fd, _)| *fd).collect()
+        self.system.descriptors.borrow().range(first..).map(|(fd, _)| *fd).collect()
     }
 
     fn descriptor(&self, fd: u32) -> Option<Rc<OpenFile>> {
-        self.descriptors.borrow().get(&fd).cloned()
+        self.system.descriptors.borrow().get(&fd).cloned()
     }
 }
 
@@ -155,7 +204,7 @@ pub struct Machine {
 
 /// A machine whose root has no names but those of mounts.
 pub fn machine() -> Machine {
-    let system = Rc::new(TestSystem::default());
+    let system = TestSystem::new();
     let nothing = Limits { bytes: 0, entries: 0 };
     let root = Rc::new(RamFs::new(system.clone(), 1, nothing, 0o755));
     machine_with_root(system, root)

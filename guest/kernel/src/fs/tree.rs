@@ -3,7 +3,7 @@
 //! ```text
 //!   "sys/kernel/osrelease"  Text(…)   ─┐
 //!   "self"                  Link(…)    ├─ one table; its directories follow from the paths
-//!   "[pid]/maps"            Text(…)   ─┘  and [pid] is the program's number
+//!   "[pid]/maps"            About(…)  ─┘  and [pid] is a process's number, [tid] one of its threads'
 //! ```
 //!
 //! A text is made when its file is opened, so that reading it in pieces gives one state of things.
@@ -18,11 +18,14 @@ use super::file::{File, Text};
 use super::inode::{DirEntry, DirSink, FileSystem, Inode, Link};
 use super::open::OpenFlags;
 use super::stat::{FileType, Stat, StatFs, Times, device_number};
-use super::system::System;
+use super::system::{ProcessInfo, System};
 use crate::errno::{Errno, Result};
+use crate::family::Pid;
 
-/// The component of a path that stands for the program's process number.
-pub const PID: &str = "[pid]";
+/// The component of a path that stands for a process's number.
+const PID: &str = "[pid]";
+/// The component that stands for the number of one of its threads.
+const TID: &str = "[tid]";
 
 /// One line of the table.
 pub struct Item {
@@ -40,8 +43,10 @@ pub enum Leaf {
     Text(fn(&dyn System) -> Vec<u8>),
     /// A symbolic link with a text.
     Link(fn(&dyn System) -> Vec<u8>),
-    /// A symbolic link to a place, whatever its path is.
-    Jump(fn(&dyn System) -> Option<Rc<Dentry>>),
+    /// A regular file about a process, or the thread of this number.
+    About(fn(&dyn ProcessInfo, u32) -> Vec<u8>),
+    /// A symbolic link to a place of a process, whatever its path is.
+    Jump(fn(&dyn ProcessInfo) -> Rc<Dentry>),
     /// A character device (major, minor).
     Device(u32, u32),
     /// A directory with a link for each descriptor.
@@ -82,7 +87,8 @@ impl FileSystem for TreeFs {
     }
 
     fn root(&self) -> Rc<dyn Inode> {
-        Rc::new(TreeInode { tree: self.tree.clone(), node: Node::Directory("") })
+        let node = Node::Directory("");
+        Rc::new(TreeInode { tree: self.tree.clone(), node, pid: 0, tid: 0 })
     }
 
     fn statfs(&self) -> StatFs {
@@ -116,6 +122,9 @@ enum Node {
 struct TreeInode {
     tree: Rc<Tree>,
     node: Node,
+    /// The process that it is about, and the thread; 0: none.
+    pid: Pid,
+    tid: u32,
 }
 
 impl TreeInode {
@@ -124,7 +133,7 @@ impl TreeInode {
             Node::Directory(_) => (FileType::Directory, 0o555),
             Node::Descriptor(_) => (FileType::Symlink, 0o700),
             Node::Item(item) => match item.leaf {
-                Leaf::Text(_) => (FileType::Regular, item.mode),
+                Leaf::Text(_) | Leaf::About(_) => (FileType::Regular, item.mode),
                 Leaf::Link(_) | Leaf::Jump(_) => (FileType::Symlink, 0o777),
                 Leaf::Device(..) => (FileType::CharDevice, item.mode),
                 Leaf::Descriptors => (FileType::Directory, item.mode),
@@ -134,11 +143,12 @@ impl TreeInode {
     }
 
     fn ino(&self) -> u64 {
-        match self.node {
+        let own = match self.node {
             Node::Directory(path) => hash(path.as_bytes()),
             Node::Item(item) => hash(item.path.as_bytes()),
             Node::Descriptor(fd) => hash(&fd.to_le_bytes()),
-        }
+        };
+        own ^ u64::from(self.pid) << 32 ^ u64::from(self.tid)
     }
 
     /// The rest of `path` below this directory: its first name, and whether that is all.
@@ -159,11 +169,34 @@ impl TreeInode {
             let slash = if directory.is_empty() { 0 } else { 1 };
             Node::Directory(&item.path[..directory.len() + slash + name.len()])
         };
-        Some((name, TreeInode { tree: self.tree.clone(), node }))
+        Some((name, TreeInode { tree: self.tree.clone(), node, ..*self }))
     }
 
+    /// The numbers that a name of the table stands for; `None` where it stands for itself.
+    fn numbers(&self, name: &str) -> Option<Vec<u32>> {
+        match name {
+            PID => Some(self.tree.system.pids()),
+            TID => Some(self.process().map(|process| process.threads()).unwrap_or_default()),
+            _ => None,
+        }
+    }
+
+    /// The process that it is about. ESRCH where that has ended.
+    fn process(&self) -> Result<Rc<dyn ProcessInfo>> {
+        self.tree.system.process(self.pid).ok_or(Errno::SRCH)
+    }
+
+    /// The same, of this process or this thread.
+    fn of(self, name: &str, number: u32) -> TreeInode {
+        match name {
+            PID => TreeInode { pid: number, tid: number, ..self },
+            _ => TreeInode { tid: number, ..self },
+        }
+    }
+
+    /// Cookies are an item's index, and below 32 bits of one more than the last number that was shown in its place.
     fn list(&self, directory: &str, cookie: u64, sink: &mut DirSink<'_>) -> Result<()> {
-        let first = usize::try_from(cookie).unwrap_or(usize::MAX);
+        let first = usize::try_from(cookie >> 32).unwrap_or(usize::MAX);
         let items = self.tree.items;
         for (n, item) in items.iter().enumerate().skip(first) {
             let Some((name, child)) = self.child(directory, item) else { continue };
@@ -172,24 +205,35 @@ impl TreeInode {
             if before.is_some_and(|(before, _)| before == name) {
                 continue;
             }
-            let pid = format!("{}", self.tree.system.pid());
-            let entry = DirEntry {
-                name: if name == PID { pid.as_bytes() } else { name.as_bytes() },
-                ino: child.ino(),
-                file_type: child.file_type(),
-                next: n as u64 + 1,
+            let mut show = |name: &str, child: &TreeInode, next: u64| {
+                let (ino, file_type) = (child.ino(), child.file_type());
+                sink(DirEntry { name: name.as_bytes(), ino, file_type, next })
             };
-            if sink(entry).is_break() {
-                break;
+            let Some(numbers) = self.numbers(name) else {
+                if show(name, &child, (n as u64 + 1) << 32).is_break() {
+                    return Ok(());
+                }
+                continue;
+            };
+            let lowest = if n == first { cookie as u32 } else { 0 };
+            for number in numbers.into_iter().filter(|number| *number >= lowest) {
+                let (child, next) = (child.same().of(name, number), u64::from(number) + 1);
+                if show(&format!("{number}"), &child, (n as u64) << 32 | next).is_break() {
+                    return Ok(());
+                }
             }
         }
         Ok(())
     }
 
+    fn same(&self) -> TreeInode {
+        TreeInode { tree: self.tree.clone(), ..*self }
+    }
+
     fn list_descriptors(&self, cookie: u64, sink: &mut DirSink<'_>) -> Result<()> {
         let first = u32::try_from(cookie).unwrap_or(u32::MAX);
-        for fd in self.tree.system.descriptors(first) {
-            let child = TreeInode { tree: self.tree.clone(), node: Node::Descriptor(fd) };
+        for fd in self.process()?.descriptors(first) {
+            let child = TreeInode { node: Node::Descriptor(fd), ..self.same() };
             let name = format!("{fd}");
             let entry = DirEntry {
                 name: name.as_bytes(),
@@ -206,13 +250,17 @@ impl TreeInode {
 
     /// Where a link that jumps leads.
     fn target(&self) -> Option<Result<Rc<Dentry>>> {
-        let system = &*self.tree.system;
-        let target = match self.node {
-            Node::Descriptor(fd) => system.descriptor(fd).map(|file| file.dentry().clone()),
-            Node::Item(Item { leaf: Leaf::Jump(target), .. }) => target(system),
-            _ => return None,
+        let target = |process: Rc<dyn ProcessInfo>| match self.node {
+            Node::Descriptor(fd) => process.descriptor(fd).map(|file| file.dentry().clone()),
+            Node::Item(Item { leaf: Leaf::Jump(target), .. }) => Some(target(&*process)),
+            _ => None,
         };
-        Some(target.ok_or(Errno::NOENT))
+        match self.node {
+            Node::Descriptor(_) | Node::Item(Item { leaf: Leaf::Jump(_), .. }) => {
+                Some(self.process().and_then(|process| target(process).ok_or(Errno::NOENT)))
+            }
+            _ => None,
+        }
     }
 }
 
@@ -244,24 +292,37 @@ impl Inode for TreeInode {
         FileType::of(self.mode()).unwrap_or(FileType::Regular)
     }
 
+    fn is_gone(&self) -> bool {
+        let is_there = |process: Rc<dyn ProcessInfo>| {
+            self.tid == self.pid || process.threads().contains(&self.tid)
+        };
+        self.pid > 0 && !self.tree.system.process(self.pid).is_some_and(is_there)
+    }
+
     fn lookup(&self, name: &[u8]) -> Result<Rc<dyn Inode>> {
         let name = str::from_utf8(name).map_err(|_| Errno::NOENT)?;
         let number = parse_number(name);
         match self.node {
             Node::Directory(directory) => {
-                let wanted = if number == Some(self.tree.system.pid()) { PID } else { name };
                 let mut children =
                     self.tree.items.iter().filter_map(|item| self.child(directory, item));
-                let (_, child) = children
-                    .find(|(child, _)| *child == wanted && name != PID)
-                    .ok_or(Errno::NOENT)?;
-                Ok(Rc::new(child))
+                // One name of a directory may stand for numbers.
+                let is_meant = |stands: &str| match (self.numbers(stands), number) {
+                    (Some(numbers), Some(number)) => numbers.contains(&number),
+                    (Some(_), None) => false,
+                    (None, _) => stands == name,
+                };
+                let (stands, child) =
+                    children.find(|(child, _)| is_meant(child)).ok_or(Errno::NOENT)?;
+                Ok(Rc::new(match number {
+                    Some(number) if stands != name => child.of(stands, number),
+                    _ => child,
+                }))
             }
             Node::Item(Item { leaf: Leaf::Descriptors, .. }) => {
                 let fd = number.ok_or(Errno::NOENT)?;
-                self.tree.system.descriptor(fd).ok_or(Errno::NOENT)?;
-                let node = Node::Descriptor(fd);
-                Ok(Rc::new(TreeInode { tree: self.tree.clone(), node }))
+                self.process()?.descriptor(fd).ok_or(Errno::NOENT)?;
+                Ok(Rc::new(TreeInode { node: Node::Descriptor(fd), ..self.same() }))
             }
             _ => Err(Errno::NOTDIR),
         }
@@ -290,12 +351,18 @@ impl Inode for TreeInode {
     }
 
     fn open(&self, flags: OpenFlags) -> Result<Option<Rc<dyn File>>> {
-        let Node::Item(Item { leaf: Leaf::Text(text), .. }) = self.node else { return Ok(None) };
+        let text: &dyn Fn() -> Result<Vec<u8>> = match self.node {
+            Node::Item(Item { leaf: Leaf::Text(text), .. }) => &|| Ok(text(&*self.tree.system)),
+            Node::Item(Item { leaf: Leaf::About(text), .. }) => {
+                &|| self.process().map(|process| text(&*process, self.tid))
+            }
+            _ => return Ok(None),
+        };
         // Nothing here can be set. Permission bits do not stop root, but there is nothing to write to.
         if flags.writes() {
             return Err(Errno::ACCES);
         }
-        Ok(Some(Rc::new(Text(text(&*self.tree.system)))))
+        Ok(Some(Rc::new(Text(text()?))))
     }
 }
 

@@ -119,7 +119,7 @@ fn spawn(call: &mut Call<'_>, spawn: &Spawn) -> CallResult {
     }
     let thread = new_thread(call, spawn, Rc::clone(call.process))?;
     let tid = thread.tid;
-    call.process.threads.update(|threads| threads + 1);
+    call.process.threads.borrow_mut().insert(tid);
     call.kernel.threads.ready(thread);
     Ok(tid.into())
 }

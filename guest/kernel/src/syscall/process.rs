@@ -45,6 +45,7 @@ pub fn execve(call: &mut Call<'_>) -> CallResult {
         }
     });
     call.process.status.set(None);
+    call.process.threads.borrow_mut().insert(call.process.pid);
     let (threads, thread) = (&call.kernel.threads, &mut *call.thread);
     threads.forget(thread.tid);
     let before = Thread::new(call.process.pid, Rc::clone(call.process), context, registers);

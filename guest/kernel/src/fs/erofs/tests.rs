@@ -50,7 +50,7 @@ impl Image {
     fn boot(self) -> (Machine, Rc<ErofsFs>, Rc<MemoryDisk>) {
         let disk = Rc::new(MemoryDisk::new(self.bytes()));
         let fs = Rc::new(ErofsFs::mount(disk.clone(), 1).unwrap());
-        (machine_with_root(Rc::new(TestSystem::default()), fs.clone()), fs, disk)
+        (machine_with_root(TestSystem::new(), fs.clone()), fs, disk)
     }
 }
 

@@ -9,8 +9,9 @@ use crate::fs::{Follow, OpenFlags, Whence};
 fn every_text_can_be_read_by_its_path() {
     let machine = machine();
     for item in super::ITEMS {
-        let path = std::format!("/proc/{}", item.path.replace("[pid]", "self"));
-        if matches!(item.leaf, super::Leaf::Text(_)) {
+        let path = item.path.replace("[pid]", "self").replace("[tid]", "70");
+        let path = std::format!("/proc/{path}");
+        if matches!(item.leaf, super::Leaf::Text(_) | super::Leaf::About(_)) {
             assert!(!machine.read(&path).is_empty(), "{path}");
         } else {
             let found = machine.vfs.lookup(machine.root(), path.as_bytes(), Follow::No);
@@ -35,6 +36,23 @@ fn the_tables_directories_are_listed_once_each() {
         assert_eq!(machine.lookup(missing).err(), Some(Errno::NOENT), "{missing}");
     }
     assert_eq!(machine.lookup("/proc/stat/x").err(), Some(Errno::NOTDIR));
+}
+
+#[test]
+fn each_process_has_a_directory_as_long_as_it_lives() {
+    let machine = machine();
+    machine.system.others.replace([2, 3].into());
+    let names = machine.list("/proc");
+    assert_eq!(names[..5], [".", "..", "2", "3", "7"]);
+    assert!(machine.text("/proc/3/status").contains("\nPid:\t3\nPPid:\t1\n"));
+    assert_eq!(machine.list("/proc/2/task"), [".", "..", "2", "70"]);
+    assert!(machine.text("/proc/2/task/70/stat").starts_with("70 (prog) R 1 2 2 "));
+    assert_eq!(machine.lookup("/proc/2/task/3").err(), Some(Errno::NOENT));
+    let held = (machine.lookup("/proc/3").unwrap(), machine.lookup("/proc/3/stat").unwrap());
+    machine.system.others.replace([2].into());
+    assert_eq!(machine.lookup("/proc/3").err(), Some(Errno::NOENT), "although it is held");
+    assert_eq!(machine.list("/proc")[..4], [".", "..", "2", "7"]);
+    drop(held);
 }
 
 #[test]

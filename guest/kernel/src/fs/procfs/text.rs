@@ -8,7 +8,7 @@ use mayfly_hal::phys::FRAME_SIZE;
 
 use crate::fs::fdtable;
 use crate::fs::pipe::PIPE_CAPACITY;
-use crate::fs::system::System;
+use crate::fs::system::{ProcessInfo, System};
 
 /// Clock ticks of a second in these texts (sysconf(_SC_CLK_TCK)).
 const TICKS_PER_SECOND: u64 = 100;
@@ -23,8 +23,8 @@ pub(super) fn pid(system: &dyn System) -> Vec<u8> {
     format!("{}", system.pid()).into_bytes()
 }
 
-pub(super) fn comm(system: &dyn System) -> Vec<u8> {
-    line(system.comm())
+pub(super) fn comm(process: &dyn ProcessInfo, _: u32) -> Vec<u8> {
+    line(process.comm())
 }
 
 pub(super) fn hostname(system: &dyn System) -> Vec<u8> {
@@ -46,9 +46,12 @@ pub(super) fn uptime(system: &dyn System) -> Vec<u8> {
     format!("{} {}\n", hundredths(up), hundredths(idle)).into_bytes()
 }
 
-/// One vCPU and one program: the load is one while it runs, and nobody averages it.
+/// One vCPU: the load is one while somebody runs, and nobody averages it.
 pub(super) fn loadavg(system: &dyn System) -> Vec<u8> {
-    format!("0.00 0.00 0.00 1/{} {}\n", system.threads(), system.pid()).into_bytes()
+    let of_process = |pid| system.process(pid).map_or(0, |process| process.threads().len());
+    let pids = system.pids();
+    let threads: usize = pids.iter().copied().map(of_process).sum();
+    format!("0.00 0.00 0.00 1/{threads} {}\n", pids.last().unwrap_or(&0)).into_bytes()
 }
 
 pub(super) fn filesystems(_: &dyn System) -> Vec<u8> {
@@ -102,7 +105,8 @@ pub(super) fn stat(system: &dyn System) -> Vec<u8> {
     let booted = system.realtime_ns() / 1_000_000_000 - (up / TICKS_PER_SECOND) as i64;
     format!(
         "cpu  {user} 0 0 {idle} 0 0 0 0 0 0\ncpu0 {user} 0 0 {idle} 0 0 0 0 0 0\nintr 0\n\
-         ctxt 0\nbtime {booted}\nprocesses 1\nprocs_running 1\nprocs_blocked 0\n"
+         ctxt 0\nbtime {booted}\nprocesses {}\nprocs_running 1\nprocs_blocked 0\n",
+        system.pids().len()
     )
     .into_bytes()
 }
@@ -140,34 +144,41 @@ fn uuid(mut bytes: [u8; 16]) -> Vec<u8> {
 }
 
 /// proc_pid_stat(5): 52 fields, 0 where there is nothing to tell.
-pub(super) fn process_stat(system: &dyn System) -> Vec<u8> {
-    let (pid, comm) = (system.pid(), lossy(&system.comm()));
-    let user = system.cpu_time_ns() / NS_PER_TICK;
-    let threads = system.threads();
-    let (size, resident) = system.resident();
+pub(super) fn process_stat(process: &dyn ProcessInfo, tid: u32) -> Vec<u8> {
+    let (comm, state) = (lossy(&process.comm()), process.state());
+    let [parent, group, session] = process.family();
+    let user = process.cpu_time_ns() / NS_PER_TICK;
+    let threads = process.threads().len();
+    let (size, resident) = process.resident();
     let resident = resident / FRAME_SIZE as u64;
     // Fields 1 to 25 (the last: the limit of resident memory), and 27 that stay 0.
     let mut text = format!(
-        "{pid} ({comm}) R 0 {pid} {pid} 0 -1 0 0 0 0 0 {user} 0 0 0 20 0 {threads} 0 0 {size} \
-         {resident} {}",
+        "{tid} ({comm}) {state} {parent} {group} {session} 0 -1 0 0 0 0 0 {user} 0 0 0 20 0 {threads} 0 0 \
+         {size} {resident} {}",
         u64::MAX
     );
     text.push_str(&" 0".repeat(52 - 25));
     line(text.into_bytes())
 }
 
-pub(super) fn process_statm(system: &dyn System) -> Vec<u8> {
-    let (size, resident) = system.resident();
+pub(super) fn process_statm(process: &dyn ProcessInfo, _: u32) -> Vec<u8> {
+    let (size, resident) = process.resident();
     let pages = |bytes: u64| bytes.div_ceil(FRAME_SIZE as u64);
     format!("{} {} 0 0 0 {} 0\n", pages(size), pages(resident), pages(size)).into_bytes()
 }
 
-pub(super) fn process_status(system: &dyn System) -> Vec<u8> {
-    let (size, resident) = system.resident();
-    let (comm, pid) = (lossy(&system.comm()), system.pid());
-    let threads = system.threads();
+pub(super) fn process_status(process: &dyn ProcessInfo, tid: u32) -> Vec<u8> {
+    let (size, resident) = process.resident();
+    let (comm, pid) = (lossy(&process.comm()), process.pid());
+    let [parent, ..] = process.family();
+    let state = match process.state() {
+        'R' => "R (running)",
+        'T' => "T (stopped)",
+        _ => "S (sleeping)",
+    };
+    let threads = process.threads().len();
     format!(
-        "Name:\t{comm}\nState:\tR (running)\nTgid:\t{pid}\nPid:\t{pid}\nPPid:\t0\nTracerPid:\t0\n\
+        "Name:\t{comm}\nState:\t{state}\nTgid:\t{pid}\nPid:\t{tid}\nPPid:\t{parent}\nTracerPid:\t0\n\
          Uid:\t0\t0\t0\t0\nGid:\t0\t0\t0\t0\nFDSize:\t{}\nGroups:\t\n\
          VmPeak:\t{vm:>8} kB\nVmSize:\t{vm:>8} kB\nVmHWM:\t{rss:>8} kB\nVmRSS:\t{rss:>8} kB\n\
          Threads:\t{threads}\nCpus_allowed:\t1\nCpus_allowed_list:\t0\nMems_allowed_list:\t0\n",

@@ -32,7 +32,7 @@ fn machine() -> Machine {
     let mut image = Vec::new();
     layout.write_to(&mut image, |_| Ok(Cursor::new(Vec::new()))).unwrap();
     let root = Rc::new(ErofsFs::mount(Rc::new(MemoryDisk::new(image)), 1).unwrap());
-    machine_with_root(Rc::new(TestSystem::default()), root)
+    machine_with_root(TestSystem::new(), root)
 }
 
 fn mapped(machine: &Machine, protection: Protection, shared: bool) -> AddressSpace {
