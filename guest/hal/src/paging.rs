@@ -66,7 +66,7 @@ pub struct Mapping {
 /// The page tables of one program.
 #[derive(Debug)]
 pub struct PageTables {
-    root: Frame,
+    root: ManuallyDrop<Frame>,
     /// The leaf table used last: (address of its first page, its guest-physical address).
     last: Option<(u64, u64)>,
 }
@@ -74,7 +74,7 @@ pub struct PageTables {
 impl PageTables {
     /// Empty tables, with the kernel's half taken from `template` (guest-physical address of a root).
     pub fn new(template: u64) -> Result<PageTables, OutOfFrames> {
-        let root = Frame::zeroed().ok_or(OutOfFrames)?;
+        let root = ManuallyDrop::new(spare::table()?);
         write_entry(root.gpa(), DIRECT_MAP_SLOT, read_entry(template, DIRECT_MAP_SLOT));
         Ok(PageTables { root, last: None })
     }
@@ -222,7 +222,7 @@ impl PageTables {
         for level in (1..4).rev() {
             let entry = read_entry(table, slot(address, level));
             table = if entry & 1 == 0 {
-                let new = Frame::zeroed().ok_or(OutOfFrames)?.into_gpa();
+                let new = spare::table()?.into_gpa();
                 write_entry(table, slot(address, level), new | TABLE);
                 new
             } else {
@@ -242,8 +242,10 @@ impl PageTables {
             if level > 0 {
                 PageTables::free_below(entry & ADDRESS, level - 1, 0..ENTRIES);
             }
+            write_entry(table, slot, 0);
             // SAFETY: each entry holds its frame, be it a table or a page; the tables are going away.
-            drop(unsafe { Frame::from_gpa(entry & ADDRESS) });
+            let frame = unsafe { Frame::from_gpa(entry & ADDRESS) };
+            if level > 0 { spare::keep(frame) } else { drop(frame) }
         }
     }
 }
@@ -253,6 +255,58 @@ impl Drop for PageTables {
         assert!(!self.is_active(), "the processor still uses these tables");
         // Four levels deep, never more.
         PageTables::free_below(self.root.gpa(), 3, 0..DIRECT_MAP_SLOT);
+        write_entry(self.root.gpa(), DIRECT_MAP_SLOT, 0);
+        // SAFETY: the tables are going away, and nobody uses their root after this.
+        spare::keep(unsafe { ManuallyDrop::take(&mut self.root) });
+    }
+}
+
+/// Empty tables that are used again. A software KVM watches frames that were tables, for a while after they were in use:
+/// to fill one with zeros, or with anything else, costs it 1 µs for each word.
+#[cfg(feature = "bare-metal")]
+mod spare {
+    use super::OutOfFrames;
+    use crate::cell::KernelCell;
+    use crate::phys::Frame;
+
+    /// Most tables that wait: what five small processes have.
+    const SPARE_MAX: usize = 64;
+
+    static SPARE: KernelCell<([Option<Frame>; SPARE_MAX], usize)> =
+        KernelCell::new(([const { None }; SPARE_MAX], 0));
+
+    /// A table without entries.
+    pub fn table() -> Result<Frame, OutOfFrames> {
+        let spare = SPARE.with(|(spare, count)| {
+            *count = count.checked_sub(1)?;
+            spare[*count].take()
+        });
+        spare.or_else(Frame::zeroed).ok_or(OutOfFrames)
+    }
+
+    /// Takes back a table without entries.
+    pub fn keep(table: Frame) {
+        SPARE.with(|(spare, count)| {
+            if let Some(place) = spare.get_mut(*count) {
+                *place = Some(table);
+                *count += 1;
+            }
+        });
+    }
+}
+
+/// Where no processor has seen them, tables are frames like others.
+#[cfg(not(feature = "bare-metal"))]
+mod spare {
+    use super::OutOfFrames;
+    use crate::phys::Frame;
+
+    pub fn table() -> Result<Frame, OutOfFrames> {
+        Frame::zeroed().ok_or(OutOfFrames)
+    }
+
+    pub fn keep(table: Frame) {
+        drop(table);
     }
 }
 

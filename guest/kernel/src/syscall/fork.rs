@@ -11,6 +11,7 @@ use core::cell::RefCell;
 
 use linux_raw_sys::general as linux;
 use mayfly_abi::layout::PAGE_TABLES;
+use mayfly_hal::cpu;
 use mayfly_hal::phys::{self, FRAME_SIZE};
 
 use super::clone::{OPTIONS, Spawn, flag, new_thread};
@@ -89,10 +90,15 @@ fn copied_memory(call: &Call<'_>) -> Result<Memory> {
     let space = call.process.space();
     let areas = space.borrow().areas().iter().count();
     let notes = NOTES_FRAMES + areas * 2 * size_of::<Area>() / FRAME_SIZE;
+    // Its stack, and where C libraries keep what they know of a thread.
+    let written = [call.thread.context.rsp, cpu::fs_base()];
     loop {
         let has_room = phys::usage().free as usize >= notes;
-        let copied =
-            if has_room { space.borrow_mut().fork(PAGE_TABLES) } else { Err(Errno::NOMEM) };
+        let copied = if has_room {
+            space.borrow_mut().fork(PAGE_TABLES, &written)
+        } else {
+            Err(Errno::NOMEM)
+        };
         match copied {
             Err(Errno::NOMEM) if call.kernel.vfs.shrink(SHRINK_FRAMES) > 0 => {}
             copied => return Ok(Rc::new(RefCell::new(copied?))),
