@@ -95,6 +95,11 @@ fn locks_stand_between_processes_and_go_with_them() {
     same("locks");
 }
 
+#[test]
+fn descriptors_stand_for_processes() {
+    same("descriptors");
+}
+
 /// Not on the host: it has no such bound.
 #[test]
 fn a_fork_bomb_meets_a_bound_and_the_guest_goes_on() {

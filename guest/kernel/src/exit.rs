@@ -39,6 +39,7 @@ impl Kernel {
         // The processor sees it until another process runs.
         let memory = process.memory.take();
         drop(memory);
+        process.has_ended.set(true);
         self.timers.forget(process.pid);
         self.give_memory_back(&process);
         self.processes.bury(process.pid);

@@ -71,6 +71,8 @@ pub struct Process {
     pub ran_ns: Cell<u64>,
     /// Whether a signal has stopped it: none of its threads runs.
     pub is_stopped: Cell<bool>,
+    /// Whether it has ended: for descriptors of it, which live on.
+    pub has_ended: Rc<Cell<bool>>,
     /// The thread that does not go on until this process has another program, or has ended (vfork(2)).
     pub borrowed_from: Cell<Option<Tid>>,
 }
@@ -98,6 +100,7 @@ impl Process {
             limits: RefCell::new(Limits::default()),
             ran_ns: Cell::new(0),
             is_stopped: Cell::new(false),
+            has_ended: Rc::default(),
             borrowed_from: Cell::new(None),
         }
     }
@@ -117,6 +120,7 @@ impl Process {
             limits: self.limits.clone(),
             ran_ns: Cell::new(0),
             is_stopped: Cell::new(false),
+            has_ended: Rc::default(),
             borrowed_from: Cell::new(None),
         })
     }

@@ -8,12 +8,14 @@
 
 pub mod epoll;
 pub mod eventfd;
+pub mod pidfd;
 pub mod timer;
 pub mod timerfd;
 pub mod timers;
 
 pub use epoll::Epoll;
 pub use eventfd::EventFd;
+pub use pidfd::PidFd;
 pub use timer::{Clock, Now, Setting, Timer};
 pub use timerfd::TimerFd;
 pub use timers::{Due, Notice, Timers};

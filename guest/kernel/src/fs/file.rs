@@ -9,6 +9,7 @@ use mayfly_hal::phys::Frame;
 
 use crate::errno::{Errno, Result};
 use crate::event::{Epoll, Timer};
+use crate::family::Pid;
 use crate::net::Socket;
 
 bitflags! {
@@ -111,6 +112,11 @@ pub trait File {
 
     /// The timer that this is the descriptor of.
     fn timer(&self) -> Option<&Timer> {
+        None
+    }
+
+    /// The process that this is the descriptor of.
+    fn process(&self) -> Option<Pid> {
         None
     }
 

@@ -37,6 +37,7 @@ pub(super) const OPTIONS: u64 = flag(
         | linux::CLONE_DETACHED
         | linux::CLONE_UNTRACED,
 );
+const PIDFD: u64 = flag(linux::CLONE_PIDFD);
 /// The bits of clone(2)'s flags that are the signal at the end of a process.
 const EXIT_SIGNAL: u64 = 0xff;
 /// Words of struct clone_args in its first version, and now: eleven.
@@ -58,6 +59,8 @@ pub(super) struct Spawn {
     pub exit_signal: u64,
     /// RSP; 0: its creator's.
     pub stack: u64,
+    /// Where its creator is told of its descriptor.
+    pub pidfd: u64,
     /// Where its creator is told its number.
     pub parent_tid: u64,
     /// Where it finds its number, and where that is cleared at its end.
@@ -79,7 +82,12 @@ pub fn clone(call: &mut Call<'_>) -> CallResult {
     let exit_signal = flags & EXIT_SIGNAL;
     // The bits above are clone3's.
     let flags = flags & u64::from(u32::MAX) & !EXIT_SIGNAL;
-    spawn(call, &Spawn { flags, exit_signal, stack, parent_tid, child_tid, tls })
+    // clone(2) has one argument for both.
+    let pidfd = parent_tid;
+    if flags & PIDFD != 0 && flags & flag(linux::CLONE_PARENT_SETTID) != 0 {
+        return Err(Errno::INVAL.into());
+    }
+    spawn(call, &Spawn { flags, exit_signal, stack, pidfd, parent_tid, child_tid, tls })
 }
 
 /// clone3(2). As clone(2); E2BIG for arguments that nobody knows, EFAULT.
@@ -96,7 +104,7 @@ pub fn clone3(call: &mut Call<'_>) -> CallResult {
     for (word, bytes) in words.iter_mut().zip(range.bytes().as_chunks().0) {
         *word = u64::from_le_bytes(*bytes);
     }
-    let [flags, _, child_tid, parent_tid, exit_signal, stack, stack_bytes, tls, set_tid, ..] =
+    let [flags, pidfd, child_tid, parent_tid, exit_signal, stack, stack_bytes, tls, set_tid, ..] =
         words;
     let is_thread = flags & flag(linux::CLONE_THREAD) != 0;
     let bad_signal = exit_signal > EXIT_SIGNAL || is_thread && exit_signal != 0;
@@ -104,7 +112,7 @@ pub fn clone3(call: &mut Call<'_>) -> CallResult {
         return Err(Errno::INVAL.into());
     }
     let stack = stack.checked_add(stack_bytes).ok_or(Errno::INVAL)?;
-    spawn(call, &Spawn { flags, exit_signal, stack, parent_tid, child_tid, tls })
+    spawn(call, &Spawn { flags, exit_signal, stack, pidfd, parent_tid, child_tid, tls })
 }
 
 fn spawn(call: &mut Call<'_>, spawn: &Spawn) -> CallResult {

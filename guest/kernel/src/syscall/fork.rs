@@ -15,7 +15,7 @@ use mayfly_hal::cpu;
 use mayfly_hal::phys::{self, FRAME_SIZE};
 
 use super::clone::{OPTIONS, Spawn, flag, new_thread};
-use super::{Call, CallResult, Stop};
+use super::{Call, CallResult, Stop, pidfd};
 use crate::errno::{Errno, Result};
 use crate::kernel::SHRINK_FRAMES;
 use crate::mm::Area;
@@ -23,8 +23,9 @@ use crate::process::Memory;
 use crate::signal::is_signal;
 
 /// What a process may share with its parent, or do before it begins.
-const PROCESS_OPTIONS: u64 =
-    OPTIONS | flag(linux::CLONE_VM | linux::CLONE_VFORK) | linux::CLONE_CLEAR_SIGHAND;
+const PROCESS_OPTIONS: u64 = OPTIONS
+    | flag(linux::CLONE_VM | linux::CLONE_VFORK | linux::CLONE_PIDFD)
+    | linux::CLONE_CLEAR_SIGHAND;
 /// Frames that must be left for the kernel's own notes of a process: its thread's registers, its descriptors, its place
 /// among others.
 const NOTES_FRAMES: usize = 64;
@@ -42,7 +43,7 @@ pub fn vfork(call: &mut Call<'_>) -> CallResult {
 impl Spawn {
     fn process(flags: u64) -> Spawn {
         let exit_signal = linux::SIGCHLD.into();
-        Spawn { flags, exit_signal, stack: 0, parent_tid: 0, child_tid: 0, tls: 0 }
+        Spawn { flags, exit_signal, stack: 0, pidfd: 0, parent_tid: 0, child_tid: 0, tls: 0 }
     }
 }
 
@@ -68,6 +69,13 @@ pub(super) fn spawn(call: &mut Call<'_>, spawn: &Spawn) -> CallResult {
     let mut thread = new_thread(call, spawn, Rc::clone(&child))?;
     if !spawn.has(linux::CLONE_VM) || spawn.has(linux::CLONE_VFORK) {
         thread.alternate_stack = call.thread.alternate_stack;
+    }
+    if spawn.has(linux::CLONE_PIDFD) {
+        let fd = pidfd::add(call, pid, Rc::clone(&child.has_ended), 0)?;
+        if let Err(errno) = call.put(spawn.pidfd, &fd.to_le_bytes()) {
+            drop(call.process.files.close(fd));
+            return Err(errno.into());
+        }
     }
     kernel.processes.add(&child, call.process.pid, spawn.exit_signal as u8);
     kernel.threads.ready(thread);

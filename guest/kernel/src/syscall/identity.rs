@@ -101,7 +101,28 @@ pub fn zero(_: &mut Call<'_>) -> CallResult {
 
 /// setuid(2), setgid(2): root stays root. EPERM for another.
 pub fn set_root(call: &mut Call<'_>) -> CallResult {
-    if call.uint(0) == 0 { Ok(0) } else { Err(Errno::PERM.into()) }
+    set_roots(call, 1)
+}
+
+/// setreuid(2), setregid(2). EPERM for another than root.
+pub fn set_two(call: &mut Call<'_>) -> CallResult {
+    set_roots(call, 2)
+}
+
+/// setresuid(2), setresgid(2). EPERM for another than root.
+pub fn set_three(call: &mut Call<'_>) -> CallResult {
+    set_roots(call, 3)
+}
+
+/// The first arguments are root, or −1, which leaves what is.
+fn set_roots(call: &Call<'_>, count: usize) -> CallResult {
+    let stays = |index| call.uint(index) == ROOT || count > 1 && call.int(index) == -1;
+    if (0..count).all(stays) { Ok(0) } else { Err(Errno::PERM.into()) }
+}
+
+/// setgroups(2): root has no other groups. EPERM.
+pub fn setgroups(call: &mut Call<'_>) -> CallResult {
+    if call.args[0] == 0 { Ok(0) } else { Err(Errno::PERM.into()) }
 }
 
 /// getresuid(2), getresgid(2): real, effective and saved.

@@ -43,6 +43,8 @@ mod message;
 #[cfg(feature = "bare-metal")]
 mod metadata;
 #[cfg(feature = "bare-metal")]
+mod pidfd;
+#[cfg(feature = "bare-metal")]
 mod poll;
 #[cfg(feature = "bare-metal")]
 mod process;

@@ -2,6 +2,7 @@
 
 use super::{Call, CallResult};
 use crate::errno::{Errno, Result};
+use crate::family::INIT;
 
 /// SCHED_OTHER: the only policy.
 const SCHED_OTHER: u32 = linux_raw_sys::general::SCHED_NORMAL;
@@ -67,6 +68,13 @@ pub fn sched_getparam(call: &mut Call<'_>) -> CallResult {
     Ok(0)
 }
 
+/// sched_setparam(2): the one policy has no priorities. EFAULT, EINVAL, ESRCH.
+pub fn sched_setparam(call: &mut Call<'_>) -> CallResult {
+    check_thread(call)?;
+    let priority = i32::from_le_bytes(call.get(call.args[1])?);
+    if priority == 0 { Ok(0) } else { Err(Errno::INVAL.into()) }
+}
+
 /// sched_get_priority_max(2). EINVAL.
 pub fn sched_get_priority_max(call: &mut Call<'_>) -> CallResult {
     priority(call, PRIORITY_MAX)
@@ -85,10 +93,10 @@ fn priority(call: &Call<'_>, real_time: u64) -> CallResult {
     }
 }
 
-/// ESRCH where argument 0 is no thread's number, nor 0 for the caller's.
+/// ESRCH where argument 0 is no thread's number, nor init's, nor 0 for the caller's.
 fn check_thread(call: &Call<'_>) -> Result<()> {
     let tid = call.uint(0);
     let exists =
-        tid == 0 || tid == call.thread.tid || call.kernel.threads.with(tid, |_| ()).is_some();
+        tid <= INIT || tid == call.thread.tid || call.kernel.threads.with(tid, |_| ()).is_some();
     if exists { Ok(()) } else { Err(Errno::SRCH) }
 }

@@ -162,6 +162,18 @@ pub fn kill(call: &mut Call<'_>) -> CallResult {
     Ok(sent.map(|()| 0)?)
 }
 
+/// Sends a signal to a process, as kill(2) does, or as the siginfo_t at `info` says where that is not 0. EFAULT, EINVAL,
+/// EPERM, ESRCH.
+pub(super) fn send(call: &Call<'_>, pid: Pid, number: u64, info: u64) -> CallResult {
+    let info = match info {
+        0 => Info::from_process(0, linux::SI_USER as i32, call.process.pid),
+        address => made_up(call, pid, address)?,
+    };
+    let signal = signal(number)?;
+    send_to_process(call, pid, signal.map(|signal| Info { signal, ..info }))?;
+    Ok(0)
+}
+
 /// tkill(2).
 pub fn tkill(call: &mut Call<'_>) -> CallResult {
     let info = Info::from_process(0, linux::SI_TKILL, call.process.pid);
@@ -178,11 +190,11 @@ pub fn tgkill(call: &mut Call<'_>) -> CallResult {
 /// rt_sigqueueinfo(2), the call behind sigqueue(3). EPERM where another process is to believe that the kernel, or kill(2),
 /// has sent it.
 pub fn rt_sigqueueinfo(call: &mut Call<'_>) -> CallResult {
-    let pid = call.uint(0);
-    let info = made_up(call, pid, call.args[2])?;
-    let signal = signal(call.args[1])?;
-    send_to_process(call, pid, signal.map(|signal| Info { signal, ..info }))?;
-    Ok(0)
+    let [_, signal, info, ..] = call.args;
+    if info == 0 {
+        return Err(Errno::FAULT.into());
+    }
+    send(call, call.uint(0), signal, info)
 }
 
 /// rt_tgsigqueueinfo(2). EPERM as for rt_sigqueueinfo(2).

@@ -59,8 +59,8 @@ macro_rules! calls {
 #[cfg(feature = "bare-metal")]
 use super::{
     clone, control, copy, directory, epoll, event, file, fork, futex, identity, locks, memory,
-    message, metadata, poll, process, sched, signals, socket, sockopt, stat, storage, system, time,
-    timer, transfer, wait,
+    message, metadata, pidfd, poll, process, sched, signals, socket, sockopt, stat, storage,
+    system, time, timer, transfer, wait,
 };
 
 const CLONES: &str =
@@ -200,7 +200,9 @@ calls! {
     __NR_clone "clone" => Partial(CLONES), clone::clone;
     __NR_clone3 "clone3" => Partial(CLONES), clone::clone3;
     __NR_wait4 "wait4" => Partial("of rusage, the time"), wait::wait4;
-    __NR_waitid "waitid" => Partial("without P_PIDFD; of rusage, the time"), wait::waitid;
+    __NR_waitid "waitid" => Partial("of rusage, the time"), wait::waitid;
+    __NR_pidfd_open "pidfd_open" => Supported, pidfd::pidfd_open;
+    __NR_pidfd_send_signal "pidfd_send_signal" => Supported, pidfd::pidfd_send_signal;
     __NR_arch_prctl "arch_prctl" => Partial("FS and GS"), process::arch_prctl;
     __NR_prctl "prctl" => Partial("names, dumpable, no_new_privs, the parent's death, subreapers"), process::prctl;
     __NR_set_tid_address "set_tid_address" => Supported, clone::set_tid_address;
@@ -215,6 +217,7 @@ calls! {
     __NR_sched_getscheduler "sched_getscheduler" => Supported, sched::sched_getscheduler;
     __NR_sched_setscheduler "sched_setscheduler" => Partial("policies without priorities, which are all the same here"), sched::sched_setscheduler;
     __NR_sched_getparam "sched_getparam" => Supported, sched::sched_getparam;
+    __NR_sched_setparam "sched_setparam" => Partial("to priority 0"), sched::sched_setparam;
     __NR_sched_get_priority_max "sched_get_priority_max" => Supported, sched::sched_get_priority_max;
     __NR_sched_get_priority_min "sched_get_priority_min" => Supported, sched::sched_get_priority_min;
     __NR_getpriority "getpriority" => Supported, sched::getpriority;
@@ -251,6 +254,11 @@ calls! {
     __NR_getgroups "getgroups" => Supported, identity::zero;
     __NR_setuid "setuid" => Partial("to root only"), identity::set_root;
     __NR_setgid "setgid" => Partial("to root only"), identity::set_root;
+    __NR_setreuid "setreuid" => Partial("to root only"), identity::set_two;
+    __NR_setregid "setregid" => Partial("to root only"), identity::set_two;
+    __NR_setresuid "setresuid" => Partial("to root only"), identity::set_three;
+    __NR_setresgid "setresgid" => Partial("to root only"), identity::set_three;
+    __NR_setgroups "setgroups" => Partial("to none"), identity::setgroups;
     __NR_getresuid "getresuid" => Supported, identity::getres;
     __NR_getresgid "getresgid" => Supported, identity::getres;
     __NR_uname "uname" => Supported, system::uname;

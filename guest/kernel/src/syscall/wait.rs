@@ -2,7 +2,7 @@
 
 use linux_raw_sys::general as linux;
 
-use super::{Call, CallResult, Stop};
+use super::{Call, CallResult, Stop, pidfd};
 use crate::clock::SECOND;
 use crate::errno::{Errno, Result};
 use crate::family::{Events, Pid, Status, Which};
@@ -50,7 +50,7 @@ pub fn wait4(call: &mut Call<'_>) -> CallResult {
     Ok(found.pid.into())
 }
 
-/// waitid(2), for processes, groups and all. ECHILD, EFAULT, EINTR, EINVAL.
+/// waitid(2). EBADF, ECHILD, EFAULT, EINTR, EINVAL.
 pub fn waitid(call: &mut Call<'_>) -> CallResult {
     let (kind, target, options) = (call.uint(0), call.uint(1), call.uint(3));
     let [_, _, info_at, _, usage_at, _] = call.args;
@@ -62,6 +62,7 @@ pub fn waitid(call: &mut Call<'_>) -> CallResult {
     let which = match kind {
         linux::P_ALL => Which::Any,
         linux::P_PID if target > 0 => Which::Child(target),
+        linux::P_PIDFD => Which::Child(pidfd::process(call, target)?),
         linux::P_PGID if target > 0 => Which::Group(target),
         linux::P_PGID => Which::Group(call.kernel.processes.group(call.process.pid)),
         _ => return Err(Errno::INVAL.into()),
