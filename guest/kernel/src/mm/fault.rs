@@ -9,7 +9,7 @@ use mayfly_abi::layout::PAGE_SIZE;
 #[cfg(feature = "bare-metal")]
 use mayfly_abi::layout::USER_END;
 use mayfly_hal::context::Access;
-use mayfly_hal::paging::Flags;
+use mayfly_hal::paging::{Flags, Mapping};
 use mayfly_hal::phys::Frame;
 #[cfg(feature = "bare-metal")]
 use mayfly_hal::user::UserRange;
@@ -20,7 +20,7 @@ use crate::errno::Errno;
 
 /// Pages in the neighbourhood that one fault maps (Linux's fault-around: 64 KiB).
 const AROUND: u64 = 16;
-/// Most pages that one write to a private file copies ahead. A dynamic linker relocates a library's data
+/// Most pages that one write to a private file, or after a fork, copies ahead. A dynamic linker relocates a library's data
 /// from front to back, hundreds of pages of it.
 const AHEAD_MAX: u64 = 16;
 
@@ -117,26 +117,53 @@ impl AddressSpace {
         Ok(())
     }
 
-    /// A write to a page that is there but read-only: alone, it becomes writable; shared, it is copied.
+    /// A write to a page that is there but read-only: alone, it becomes writable; shared, it is copied. So are the next
+    /// ones, where as many before it were written to: a flush costs as much as several copies.
     fn make_writable(&mut self, area: &Area, page: u64) -> Result<(), BadAccess> {
+        let made = self.make_own(area, page);
+        let ahead = self.ahead(area, page);
+        for next in ahead.step_by(PAGE_SIZE as usize) {
+            let is_waiting = |at: Mapping| !at.flags.intersects(Flags::WRITE | Flags::HIDDEN);
+            let goes_on = made.is_ok() && self.tables.query(next).is_some_and(is_waiting);
+            if !goes_on || self.make_own(area, next).is_err() {
+                break;
+            }
+        }
+        self.flush();
+        made
+    }
+
+    /// Makes a page that is there writable. Needs a flush.
+    fn make_own(&mut self, area: &Area, page: u64) -> Result<(), BadAccess> {
         let flags = page_flags(area.protection);
         // Taken first: where there is none, the page must stay as it is.
         let spare = Frame::scratch();
         let frame = self.tables.unmap(page).ok_or(BadAccess::NotMapped)?;
         let is_ours = area.backing.is_shared() || frame.is_unique();
         match spare {
-            _ if is_ours => self.put(page, frame, flags)?,
+            _ if is_ours => self.put(page, frame, flags),
             Some(copy) => {
                 copy.copy_from(&frame);
-                self.put(page, copy, flags)?;
+                self.put(page, copy, flags)
             }
             None => {
                 self.put(page, frame, flags - Flags::WRITE)?;
-                return Err(BadAccess::OutOfMemory);
+                Err(BadAccess::OutOfMemory)
             }
         }
-        self.flush();
-        Ok(())
+    }
+
+    /// The pages behind `page` that will be written to next: as many as were written to right before it, and one.
+    fn ahead(&mut self, area: &Area, page: u64) -> Range<u64> {
+        let mut run = 0;
+        while run < AHEAD_MAX
+            && let Some(before) = page.checked_sub((run + 1) * PAGE_SIZE)
+            && before >= area.start
+            && self.tables.query(before).is_some_and(|at| at.flags.contains(Flags::WRITE))
+        {
+            run += 1;
+        }
+        page + PAGE_SIZE..area.end.min(page + (run + 1) * PAGE_SIZE)
     }
 
     fn fill_anonymous(&mut self, area: &Area, page: u64) -> Result<(), BadAccess> {
@@ -185,16 +212,7 @@ impl AddressSpace {
     /// ones will be, and get their copies at once, as far as the file is in memory.
     fn copy_ahead(&mut self, area: &Area, page: u64) -> Result<(), BadAccess> {
         let Some((inode, offset)) = area.backing.file() else { return Ok(()) };
-        let mut run = 0;
-        while run < AHEAD_MAX
-            && let Some(before) = page.checked_sub((run + 1) * PAGE_SIZE)
-            && before >= area.start
-            && self.tables.query(before).is_some_and(|at| at.flags.contains(Flags::WRITE))
-        {
-            run += 1;
-        }
-        let end = area.end.min(page + (run + 1) * PAGE_SIZE);
-        for next in (page + PAGE_SIZE..end).step_by(PAGE_SIZE as usize) {
+        for next in self.ahead(area, page).step_by(PAGE_SIZE as usize) {
             let index = (offset + (next - area.start)) / PAGE_SIZE;
             if self.tables.query(next).is_some() {
                 break;

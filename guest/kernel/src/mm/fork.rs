@@ -171,6 +171,26 @@ mod tests {
     }
 
     #[test]
+    fn writing_from_front_to_back_takes_few_faults() {
+        let Forked { template: _template, mut parent, mut child } = forked(100);
+        let write_all = |space: &mut AddressSpace| {
+            let mut faults = 0;
+            for page in (0..100).map(|page| BASE + page * PAGE_SIZE) {
+                if !space.tables.query(page).unwrap().flags.contains(Flags::WRITE) {
+                    space.fault(page, Access::Write).unwrap();
+                    faults += 1;
+                }
+            }
+            faults
+        };
+        let faults = (write_all(&mut child), write_all(&mut parent));
+        assert!(faults.0 < 20 && faults.1 < 20, "{faults:?}");
+        for page in (0..100).map(|page| BASE + page * PAGE_SIZE) {
+            assert_ne!(frame(&mut parent, page), frame(&mut child, page));
+        }
+    }
+
+    #[test]
     fn what_memory_is_too_short_for_leaves_nothing_behind() {
         let Forked { template, mut parent, child } = forked(3);
         drop(child);
