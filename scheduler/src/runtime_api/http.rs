@@ -7,7 +7,7 @@ use std::sync::Arc;
 use bytes::{Bytes, BytesMut};
 use http_body_util::{BodyExt, Full};
 use hyper::body::{Body as _, Incoming};
-use hyper::header::{CONTENT_TYPE, HeaderName, HeaderValue};
+use hyper::header::{ALLOW, CONTENT_TYPE, HeaderName, HeaderValue};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{HeaderMap, Method, Request, Response, StatusCode};
@@ -64,6 +64,8 @@ async fn answer(request: Request<Incoming>, session: &Session) -> Response<Full<
             let document = read(request.into_body(), ERROR_BYTES_MAX).await;
             taken(session.init_failed(Fault(document.or_empty())))
         }
+        (_, ["invocation", "next"]) => not_allowed("GET"),
+        (_, ["invocation", _, "response" | "error"] | ["init", "error"]) => not_allowed("POST"),
         _ => not_found(),
     }
 }
@@ -98,16 +100,18 @@ async fn respond(session: &Session, id: &str, request: Request<Incoming>) -> Res
     match read(request.into_body(), RESPONSE_BYTES_MAX).await {
         Body::Whole(body) => taken(session.answer(id, Answer::Response(body))),
         Body::TooLarge => match session.answer(id, Answer::TooLarge) {
-            Ok(()) => error(
-                StatusCode::PAYLOAD_TOO_LARGE,
-                "Function.ResponseSizeTooLarge",
-                &too_large_message(),
-            ),
+            Ok(()) => too_large(RESPONSE_BYTES_MAX),
             Err(refusal) => refused(refusal),
         },
         // Nobody is there to read this: the invocation goes on until the runtime answers or its time is up.
         Body::Broken => error(StatusCode::BAD_REQUEST, "InvalidRequest", "The body ends too early"),
     }
+}
+
+/// What a runtime is told of a response that is too large.
+pub(super) fn too_large(limit: usize) -> Response<Full<Bytes>> {
+    let message = format!("Exceeded maximum allowed payload size ({limit} bytes).");
+    error(StatusCode::PAYLOAD_TOO_LARGE, "RequestEntityTooLarge", &message)
 }
 
 /// What the client is told of a response that is too large.
@@ -186,13 +190,25 @@ pub(super) fn refused(refusal: Refusal) -> Response<Full<Bytes>> {
     error(status, kind, message)
 }
 
-pub(super) fn error(status: StatusCode, kind: &str, message: &str) -> Response<Full<Bytes>> {
+fn error(status: StatusCode, kind: &str, message: &str) -> Response<Full<Bytes>> {
     let document = serde_json::json!({ "errorType": kind, "errorMessage": message });
     json(status, document.to_string().into())
 }
 
 fn not_found() -> Response<Full<Bytes>> {
-    error(StatusCode::NOT_FOUND, "NotFound", "There is nothing under this path")
+    let mut response = Response::new(Full::new(Bytes::from_static(b"404 page not found\n")));
+    *response.status_mut() = StatusCode::NOT_FOUND;
+    let kind = HeaderValue::from_static("text/plain; charset=utf-8");
+    response.headers_mut().insert(CONTENT_TYPE, kind);
+    response
+}
+
+/// The path is there, the method is not.
+fn not_allowed(instead: &'static str) -> Response<Full<Bytes>> {
+    let mut response = Response::new(Full::new(Bytes::new()));
+    *response.status_mut() = StatusCode::METHOD_NOT_ALLOWED;
+    response.headers_mut().insert(ALLOW, HeaderValue::from_static(instead));
+    response
 }
 
 fn json(status: StatusCode, body: Bytes) -> Response<Full<Bytes>> {

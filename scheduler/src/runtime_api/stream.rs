@@ -17,7 +17,7 @@ use bytes::Bytes;
 use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
 use hyper::header::CONTENT_TYPE;
-use hyper::{HeaderMap, Request, Response, StatusCode};
+use hyper::{HeaderMap, Request, Response};
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
 
@@ -52,16 +52,13 @@ pub(super) async fn respond(
         Ok(sink) => sink,
         Err(refusal) => return http::refused(refusal),
     };
+    let limit = if sink.is_some() { STREAM_BYTES_MAX } else { RESPONSE_BYTES_MAX };
     let (answer, is_too_large) = match sink {
         Some(sink) => forward(request.into_body(), sink).await,
         None => collect(request.into_body()).await,
     };
     match session.finish(id, answer) {
-        Ok(()) if is_too_large => http::error(
-            StatusCode::PAYLOAD_TOO_LARGE,
-            TOO_LARGE,
-            "The response is larger than it may be.",
-        ),
+        Ok(()) if is_too_large => http::too_large(limit),
         taken => http::taken(taken),
     }
 }

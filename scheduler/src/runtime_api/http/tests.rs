@@ -155,6 +155,9 @@ async fn what_comes_in_the_wrong_state_is_refused() {
     assert_eq!(runtime.post("invocation/id-1/error", b"{\"e\":1}").await, 202);
     assert_eq!(runtime.post("invocation/id-1/error", b"{}").await, 403, "answered already");
     assert_eq!(runtime.post("nothing", b"").await, 404);
+    runtime.send("PUT", "invocation/id-1/response", b"").await;
+    let (status, head, _) = runtime.receive().await;
+    assert!(status == 405 && head.contains("allow: post\r\n"), "{head}");
     assert_eq!(bench.diary.lines(), ["ready", "id-1 error {\"e\":1}"]);
 }
 
