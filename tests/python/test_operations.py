@@ -1,0 +1,60 @@
+"""Every operation of AWS's model of Lambda: those that are built, and a proper error for all others."""
+
+import re
+
+import pytest
+from botocore import xform_name
+from botocore.exceptions import ClientError
+from botocore.session import Session
+
+MODEL = Session().get_service_model("lambda")
+# What is here. Whatever else the model has may come, or is told to be unknown.
+BUILT = set(
+    """
+    AddLayerVersionPermission AddPermission CreateAlias CreateFunction CreateFunctionUrlConfig DeleteAlias DeleteFunction
+    DeleteFunctionConcurrency DeleteFunctionUrlConfig DeleteLayerVersion DeleteProvisionedConcurrencyConfig
+    GetAccountSettings GetAlias GetFunction GetFunctionConcurrency GetFunctionConfiguration GetFunctionRecursionConfig
+    GetFunctionUrlConfig GetLayerVersion GetLayerVersionByArn GetLayerVersionPolicy GetPolicy
+    GetProvisionedConcurrencyConfig GetRuntimeManagementConfig Invoke InvokeWithResponseStream ListAliases
+    ListFunctionUrlConfigs ListFunctions ListLayerVersions ListLayers ListProvisionedConcurrencyConfigs ListTags
+    ListVersionsByFunction PublishLayerVersion PublishVersion PutFunctionConcurrency PutFunctionRecursionConfig
+    PutProvisionedConcurrencyConfig PutRuntimeManagementConfig RemoveLayerVersionPermission RemovePermission TagResource
+    UntagResource UpdateAlias UpdateFunctionCode UpdateFunctionConfiguration UpdateFunctionUrlConfig
+    """.split()
+)
+# These need nothing that is there.
+WITHOUT = {"GetAccountSettings", "ListFunctions", "ListLayers", "ListLayerVersions", "DeleteLayerVersion"}
+
+
+def values(shape):
+    """Something for each member that goes into the path: what is nowhere."""
+    for name, member in shape.members.items():
+        if member.serialization.get("location") == "uri":
+            yield name, 1 if member.type_name in ("integer", "long") else "nowhere"
+
+
+@pytest.mark.parametrize("name", MODEL.operation_names)
+def test_an_operation_is_there_or_refused_properly(client, name):
+    operation = MODEL.operation_model(name)
+    values_of_path = dict(values(operation.input_shape)) if operation.input_shape else {}
+    call = getattr(client, xform_name(name))
+    if name in WITHOUT:
+        assert call(**values_of_path)["ResponseMetadata"]["HTTPStatusCode"] < 300
+        return
+    with pytest.raises(ClientError) as error:
+        call(**values_of_path)
+    answer = error.value.response
+    code, status = answer["Error"]["Code"], answer["ResponseMetadata"]["HTTPStatusCode"]
+    assert re.fullmatch("[A-Za-z]+Exception", code) and answer["Error"]["Message"], answer
+    assert 400 <= status < 500
+    if name in BUILT:
+        assert code != "UnknownOperationException"
+        # Refused as the model says, or since the body is none.
+        known = {shape.name for shape in operation.error_shapes} | {"InvalidRequestContentException"}
+        assert code in known, answer
+    elif code == "UnknownOperationException":
+        assert status == 404
+
+
+def test_the_list_is_of_the_model():
+    assert BUILT <= set(MODEL.operation_names)
