@@ -147,7 +147,8 @@ fn last<'a>(rest: &[&'a str]) -> Option<(&'a str, Option<&'a str>)> {
     }
 }
 
-fn is_account(text: &str) -> bool {
+/// Whether it is the number of an account.
+pub(super) fn is_account(text: &str) -> bool {
     text.len() == 12 && text.bytes().all(|byte| byte.is_ascii_digit())
 }
 

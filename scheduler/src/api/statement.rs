@@ -1,6 +1,7 @@
 //! From what a client says of a permission to a policy's statement: patterns and lengths as in the model.
 
 use super::error::ApiError;
+use super::name::is_account;
 use crate::policy::{Conditions, PolicyError, Principal};
 
 /// Bounds of the model's StatementId, Principal, Arn, EventSourceToken and PrincipalOrgID.
@@ -9,7 +10,6 @@ const PRINCIPAL_CHARS_MAX: usize = 2048;
 const ARN_CHARS_MAX: usize = 10_000;
 const TOKEN_CHARS_MAX: usize = 256;
 const ORGANISATION_CHARS: std::ops::RangeInclusive<usize> = 10..=32;
-const ACCOUNT_DIGITS: usize = 12;
 
 /// A statement's id.
 pub(super) fn sid(text: &str) -> Result<String, ApiError> {
@@ -49,10 +49,6 @@ fn is_identity(text: &str) -> bool {
     let parts: Vec<&str> = text.splitn(6, ':').collect();
     matches!(parts[..], ["arn", partition, "iam" | "sts", "", account, resource]
         if partition.starts_with("aws") && is_account(account) && !resource.is_empty())
-}
-
-pub(super) fn is_account(text: &str) -> bool {
-    text.len() == ACCOUNT_DIGITS && text.bytes().all(|byte| byte.is_ascii_digit())
 }
 
 /// The account that a resource belongs to.
