@@ -8,6 +8,7 @@ use std::process::ExitCode;
 
 use clap::error::ErrorKind;
 use clap::{Args, CommandFactory, Parser, Subcommand};
+use clap_complete::Shell;
 
 use mayfly_scheduler::core::KeepAlivePolicy;
 
@@ -16,7 +17,10 @@ use crate::failure::{FAILED, MISUSED, say};
 mod platform;
 mod simulate;
 
-pub use platform::{Deploy, Invoke, List, Logs, Place, Remove};
+pub use platform::{
+    AliasCommand, AliasTarget, Deploy, Invoke, LayerCommand, List, Logs, Place, Publish, Remove,
+    Top,
+};
 pub use simulate::{Check, Generate, Replay, Simulate, SimulateCommand};
 
 /// MicroVMs for functions that live for one call.
@@ -51,6 +55,18 @@ pub enum Command {
     /// Remove functions; what they have printed stays
     #[command(name = "rm", after_help = platform::REMOVE_EXAMPLES)]
     Remove(Remove),
+    /// Publish what a function is now as a version
+    #[command(after_help = platform::PUBLISH_EXAMPLES)]
+    Publish(Publish),
+    /// Names for a function's versions
+    #[command(subcommand, after_help = platform::ALIAS_EXAMPLES)]
+    Alias(AliasCommand),
+    /// Files that functions share
+    #[command(subcommand, after_help = platform::LAYER_EXAMPLES)]
+    Layer(LayerCommand),
+    /// Watch the environments come and go
+    #[command(after_help = platform::TOP_EXAMPLES)]
+    Top(Top),
     /// Show a program's and a function's short lives in microVMs, and where the time goes
     #[command(after_help = DEMO_EXAMPLES)]
     Demo,
@@ -64,6 +80,12 @@ pub enum Command {
     /// Measure
     #[command(subcommand, after_help = BENCH_EXAMPLES)]
     Bench(BenchCommand),
+    /// Write what a shell needs to complete this command's words
+    #[command(after_help = COMPLETIONS_EXAMPLES)]
+    Completions {
+        /// The shell
+        shell: Shell,
+    },
     /// Run the scheduler's core in a made-up world
     #[command(after_help = simulate::SIMULATE_EXAMPLES)]
     Simulate(Simulate),
@@ -94,6 +116,11 @@ The exit status is 0 where everything is well, else 1.";
 const BENCH_EXAMPLES: &str = "\
 Examples:
   mayfly bench boot --runs 100 --json";
+const COMPLETIONS_EXAMPLES: &str = "\
+Examples:
+  mayfly completions bash > ~/.local/share/bash-completion/completions/mayfly
+  mayfly completions zsh > ~/.zfunc/_mayfly
+  mayfly completions fish > ~/.config/fish/completions/mayfly.fish";
 const IMAGE_EXAMPLES: &str = "\
 Examples:
   mayfly image from-dir rootfs --out rootfs.img
@@ -217,6 +244,8 @@ pub enum BenchCommand {
         #[arg(long)]
         json: bool,
     },
+    /// Many cold starts at once, against as many processes of the same program on the host
+    Burst(BenchBurst),
     /// From an HTTP request to a function's answer, cold and warm, against the same HTTP server answering by
     /// itself
     Invoke(BenchInvoke),
@@ -239,6 +268,23 @@ pub struct BenchSyscall {
     /// How often it makes each call
     #[arg(long, default_value_t = 1_000_000, value_parser = clap::value_parser!(u32).range(1..))]
     pub turns: u32,
+    /// As JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `mayfly bench burst`.
+#[derive(Debug, Args)]
+pub struct BenchBurst {
+    /// A static program that answers each event with the event itself
+    #[arg(long, value_name = "FILE")]
+    pub bootstrap: PathBuf,
+    /// How many at once
+    #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u16).range(1..=1000))]
+    pub count: u16,
+    /// How often
+    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u16).range(1..=10_000))]
+    pub rounds: u16,
     /// As JSON
     #[arg(long)]
     pub json: bool,
@@ -319,6 +365,13 @@ pub fn parse() -> Result<Command, ExitCode> {
             ExitCode::from(status)
         }
     })
+}
+
+/// What a shell needs to complete this command's words.
+pub fn completions(shell: Shell) -> Vec<u8> {
+    let mut script = Vec::new();
+    clap_complete::generate(shell, &mut CommandLine::command(), "mayfly", &mut script);
+    script
 }
 
 /// One line for words that make no sense, and a status: of `mayfly run`, any but 125 is the program's.

@@ -48,6 +48,16 @@ fn main() -> ExitCode {
         Command::Logs(options) => platform::logs(options),
         Command::List(options) => platform::list(options),
         Command::Remove(options) => platform::remove(options),
+        Command::Publish(options) => platform::publish(&options),
+        Command::Alias(command) => platform::alias(&command),
+        Command::Layer(command) => platform::layer(&command),
+        Command::Top(options) => platform::top(&options),
+        Command::Completions { shell } => {
+            platform::print(&args::completions(shell)).map(|reader| {
+                reader.done();
+                ExitCode::SUCCESS
+            })
+        }
         Command::Demo => demo::demo(),
         Command::Doctor { json } => doctor::doctor(json),
         Command::Bench(command) => bench::bench(command),

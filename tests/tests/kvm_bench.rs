@@ -1,4 +1,4 @@
-//! `mayfly bench invoke` as a script meets it. How long things take is not judged here; how often they happen is.
+//! `mayfly bench` as a script meets it. How long things take is not judged here; how often they happen is.
 #![allow(clippy::unwrap_used)]
 
 use std::process::Command;
@@ -30,6 +30,20 @@ fn invocations_are_measured_and_a_warm_one_takes_few_exits() {
     assert!(waits >= 1.0, "{waits} waits");
     // In the lane a guest is interrupted at every other step, and may be told to look once more each time.
     assert!(in_lane() || waits + kicks < 3.0, "{waits} waits, {kicks} kicks");
+}
+
+#[test]
+fn cold_starts_run_side_by_side() {
+    let count = if in_lane() { "4" } else { "12" };
+    let mut command = Command::new(mayfly());
+    command.args(["bench", "burst", "--json", "--rounds", "1", "--count", count, "--bootstrap"]);
+    command.arg(fixture("bootstrap"));
+    let finished = finish(command, b"");
+    assert_eq!(finished.code(), 0, "{}", finished.complaint());
+    let report: Value = serde_json::from_slice(&finished.stdout).unwrap();
+    assert!(report["host_processes_us"]["p50"].as_u64().unwrap() > 0, "{report}");
+    // One after the other would be one at a time.
+    assert!(report["starting_at_once_min"].as_u64().unwrap() > 1, "{report}");
 }
 
 #[test]

@@ -130,6 +130,84 @@ fn every_kind_of_package_runs() {
 }
 
 #[test]
+fn what_a_manifest_says_is_deployed_and_flags_win() {
+    let platform = Platform::start();
+    let dir = tempfile::tempdir().unwrap();
+    let place = dir.path().to_str().unwrap();
+    fs::copy(fixture("function"), dir.path().join("bootstrap")).unwrap();
+    let layer = tempfile::tempdir().unwrap();
+    fs::write(layer.path().join("note"), "from a layer").unwrap();
+    let arn = good(&platform, &["layer", "publish", "notes", layer.path().to_str().unwrap()]);
+    let manifest = format!(
+        "name = \"told\"\nmemory = 256\ntimeout = 60\nreserved-concurrency = 3\nlayers = [\"{}\"]\n\
+         [environment]\nLEVEL = \"debug\"\n",
+        arn.trim()
+    );
+    fs::write(dir.path().join("mayfly.toml"), &manifest).unwrap();
+    let created = good(&platform, &["deploy", place, "--memory", "192", "--json"]);
+    let created: Value = serde_json::from_str(&created).unwrap();
+    assert_eq!((&created["MemorySize"], &created["Timeout"]), (&json!(192), &json!(60)));
+    assert_eq!(created["Environment"]["Variables"], json!({ "LEVEL": "debug" }));
+    assert_eq!(created["Layers"][0]["Arn"], arn.trim());
+    let path = "/2019-09-30/functions/told/concurrency";
+    let reserved = platform.request("GET", path, &[], b"").json();
+    assert_eq!(reserved["ReservedConcurrentExecutions"], 3);
+    assert_eq!(good(&platform, &["invoke", "told", "--payload", "\"count\""]), "1");
+
+    fs::write(dir.path().join("mayfly.toml"), "name = \"told\"\n\nmemroy = 1\n").unwrap();
+    bad(&platform, &["deploy", place], 125, "mayfly.toml: line 3: unknown field `memroy`");
+    let layers = good(&platform, &["layer", "list"]);
+    assert!(layers.contains("notes  1 "), "{layers}");
+    assert_eq!(good(&platform, &["layer", "rm", "notes", "1"]), "notes: version 1 removed\n");
+    assert_eq!(good(&platform, &["layer", "list"]), "");
+    platform.stop();
+}
+
+#[test]
+fn versions_have_names_and_the_pool_is_seen() {
+    let platform = Platform::start_with(&["--keep-alive", "lru"]);
+    deploy(&platform, "f", "function");
+    assert_eq!(good(&platform, &["publish", "f"]), "f: version 1\n");
+    let program = fixture("bootstrap");
+    good(&platform, &["deploy", "f", program.to_str().unwrap()]);
+    assert_eq!(good(&platform, &["publish", "f", "--description", "two"]), "f: version 2\n");
+    assert_eq!(good(&platform, &["alias", "list", "f"]), "");
+    assert_eq!(good(&platform, &["alias", "create", "f", "live", "1"]), "live: version 1\n");
+    let invoke = ["invoke", "f:live", "--payload", "\"count\""];
+    assert_eq!(good(&platform, &invoke), "1");
+    let both = good(&platform, &["alias", "update", "f", "live", "--also", "2=0.25"]);
+    assert_eq!(both, "live: version 1, 25 % to 2\n");
+    good(&platform, &["alias", "update", "f", "live", "2", "--only"]);
+    assert_eq!(good(&platform, &invoke), "\"count\"", "another version's code");
+    let list = good(&platform, &["alias", "list", "f"]);
+    assert!(
+        list.lines().nth(1).is_some_and(|line| line.starts_with("live   2        -")),
+        "{list}"
+    );
+
+    let top = good(&platform, &["top", "--once"]);
+    assert!(
+        top.contains("2 cold, 0 warm; 0 throttled") && top.contains("keep-alive   lru"),
+        "{top}"
+    );
+    let seen: Value = serde_json::from_str(&good(&platform, &["top", "--once", "--json"])).unwrap();
+    let versions: Vec<&Value> =
+        seen["Environments"].as_array().unwrap().iter().map(|one| &one["Version"]).collect();
+    assert_eq!(versions, ["1", "2"]);
+    // It goes on until it is told to end.
+    let follower = Follower::start(command(&platform, &["top", "--every", "100"]));
+    let mut looks = 0;
+    follower.until(|line| {
+        looks += usize::from(line.starts_with("memory "));
+        looks == 3
+    });
+    assert_eq!(good(&platform, &["alias", "delete", "f", "live"]), "f:live: removed\n");
+    bad(&platform, &["invoke", "f:live"], 125, "Function not found");
+    bad(&platform, &["alias", "create", "f", "x", "9"], 125, "9");
+    platform.stop();
+}
+
+#[test]
 fn what_fails_is_said_in_one_line_and_by_the_status() {
     let platform = Platform::start();
     let dir = tempfile::tempdir().unwrap();

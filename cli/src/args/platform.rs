@@ -3,17 +3,39 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-use clap::Args;
+use clap::{Args, Subcommand};
 
 pub const DEPLOY_EXAMPLES: &str = "\
 Examples:
   mayfly deploy hello ./bootstrap                a static program
   mayfly deploy hello target/lambda/hello/       a directory that holds `bootstrap`
   mayfly deploy hello hello.zip --memory 256 --timeout 10 --env LEVEL=debug
+  mayfly deploy .                                what the mayfly.toml in this directory says
 
 The program is a Lambda runtime: it asks AWS_LAMBDA_RUNTIME_API for events and answers them. Where a function of \
 this name exists, its code is replaced, and of its settings those that are named here; --env replaces all of its \
 variables. What runs finishes on the old code; the next invocation starts fresh.";
+pub const PUBLISH_EXAMPLES: &str = "\
+Examples:
+  mayfly publish hello
+  mayfly invoke hello:1
+
+A version never changes. Where nothing has changed since the last one, that is the answer.";
+pub const ALIAS_EXAMPLES: &str = "\
+Examples:
+  mayfly alias create hello live 1
+  mayfly alias update hello live --also 2=0.1    one of ten invocations goes to version 2
+  mayfly alias update hello live 2 --only        all of them do
+  mayfly invoke hello:live";
+pub const LAYER_EXAMPLES: &str = "\
+Examples:
+  mayfly layer publish tools ./opt --runtime python3.11
+  mayfly deploy greet ./app --layer arn:aws:lambda:us-east-1:000000000000:layer:tools:1
+  mayfly layer list tools";
+pub const TOP_EXAMPLES: &str = "\
+Examples:
+  mayfly top                                     until Ctrl-C
+  mayfly top --once --json | jq .Pool";
 pub const INVOKE_EXAMPLES: &str = "\
 Examples:
   mayfly invoke hello --payload '{\"name\":\"Ada\"}'
@@ -53,10 +75,13 @@ pub struct Place {
 /// `mayfly deploy`.
 #[derive(Debug, Args)]
 pub struct Deploy {
-    /// The function: 1 to 64 letters, digits, - and _
-    pub name: String,
-    /// Its code: a directory, a zip, or one static ELF program, which becomes its `bootstrap`
-    pub path: PathBuf,
+    /// The function, 1 to 64 letters, digits, - and _, unless its mayfly.toml names it; and its code: a directory, a
+    /// zip, or one static ELF program, which becomes its `bootstrap`
+    #[arg(required = true, num_args = 1..=2, value_names = ["[NAME] PATH"])]
+    pub words: Vec<PathBuf>,
+    /// What the function is, in a file [default: mayfly.toml in PATH, where it is a directory and has one]
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
     /// Its memory [default: 128]
     #[arg(long, value_name = "MIB")]
     pub memory: Option<u32>,
@@ -72,6 +97,139 @@ pub struct Deploy {
     /// What the runtime gets as _HANDLER [default: bootstrap]
     #[arg(long, value_name = "H")]
     pub handler: Option<String>,
+    /// What it is for
+    #[arg(long, value_name = "TEXT")]
+    pub description: Option<String>,
+    /// A version of a layer; may be repeated, a later one's files replace an earlier one's
+    #[arg(long, value_name = "ARN")]
+    pub layer: Vec<String>,
+    /// How many of its invocations may be under way at once
+    #[arg(long, value_name = "N")]
+    pub reserved_concurrency: Option<u32>,
+    #[command(flatten)]
+    pub place: Place,
+}
+
+/// `mayfly publish`.
+#[derive(Debug, Args)]
+pub struct Publish {
+    /// The function
+    pub name: String,
+    /// What the version is for
+    #[arg(long, value_name = "TEXT")]
+    pub description: Option<String>,
+    #[command(flatten)]
+    pub place: Place,
+}
+
+/// `mayfly alias`.
+#[derive(Debug, Subcommand)]
+pub enum AliasCommand {
+    /// Make an alias of a version
+    Create {
+        /// The function
+        name: String,
+        /// The alias
+        alias: String,
+        /// The version that it names
+        version: String,
+        #[command(flatten)]
+        target: AliasTarget,
+        #[command(flatten)]
+        place: Place,
+    },
+    /// Have an alias name another version
+    Update {
+        /// The function
+        name: String,
+        /// The alias
+        alias: String,
+        /// The version that it names [default: as before]
+        version: Option<String>,
+        #[command(flatten)]
+        target: AliasTarget,
+        #[command(flatten)]
+        place: Place,
+    },
+    /// Remove an alias
+    Delete {
+        /// The function
+        name: String,
+        /// The alias
+        alias: String,
+        #[command(flatten)]
+        place: Place,
+    },
+    /// List a function's aliases
+    List {
+        /// The function
+        name: String,
+        #[command(flatten)]
+        place: Place,
+    },
+}
+
+/// What an alias leads to, beside its version.
+#[derive(Debug, Args)]
+pub struct AliasTarget {
+    /// What the alias is for
+    #[arg(long, value_name = "TEXT")]
+    pub description: Option<String>,
+    /// A second version, and its part of the invocations, from 0 to 1
+    #[arg(long, value_name = "VERSION=PART", value_parser = share)]
+    pub also: Option<(String, f64)>,
+    /// No second version any more
+    #[arg(long, conflicts_with = "also")]
+    pub only: bool,
+}
+
+/// `mayfly layer`.
+#[derive(Debug, Subcommand)]
+pub enum LayerCommand {
+    /// Publish a directory or a zip as a layer's next version
+    Publish {
+        /// The layer
+        name: String,
+        /// What functions find in /opt: a directory or a zip
+        path: PathBuf,
+        /// What it is for
+        #[arg(long, value_name = "TEXT")]
+        description: Option<String>,
+        /// A runtime that it works with; may be repeated
+        #[arg(long, value_name = "R")]
+        runtime: Vec<String>,
+        #[command(flatten)]
+        place: Place,
+    },
+    /// List the layers, each with its latest version, or all versions of one
+    #[command(visible_alias = "ls")]
+    List {
+        /// The layer
+        name: Option<String>,
+        #[command(flatten)]
+        place: Place,
+    },
+    /// Remove a version; functions that have it keep it
+    #[command(name = "rm")]
+    Remove {
+        /// The layer
+        name: String,
+        /// Its version
+        version: u64,
+        #[command(flatten)]
+        place: Place,
+    },
+}
+
+/// `mayfly top`.
+#[derive(Debug, Args)]
+pub struct Top {
+    /// Show it once, and end
+    #[arg(long)]
+    pub once: bool,
+    /// How often to look
+    #[arg(long, value_name = "MS", default_value_t = 1000, value_parser = clap::value_parser!(u64).range(100..=3_600_000))]
+    pub every: u64,
     #[command(flatten)]
     pub place: Place,
 }
@@ -132,4 +290,13 @@ fn variable(text: &str) -> Result<(String, String), String> {
         Some((name, value)) if !name.is_empty() => Ok((name.into(), value.into())),
         _ => Err("not of the form NAME=value".into()),
     }
+}
+
+/// `VERSION=PART`.
+fn share(text: &str) -> Result<(String, f64), String> {
+    let parts = text.split_once('=');
+    let parts = parts.and_then(|(version, part)| Some((version.to_owned(), part.parse().ok()?)));
+    parts.filter(|(_, part)| (0.0..=1.0).contains(part)).ok_or_else(|| {
+        "not of the form VERSION=PART, with a part from 0 to 1, such as 2=0.1".into()
+    })
 }

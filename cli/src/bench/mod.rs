@@ -1,6 +1,7 @@
 //! `mayfly bench`: measurements, each beside its floor or its peer in the same run.
 
 mod boot;
+mod burst;
 mod echo;
 mod function;
 mod invoke;
@@ -22,6 +23,7 @@ use crate::failure::Failure;
 pub fn bench(command: BenchCommand) -> Result<ExitCode, Failure> {
     match command {
         BenchCommand::Boot { runs, json } => boot::boot(runs, json),
+        BenchCommand::Burst(options) => burst::burst(&options),
         BenchCommand::Invoke(options) => invoke::invoke(&options),
         BenchCommand::Syscall(options) => syscall::syscall(&options),
         BenchCommand::Echo => echo::serve(),

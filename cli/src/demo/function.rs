@@ -12,9 +12,9 @@ use serde_json::Value;
 
 use super::server::Server;
 use super::timeline::timeline;
-use crate::args::{Deploy, Place};
+use crate::args::Place;
 use crate::failure::Failure;
-use crate::platform::{self, Api};
+use crate::platform::{self, Api, Settings, Wanted};
 use crate::progress::Progress;
 use crate::signals::{First, Signals};
 
@@ -54,11 +54,9 @@ fn measure(endpoint: &str, program: PathBuf) -> Result<String, Failure> {
     println!("$ mayfly invoke {NAME} --payload '{EVENT}'");
     let place = Place { endpoint: Some(endpoint.into()), json: false };
     let mut api = Api::at(&place)?;
-    let (memory, timeout) = (None, Some(60));
-    let (env, runtime, handler) = (Vec::new(), None, None);
-    let options =
-        Deploy { name: NAME.into(), path: program, memory, timeout, env, runtime, handler, place };
-    platform::put(&mut api, &options, &Progress::silent())?;
+    let settings = Settings { timeout: Some(60), ..Settings::default() };
+    let wanted = Wanted { name: NAME.into(), path: program, settings };
+    platform::put(&mut api, &wanted, &Progress::silent())?;
     let zero_ns = monotonic_ns();
     let answer = invoke(&mut api)?;
     let answered_ns = monotonic_ns();

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use hyper::body::Bytes;
 use hyper::{Method, StatusCode};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::client::{Answer, Client, Question};
 use super::endpoint::Endpoint;
@@ -13,6 +13,8 @@ use crate::args::Place;
 use crate::failure::Failure;
 
 const FUNCTIONS: &str = "/2015-03-31/functions";
+const CONCURRENCY: &str = "/2017-10-31/functions";
+const LAYERS: &str = "/2018-10-31/layers";
 const JSON: (&str, &str) = ("content-type", "application/json");
 /// What names the calls of CloudWatch Logs (AWS JSON 1.1).
 const LOGS: &str = "Logs_20140328";
@@ -98,15 +100,75 @@ impl Api {
         self.json(Method::GET, &path(name, "/configuration"), Bytes::new())
     }
 
-    /// ListFunctions: one page, after the one that `marker` ends.
-    pub fn list(&mut self, marker: Option<&str>) -> Result<Value, Problem> {
-        let query = marker.map(|marker| format!("?Marker={}", encoded(marker)));
-        self.json(Method::GET, &format!("{FUNCTIONS}{}", query.unwrap_or_default()), Bytes::new())
+    /// ListFunctions, all of them.
+    pub fn list(&mut self) -> Result<Vec<Value>, Problem> {
+        self.pages(FUNCTIONS, "Functions")
     }
 
     /// DeleteFunction.
     pub fn delete(&mut self, name: &str) -> Result<(), Problem> {
         self.ask(Method::DELETE, &path(name, ""), &[], Bytes::new()).map(drop)
+    }
+
+    /// PublishVersion.
+    pub fn publish_version(&mut self, name: &str, request: &Value) -> Result<Value, Problem> {
+        self.json(Method::POST, &path(name, "/versions"), request.to_string().into())
+    }
+
+    /// PutFunctionConcurrency.
+    pub fn reserve(&mut self, name: &str, concurrency: u32) -> Result<Value, Problem> {
+        let request = json!({ "ReservedConcurrentExecutions": concurrency });
+        let path = format!("{CONCURRENCY}/{}/concurrency", encoded(name));
+        self.json(Method::PUT, &path, request.to_string().into())
+    }
+
+    /// CreateAlias.
+    pub fn create_alias(&mut self, name: &str, request: &Value) -> Result<Value, Problem> {
+        self.json(Method::POST, &path(name, "/aliases"), request.to_string().into())
+    }
+
+    /// UpdateAlias.
+    pub fn update_alias(
+        &mut self,
+        name: &str,
+        alias: &str,
+        request: &Value,
+    ) -> Result<Value, Problem> {
+        let path = path(name, &format!("/aliases/{}", encoded(alias)));
+        self.json(Method::PUT, &path, request.to_string().into())
+    }
+
+    /// DeleteAlias.
+    pub fn delete_alias(&mut self, name: &str, alias: &str) -> Result<(), Problem> {
+        let path = path(name, &format!("/aliases/{}", encoded(alias)));
+        self.ask(Method::DELETE, &path, &[], Bytes::new()).map(drop)
+    }
+
+    /// ListAliases, all of them.
+    pub fn aliases(&mut self, name: &str) -> Result<Vec<Value>, Problem> {
+        self.pages(&path(name, "/aliases"), "Aliases")
+    }
+
+    /// PublishLayerVersion.
+    pub fn publish_layer(&mut self, name: &str, request: &Value) -> Result<Value, Problem> {
+        let path = format!("{LAYERS}/{}/versions", encoded(name));
+        self.json(Method::POST, &path, request.to_string().into())
+    }
+
+    /// ListLayers, all of them.
+    pub fn layers(&mut self) -> Result<Vec<Value>, Problem> {
+        self.pages(LAYERS, "Layers")
+    }
+
+    /// ListLayerVersions, all of them.
+    pub fn layer_versions(&mut self, name: &str) -> Result<Vec<Value>, Problem> {
+        self.pages(&format!("{LAYERS}/{}/versions", encoded(name)), "LayerVersions")
+    }
+
+    /// DeleteLayerVersion.
+    pub fn delete_layer(&mut self, name: &str, version: u64) -> Result<(), Problem> {
+        let path = format!("{LAYERS}/{}/versions/{version}", encoded(name));
+        self.ask(Method::DELETE, &path, &[], Bytes::new()).map(drop)
     }
 
     /// Invoke, with these headers.
@@ -136,6 +198,24 @@ impl Api {
     /// Waits, with an open ear for the platform's going away.
     pub fn pause(&mut self, duration: Duration) {
         self.0.pause(duration);
+    }
+
+    /// A whole list: its pages, one after the other.
+    fn pages(&mut self, path: &str, member: &str) -> Result<Vec<Value>, Problem> {
+        let mut items = Vec::new();
+        let mut marker: Option<String> = None;
+        loop {
+            let query = marker.as_deref().map(|marker| format!("?Marker={}", encoded(marker)));
+            let path = format!("{path}{}", query.unwrap_or_default());
+            let mut page = self.json(Method::GET, &path, Bytes::new())?;
+            if let Value::Array(found) = page[member].take() {
+                items.extend(found);
+            }
+            match page["NextMarker"].take() {
+                Value::String(next) if marker.as_ref() != Some(&next) => marker = Some(next),
+                _ => return Ok(items),
+            }
+        }
     }
 
     fn json(&mut self, method: Method, path: &str, body: Bytes) -> Result<Value, Problem> {

@@ -49,7 +49,7 @@ impl Bundle {
             return of_zip(path, file, needs_program);
         }
         if !needs_program {
-            return Err(Failure::at(path, "this runtime takes a directory or a zip"));
+            return Err(Failure::at(path, "a directory or a zip is needed here"));
         }
         of_program(path, &file)
     }

@@ -1,6 +1,5 @@
 //! `mayfly deploy`.
 
-use std::collections::BTreeMap;
 use std::process::ExitCode;
 
 use base64::Engine;
@@ -9,15 +8,18 @@ use serde_json::{Map, Value, json};
 
 use super::api::{Api, Problem};
 use super::bundle::Bundle;
+use super::manifest::{Settings, Wanted};
 use super::output::{bytes, print};
 use crate::args::Deploy;
-use crate::failure::{Failure, say};
+use crate::failure::{Failure, MISUSED, say};
 use crate::progress::Progress;
 
 const RUNTIME: &str = "provided.al2023";
 const HANDLER: &str = "bootstrap";
 /// Roles mean nothing yet, but every function has one.
 const ROLE: &str = "arn:aws:iam::000000000000:role/mayfly";
+const UNNAMED: &str = "the function has no name: mayfly deploy NAME PATH, or `name` in a mayfly.toml \
+(see mayfly deploy --help)";
 /// Begins the names of runtimes whose program is the package's `bootstrap`.
 const OWN_RUNTIME: &str = "provided";
 
@@ -26,8 +28,12 @@ const OWN_RUNTIME: &str = "provided";
 /// # Errors
 /// A package that is none, the platform's refusal, or nobody's answer.
 pub fn deploy(options: Deploy) -> Result<ExitCode, Failure> {
+    let Some(wanted) = Wanted::of(&options)? else {
+        say(UNNAMED);
+        return Ok(ExitCode::from(MISUSED));
+    };
     let mut api = Api::at(&options.place)?;
-    let Deployed { function, done, warning } = put(&mut api, &options, &Progress::to_stderr())?;
+    let Deployed { function, done, warning } = put(&mut api, &wanted, &Progress::to_stderr())?;
     if let Some(warning) = warning {
         say(&format!("warning: {warning}"));
     }
@@ -51,67 +57,72 @@ pub struct Deployed {
 ///
 /// # Errors
 /// As [`deploy`].
-pub fn put(api: &mut Api, options: &Deploy, progress: &Progress) -> Result<Deployed, Failure> {
+pub fn put(api: &mut Api, wanted: &Wanted, progress: &Progress) -> Result<Deployed, Failure> {
     progress.says("looking for the function");
-    let existing = match api.configuration(&options.name) {
+    let existing = match api.configuration(&wanted.name) {
         Ok(function) => Some(function),
         Err(problem) if problem.is("ResourceNotFoundException") => None,
         Err(problem) => return Err(problem.into()),
     };
-    let runtime = options.runtime.as_deref();
+    let runtime = wanted.settings.runtime.as_deref();
     let runtime = runtime.or_else(|| existing.as_ref()?["Runtime"].as_str()).unwrap_or(RUNTIME);
-    progress.says(&format!("packing {}", options.path.display()));
-    let bundle = Bundle::of(&options.path, runtime.starts_with(OWN_RUNTIME))?;
+    progress.says(&format!("packing {}", wanted.path.display()));
+    let bundle = Bundle::of(&wanted.path, runtime.starts_with(OWN_RUNTIME))?;
     progress.says(&format!("uploading {}", bytes(bundle.zip.len() as u64)));
     let (function, done) = match existing {
-        Some(_) => (replace(api, options, &bundle)?, "replaced"),
-        None => match create(api, options, &bundle) {
+        Some(_) => (replace(api, wanted, &bundle)?, "replaced"),
+        None => match create(api, wanted, &bundle) {
             // Somebody was faster.
             Err(problem) if problem.is("ResourceConflictException") => {
-                (replace(api, options, &bundle)?, "replaced")
+                (replace(api, wanted, &bundle)?, "replaced")
             }
             result => (result?, "created"),
         },
     };
+    if let Some(concurrency) = wanted.settings.reserved_concurrency {
+        api.reserve(&wanted.name, concurrency)?;
+    }
     progress.ends();
     Ok(Deployed { function, done, warning: bundle.warning })
 }
 
-fn create(api: &mut Api, options: &Deploy, bundle: &Bundle) -> Result<Value, Problem> {
+fn create(api: &mut Api, wanted: &Wanted, bundle: &Bundle) -> Result<Value, Problem> {
     let mut request = json!({
-        "FunctionName": options.name,
+        "FunctionName": wanted.name,
         "Runtime": RUNTIME,
         "Handler": HANDLER,
         "Role": ROLE,
         "Code": { "ZipFile": STANDARD.encode(&bundle.zip) },
     });
     if let Some(request) = request.as_object_mut() {
-        request.extend(settings(options));
+        request.extend(named(&wanted.settings));
     }
     api.create(&request)
 }
 
 /// Code first: a setting that is refused then leaves a function that works.
-fn replace(api: &mut Api, options: &Deploy, bundle: &Bundle) -> Result<Value, Problem> {
+fn replace(api: &mut Api, wanted: &Wanted, bundle: &Bundle) -> Result<Value, Problem> {
     let code = json!({ "ZipFile": STANDARD.encode(&bundle.zip) });
-    let function = api.update_code(&options.name, &code)?;
-    let settings = settings(options);
+    let function = api.update_code(&wanted.name, &code)?;
+    let settings = named(&wanted.settings);
     if settings.is_empty() {
         return Ok(function);
     }
-    api.update_configuration(&options.name, &settings.into())
+    api.update_configuration(&wanted.name, &settings.into())
 }
 
-/// What the command line says about the function.
-fn settings(options: &Deploy) -> Map<String, Value> {
-    let variables: BTreeMap<&str, &str> =
-        options.env.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
-    let variables = (!variables.is_empty()).then(|| json!({ "Variables": variables }));
+/// What is said about the function, in the API's words.
+fn named(settings: &Settings) -> Map<String, Value> {
+    let Settings { memory, timeout, runtime, handler, description, layers, environment, .. } =
+        settings;
+    let variables = (!environment.is_empty()).then(|| json!({ "Variables": environment }));
     let named = [
-        ("MemorySize", options.memory.map(Value::from)),
-        ("Timeout", options.timeout.map(Value::from)),
-        ("Runtime", options.runtime.clone().map(Value::from)),
-        ("Handler", options.handler.clone().map(Value::from)),
+        ("MemorySize", memory.map(Value::from)),
+        ("Timeout", timeout.map(Value::from)),
+        ("Runtime", runtime.clone().map(Value::from)),
+        ("Handler", handler.clone().map(Value::from)),
+        ("Description", description.clone().map(Value::from)),
+        ("Layers", layers.clone().map(Value::from)),
         ("Environment", variables),
     ];
     named.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?))).collect()
@@ -133,24 +144,14 @@ fn summary(function: &Value, done: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::args::Place;
 
     #[test]
     fn settings_are_those_that_are_named() {
-        let mut options = Deploy {
-            name: "f".into(),
-            path: "x".into(),
-            memory: None,
-            timeout: Some(9),
-            env: Vec::new(),
-            runtime: None,
-            handler: None,
-            place: Place { endpoint: None, json: false },
-        };
-        assert_eq!(Value::from(settings(&options)), json!({ "Timeout": 9 }));
-        options.env = [("A", "1"), ("A", "2"), ("B", "")].map(|(k, v)| (k.into(), v.into())).into();
+        let mut settings = Settings { timeout: Some(9), ..Settings::default() };
+        assert_eq!(Value::from(named(&settings)), json!({ "Timeout": 9 }));
+        settings.environment = [("A", "2"), ("B", "")].map(|(k, v)| (k.into(), v.into())).into();
         let wanted = json!({ "Variables": { "A": "2", "B": "" } });
-        assert_eq!(settings(&options)["Environment"], wanted);
+        assert_eq!(named(&settings)["Environment"], wanted);
     }
 
     #[test]

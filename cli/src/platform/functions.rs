@@ -18,18 +18,7 @@ const HEADS: [&str; 6] = ["NAME", "RUNTIME", "MEMORY", "TIMEOUT", "CODE", "MODIF
 /// The platform's, or nobody's answer.
 pub fn list(options: List) -> Result<ExitCode, Failure> {
     let mut api = Api::at(&options.place)?;
-    let mut functions = Vec::new();
-    let mut marker: Option<String> = None;
-    loop {
-        let mut page = api.list(marker.as_deref())?;
-        if let Value::Array(found) = page["Functions"].take() {
-            functions.extend(found);
-        }
-        match page["NextMarker"].take() {
-            Value::String(next) if marker.as_ref() != Some(&next) => marker = Some(next),
-            _ => break,
-        }
-    }
+    let functions = api.list()?;
     if options.place.json {
         print(format!("{:#}\n", json!({ "Functions": functions })).as_bytes())?.done();
     } else if functions.is_empty() {

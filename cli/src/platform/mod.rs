@@ -1,15 +1,17 @@
-//! The platform's clients: `mayfly deploy`, `invoke`, `logs`, `list`, `rm`.
+//! The platform's clients: `mayfly deploy`, `invoke`, `logs`, `list`, `rm`, `publish`, `alias`, `layer`, `top`.
 //!
 //! ```text
-//!   deploy ── bundle ─┐
-//!   invoke ───────────┤                            POST, GET, PUT, DELETE
-//!   list, rm ─────────┼── api: Lambda's calls ──┐
-//!   logs ─────────────┴── api: the logs' calls ─┴── client ── HTTP/1.1, kept alive ──▶ mayfly serve
+//!   mayfly.toml ─ manifest ─┐
+//!   deploy, layer ─ bundle ─┤
+//!   invoke, top ────────────┤                      POST, GET, PUT, DELETE
+//!   list, rm, publish, … ───┼── api: Lambda's calls ──┐
+//!   logs ───────────────────┴── api: the logs' calls ─┴── client ── HTTP/1.1, kept alive ──▶ mayfly serve
 //! ```
 //!
 //! They know nothing of a platform but what its public API says, and so work with any that speaks it without
 //! asking for signatures.
 
+mod aliases;
 mod api;
 mod bootstrap;
 mod bundle;
@@ -18,14 +20,23 @@ mod deploy;
 mod endpoint;
 mod functions;
 mod invoke;
+mod layers;
 mod logs;
+mod manifest;
 mod output;
 mod table;
+mod top;
+mod versions;
 
+pub use aliases::alias;
 pub use api::Api;
 pub use deploy::{deploy, put};
 pub use functions::{list, remove};
 pub use invoke::invoke;
+pub use layers::layer;
 pub use logs::logs;
+pub use manifest::{Settings, Wanted};
 pub use output::print;
 pub use table::table;
+pub use top::top;
+pub use versions::publish;
