@@ -80,7 +80,7 @@ pub struct Generate {
     #[arg(
         long,
         value_name = "P,P,B,R",
-        default_value = "30,30,15,25",
+        default_value = "40,35,15,10",
         value_delimiter = ',',
         num_args = 4
     )]

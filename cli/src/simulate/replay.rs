@@ -41,12 +41,13 @@ struct Row {
 /// # Errors
 /// Files that are no trace.
 pub fn replay(options: &args::Replay) -> Result<ExitCode, Failure> {
-    let signals = Signals::new()?;
     let progress = Progress::to_stderr();
     let mut trace = files::read(&options.trace, |what| progress.says(what))?;
     if let Some(functions) = options.functions {
         trace.sample(functions, &mut Random::new(options.seed));
     }
+    // While it reads there is nothing to tell; whoever stops it then stops it.
+    let signals = Signals::new()?;
     let mut rows = Vec::new();
     for policy in policies(&options.policy) {
         match live(&trace, policy, options, &progress, &signals) {
@@ -93,12 +94,11 @@ fn live(
     };
     let start_time = Duration::from_millis(options.start);
     let mut replay = Replay::new(trace, limits, start_time, options.seed);
-    let (mut minute, mut told) = (0, None::<Instant>);
-    while replay.live_minute() {
-        minute += 1;
+    let mut told = None::<Instant>;
+    while replay.live() {
         if told.is_none_or(|told| told.elapsed() > TURN) {
             told = Some(Instant::now());
-            let done = 100 * minute / trace.minutes().max(1);
+            let done = 100 * replay.minute() / trace.minutes().max(1);
             progress.says(&format!("{keep_alive}: {done} %"));
         }
         if signals.have_come() {

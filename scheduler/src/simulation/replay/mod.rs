@@ -29,13 +29,25 @@ use account::Account;
 pub use account::Cost;
 
 const MINUTE: Duration = Duration::from_secs(60);
+/// So much happens between two moments at which somebody may look, or stop: some milliseconds.
+const TURN_EVENTS: usize = 10_000;
 
 /// Something that is going to happen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Coming {
-    Invoke(u32),
+    /// One of a function's invocations in this minute, which brings the next one.
+    Invoke(Calls),
     Ready(EnvironmentId),
     Responded(EnvironmentId, InvocationId),
+}
+
+/// A function's invocations in one minute, spread evenly.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Calls {
+    function: u32,
+    /// Which of them is next.
+    next: u32,
+    count: u32,
 }
 
 /// A trace under way.
@@ -77,38 +89,45 @@ impl<'a> Replay<'a> {
         }
     }
 
-    /// Lives one minute; whether there is another one.
-    pub fn live_minute(&mut self) -> bool {
-        if self.minute == self.trace.minutes() {
-            return false;
-        }
+    /// Lives on for a while, at most to the end of a minute; whether anything is left.
+    pub fn live(&mut self) -> bool {
         let trace = self.trace;
-        let start = MINUTE * self.minute as u32;
-        for &(function, count) in trace.minute(self.minute) {
-            let phase = Random::new(u64::from(function)).unit();
-            for call in 0..count {
-                // Spread over the minute; the phase is a part of the gap between two.
-                let share = (f64::from(call) + phase) / f64::from(count);
-                self.expect(start + MINUTE.mul_f64(share), Coming::Invoke(function));
+        if self.now == self.end() {
+            if self.minute == trace.minutes() {
+                return false;
             }
+            for &(function, count) in trace.minute(self.minute) {
+                self.expect_call(Calls { function, next: 0, count });
+            }
+            self.minute += 1;
         }
-        self.minute += 1;
-        self.live_until(start + MINUTE);
-        self.minute < trace.minutes()
+        self.turn();
+        true
     }
 
-    /// What it has cost, up to the last minute that was lived.
+    /// Minutes that have begun.
+    pub fn minute(&self) -> usize {
+        self.minute
+    }
+
+    /// The end of the minute that has begun last.
+    fn end(&self) -> Duration {
+        MINUTE * self.minute as u32
+    }
+
+    /// What it has cost, up to now.
     pub fn cost(self) -> Cost {
         self.account.close(self.now)
     }
 
-    fn live_until(&mut self, end: Duration) {
-        loop {
-            let next = self.coming.peek().map(|Reverse((at, ..))| *at);
+    fn turn(&mut self) {
+        let end = self.end();
+        for _ in 0..TURN_EVENTS {
+            let next = self.coming.peek().map(|Reverse((at, ..))| *at).filter(|at| *at < end);
             let tick = self.pool.next_deadline().filter(|tick| *tick < end);
-            match (next.filter(|at| *at < end), tick) {
+            match (next, tick) {
                 (Some(at), tick) if tick.is_none_or(|tick| at < tick) => {
-                    let Some(Reverse((at, _, coming))) = self.coming.pop() else { break };
+                    let Some(Reverse((at, _, coming))) = self.coming.pop() else { return };
                     self.now = at;
                     self.happen(coming);
                 }
@@ -116,10 +135,21 @@ impl<'a> Replay<'a> {
                     self.now = self.now.max(tick);
                     self.event(Event::Tick);
                 }
-                _ => break,
+                _ => {
+                    self.now = end;
+                    return;
+                }
             }
         }
-        self.now = end;
+    }
+
+    /// Brings the next of these calls, within the minute that it is now.
+    fn expect_call(&mut self, calls: Calls) {
+        let start = MINUTE * (self.now.as_secs() / MINUTE.as_secs()) as u32;
+        // A part of the gap between two.
+        let phase = Random::new(u64::from(calls.function)).unit();
+        let share = (f64::from(calls.next) + phase) / f64::from(calls.count);
+        self.expect(start + MINUTE.mul_f64(share), Coming::Invoke(calls));
     }
 
     fn expect(&mut self, at: Duration, coming: Coming) {
@@ -129,7 +159,11 @@ impl<'a> Replay<'a> {
 
     fn happen(&mut self, coming: Coming) {
         match coming {
-            Coming::Invoke(function) => {
+            Coming::Invoke(calls) => {
+                let function = calls.function;
+                if calls.next + 1 < calls.count {
+                    self.expect_call(Calls { next: calls.next + 1, ..calls });
+                }
                 self.invocations += 1;
                 let invocation = InvocationId(self.invocations);
                 self.open.insert(invocation, function);

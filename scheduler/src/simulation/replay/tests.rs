@@ -6,9 +6,14 @@ use crate::simulation::trace::MINUTES;
 
 /// A day of one function, invoked once in each of these minutes, for a second, with 128 MiB.
 fn day(minutes: impl Fn(usize) -> bool) -> Trace {
+    busy_day("1", minutes)
+}
+
+/// As [`day`], invoked so often.
+fn busy_day(count: &str, minutes: impl Fn(usize) -> bool) -> Trace {
     let heads: Vec<String> = (1..=MINUTES).map(|minute| minute.to_string()).collect();
     let cells: Vec<&str> =
-        (0..MINUTES).map(|minute| if minutes(minute) { "1" } else { "0" }).collect();
+        (0..MINUTES).map(|minute| if minutes(minute) { count } else { "0" }).collect();
     let text = format!(
         "HashOwner,HashApp,HashFunction,Trigger,{}\no,a,f,http,{}\n",
         heads.join(","),
@@ -23,7 +28,7 @@ fn cost(trace: &Trace, policy: &str) -> Cost {
     let keep_alive: KeepAlivePolicy = policy.parse().unwrap();
     let limits = Limits { keep_alive, ..Limits::default() };
     let mut replay = Replay::new(trace, limits, Duration::from_millis(500), 1);
-    while replay.live_minute() {}
+    while replay.live() {}
     replay.cost()
 }
 
@@ -58,4 +63,22 @@ fn a_habit_is_learnt_and_costs_less() {
 fn what_lives_at_the_end_has_cost_what_it_has() {
     let cost = cost(&day(|minute| minute == 0), "lru");
     assert!((cost.held_mib_s - 128.0 * 86_400.0).abs() < 128.0 * 60.0, "{cost:?}");
+}
+
+#[test]
+fn the_calls_of_a_minute_are_all_made_and_spread_over_it() {
+    // Each second one: the one before has just ended, or has not.
+    let cost = cost(&busy_day("60", |minute| minute == 7), "fixed:1m");
+    assert_eq!(cost.invocations, 60);
+    assert!(cost.started <= 2, "{cost:?}");
+    // More than happens in one turn.
+    let many = busy_day("40000", |minute| minute == 7);
+    let mut replay = Replay::new(&many, Limits::default(), Duration::ZERO, 1);
+    let mut turns = 0;
+    while replay.live() {
+        turns += 1;
+    }
+    assert!(turns > MINUTES, "somebody may look within a minute");
+    let cost = replay.cost();
+    assert_eq!(cost.invocations + cost.refused, 40_000);
 }

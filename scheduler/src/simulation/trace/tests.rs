@@ -101,6 +101,19 @@ fn what_is_made_up_can_be_read_and_follows_from_its_seed() {
 }
 
 #[test]
+fn the_mix_has_as_many_seldom_called_functions_as_the_dataset() {
+    let trace = made(3, 1, 400);
+    let mut calls = vec![0; trace.functions().len()];
+    for (function, count) in (0..MINUTES).flat_map(|minute| trace.minute(minute)) {
+        calls[*function as usize] += *count as usize;
+    }
+    let at_most = |count: usize| calls.iter().filter(|calls| **calls <= count).count();
+    // 45 % of the dataset's applications.
+    assert!((140..=220).contains(&at_most(24)), "{} of 400", at_most(24));
+    assert!(at_most(MINUTES) < 400, "nobody is called often");
+}
+
+#[test]
 fn a_sample_keeps_what_its_functions_did() {
     let whole = made(1, 1, 50);
     let mut sample = whole.clone();
