@@ -24,6 +24,7 @@ pub mod runtime_api;
 mod serve;
 mod service;
 pub mod simulation;
+mod sources;
 mod sqs;
 pub mod store;
 

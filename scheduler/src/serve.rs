@@ -20,6 +20,7 @@ use crate::poller::Pollers;
 use crate::queue::retry::Delays;
 use crate::queue::{Queue, QueueError, Sqlite};
 use crate::service::{Identity, Parts, Service};
+use crate::sources::Sources;
 use crate::sqs::Queues;
 use crate::store::{CodeStore, Database, FunctionStore, LayerStore, StoreError};
 
@@ -140,8 +141,11 @@ impl Server {
             config.delays,
         );
         let polling = pollers.start().await?;
+        let sources =
+            Sources::start(Arc::clone(&queues), Arc::clone(&functions), Arc::clone(&service))
+                .await?;
         let platform =
-            Platform { functions, layers, code, logs, service, pollers, queues, address };
+            Platform { functions, layers, code, logs, service, pollers, queues, sources, address };
         let platform = Arc::new(platform);
         let within = Arc::downgrade(&platform);
         platform.service.open_platform(Box::new(move |stream| {
@@ -174,15 +178,18 @@ impl Server {
     ) -> Result<(), ServeError> {
         let (service, logs) = (Arc::clone(&self.platform.service), Arc::clone(&self.platform.logs));
         let (pollers, polling) = (Arc::clone(&self.platform.pollers), self.polling);
+        let sources = Arc::clone(&self.platform.sources);
         let (down, is_down) = tokio::sync::oneshot::channel::<()>();
         let stopping = async move {
             stop.await;
             pollers.stop();
+            let batches = sources.stop();
             // New invocations are refused at once; those at work get their answer over open connections.
             let stopped = async {
                 service.shutdown(GRACE).await;
                 // What events have come to is kept; what is not is done again.
                 let _ = polling.await;
+                let _ = batches.await;
             };
             let _ = tokio::time::timeout(GRACE + DESTRUCTION_MAX, stopped).await;
             let _ = down.send(());

@@ -20,6 +20,8 @@
 //! | POST, GET | /2015-03-31/functions/F/policy | AddPermission, GetPolicy |
 //! | DELETE | /2015-03-31/functions/F/policy/S | RemovePermission |
 //! | PUT, GET, DELETE | /2019-09-30/functions/F/provisioned-concurrency | Put-, Get-, DeleteProvisionedConcurrencyConfig; with ?List=ALL ListProvisionedConcurrencyConfigs |
+//! | POST, GET | /2015-03-31/event-source-mappings | CreateEventSourceMapping, ListEventSourceMappings |
+//! | GET, PUT, DELETE | /2015-03-31/event-source-mappings/ID | GetEventSourceMapping, Update…, Delete… |
 //! | PUT, GET, POST, DELETE | /2019-09-25/functions/F/event-invoke-config | Put-, Get-, Update-, DeleteFunctionEventInvokeConfig |
 //! | GET | /2019-09-25/functions/F/event-invoke-config/list | ListFunctionEventInvokeConfigs |
 //! | GET, POST, DELETE | /2017-03-31/tags/ARN | ListTags, TagResource, UntagResource |
@@ -60,6 +62,7 @@ mod invoke_streaming;
 mod layer_permissions;
 mod layers;
 mod logs;
+mod mappings;
 mod name;
 mod page;
 mod permissions;
@@ -95,6 +98,7 @@ use uuid::Uuid;
 use crate::logs::Logs;
 use crate::poller::Pollers;
 use crate::service::Service;
+use crate::sources::Sources;
 use crate::sqs::Queues;
 use crate::store::{CodeStore, FunctionStore, LayerStore};
 use error::ApiError;
@@ -112,6 +116,7 @@ pub(crate) struct Platform {
     pub(crate) service: Arc<Service>,
     pub(crate) pollers: Arc<Pollers>,
     pub(crate) queues: Arc<Queues>,
+    pub(crate) sources: Arc<Sources>,
     /// Where it listens: part of the locations that it tells.
     pub(crate) address: SocketAddr,
 }
@@ -135,6 +140,8 @@ pub(crate) fn router(platform: Arc<Platform>) -> Router {
         .put(event_config::put)
         .post(event_config::update)
         .delete(event_config::delete);
+    let mappings = get(mappings::list).post(mappings::create);
+    let mapping = get(mappings::get).put(mappings::update).delete(mappings::delete);
     let named = post(targets::call).layer(DefaultBodyLimit::max(targets::BODY_BYTES_MAX));
     let layer_versions = get(layers::list_versions).post(layers::publish);
     let layer_version = get(layers::get).delete(layers::delete);
@@ -161,6 +168,9 @@ pub(crate) fn router(platform: Arc<Platform>) -> Router {
         .route("/2017-10-31/functions/{name}/concurrency", concurrency)
         .route("/2019-09-30/functions/{name}/concurrency", get(concurrency::get))
         .route("/2019-09-30/functions/{name}/provisioned-concurrency", provisioned)
+        .route("/2015-03-31/event-source-mappings", mappings.clone())
+        .route("/2015-03-31/event-source-mappings/", mappings)
+        .route("/2015-03-31/event-source-mappings/{id}", mapping)
         .route("/2019-09-25/functions/{name}/event-invoke-config", event_config)
         .route("/2019-09-25/functions/{name}/event-invoke-config/list", get(event_config::list))
         .route("/2017-03-31/tags/{arn}", get(tags::list).post(tags::tag).delete(tags::untag))

@@ -132,7 +132,6 @@ async fn every_refusal_is_an_error_as_clients_know_them() {
     for (method, path) in [
         ("GET", "/"),
         ("PATCH", "/2015-03-31/functions/f"),
-        ("GET", "/2015-03-31/event-source-mappings/"),
         ("PUT", "/2020-06-30/functions/f/code-signing-config"),
     ] {
         let answer = rig.send(method, path, &[], b"{}").await;

@@ -1,5 +1,5 @@
 //! What is to become of a function that invokes itself by way of other services (Lambda developer guide, "Lambda
-//! recursive loop detection"). Loops are not detected here: the wish is kept, and nothing follows from it.
+//! recursive loop detection"). Loops of destinations are detected: see `crate::poller`.
 
 use serde::{Deserialize, Serialize};
 

@@ -9,6 +9,7 @@ use super::Pollers;
 use super::event::{Event, HOPS_MAX};
 use super::record::Ended;
 use crate::clock;
+use crate::function::RecursiveLoop;
 use crate::queue::New;
 use crate::service::Identity;
 use crate::sqs::{Attribute, Envelope};
@@ -77,7 +78,8 @@ impl Pollers {
         ended: &Ended<'_>,
     ) -> Result<(String, New), &'static str> {
         let entry = self.functions.get(name).ok_or("is gone")?;
-        if ended.event.hops >= HOPS_MAX {
+        let is_loop = ended.event.hops >= HOPS_MAX;
+        if is_loop && entry.settings.recursive_loop == RecursiveLoop::Terminate {
             return Err("is part of a recursive loop, which ends here");
         }
         let next = Event {

@@ -16,6 +16,7 @@ mod commit;
 mod engine;
 pub mod fair;
 mod message;
+mod registry;
 pub mod retry;
 mod sqlite;
 #[cfg(test)]
@@ -24,4 +25,5 @@ mod tests;
 pub use commit::{Queue, QueueError};
 pub use engine::{Durability, Engine, EngineError};
 pub use message::{Appended, Depth, Document, Head, Lease, Leased, Message, New, Wanted};
+pub use registry::Registry;
 pub use sqlite::Sqlite;

@@ -1,19 +1,16 @@
-//! Which queues there are: written to the queues' database first, read from memory.
+//! Which queues there are.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
-use tokio::sync::Mutex;
 
 use super::attributes::Attributes;
 use crate::clock;
-use crate::queue::{Document, Durability, EngineError, Queue, QueueError};
+use crate::queue::{Durability, Engine, Leased, Queue, QueueError, Registry, Wanted};
 use crate::service::Identity;
 
-/// The kind of their documents.
-const KIND: &str = "sqs";
 /// Between two looks for messages that are too old.
 const SWEEP: Duration = Duration::from_secs(60);
 
@@ -48,9 +45,7 @@ pub(crate) fn lane(name: &str) -> String {
 /// All queues.
 pub(crate) struct Queues {
     pub(crate) queue: Arc<Queue>,
-    by_name: RwLock<BTreeMap<String, Arc<Definition>>>,
-    /// Held by whoever changes one, until it is changed in memory, too.
-    changing: Mutex<()>,
+    by_name: Registry<Definition>,
 }
 
 impl Queues {
@@ -59,24 +54,18 @@ impl Queues {
     /// # Errors
     /// The database's.
     pub(crate) async fn load(queue: Arc<Queue>) -> Result<Queues, QueueError> {
-        let documents = queue.work(Durability::Process, |engine| engine.documents(KIND)).await?;
-        let mut by_name = BTreeMap::new();
-        for Document { name, text } in documents {
-            let definition = serde_json::from_str(&text)
-                .map_err(|error| EngineError::Failed(format!("queue {name}: {error}")))?;
-            by_name.insert(name, Arc::new(definition));
-        }
-        Ok(Queues { queue, by_name: RwLock::new(by_name), changing: Mutex::default() })
+        let by_name = Registry::load(Arc::clone(&queue), "sqs").await?;
+        Ok(Queues { queue, by_name })
     }
 
     /// A queue.
     pub(crate) fn get(&self, name: &str) -> Option<Arc<Definition>> {
-        self.by_name().get(name).cloned()
+        self.by_name.get(name)
     }
 
     /// All of them, in the order of their names.
     pub(crate) fn list(&self) -> Vec<Arc<Definition>> {
-        self.by_name().values().cloned().collect()
+        self.by_name.list()
     }
 
     /// Puts what `change` makes of a queue, or of none, in its place.
@@ -88,20 +77,7 @@ impl Queues {
         name: &str,
         change: impl FnOnce(Option<&Definition>) -> Result<Definition, E>,
     ) -> Result<Arc<Definition>, E> {
-        let _changing = self.changing.lock().await;
-        let before = self.get(name);
-        let after = change(before.as_deref())?;
-        if before.as_deref() == Some(&after) {
-            return Ok(Arc::new(after));
-        }
-        let text = serde_json::to_string(&after).expect("text and numbers are JSON");
-        let document = Document { name: name.to_owned(), text };
-        let put = move |engine: &mut dyn crate::queue::Engine| engine.put_document(KIND, &document);
-        self.queue.work(Durability::Power, put).await?;
-        let after = Arc::new(after);
-        let mut by_name = self.by_name.write().unwrap_or_else(PoisonError::into_inner);
-        by_name.insert(name.to_owned(), Arc::clone(&after));
-        Ok(after)
+        self.by_name.change(name, change).await
     }
 
     /// Removes a queue with its messages. Whether there was one.
@@ -109,16 +85,32 @@ impl Queues {
     /// # Errors
     /// The database's.
     pub(crate) async fn remove(&self, name: &str) -> Result<bool, QueueError> {
-        let _changing = self.changing.lock().await;
-        let gone = name.to_owned();
-        let removed = self.queue.work(Durability::Power, move |engine| {
-            engine.purge(&lane(&gone))?;
-            engine.expire(&lane(&gone), 0, i64::MAX)?;
-            engine.remove_document(KIND, &gone)
-        });
-        let removed = removed.await?;
-        self.by_name.write().unwrap_or_else(PoisonError::into_inner).remove(name);
-        Ok(removed)
+        let lane = lane(name);
+        let messages = move |engine: &mut dyn Engine| {
+            engine.purge(&lane)?;
+            engine.expire(&lane, 0, i64::MAX).map(drop)
+        };
+        self.by_name.remove(name, messages).await
+    }
+
+    /// Where messages of a queue go that have been received too often, if they go anywhere.
+    pub(crate) fn dead_letters(&self, queue: &Definition) -> Option<(u32, String)> {
+        let redrive = queue.attributes.redrive.as_ref()?;
+        let name = redrive.target.rsplit(':').next()?;
+        Some((redrive.receives_max, self.get(name)?.lane()))
+    }
+
+    /// Leases messages, and wakes who waits for dead letters: there may be some now.
+    ///
+    /// # Errors
+    /// The database's.
+    pub(crate) async fn lease(&self, wanted: Wanted) -> Result<Vec<Leased>, QueueError> {
+        let dead = wanted.leases_max.clone();
+        let leased = self.queue.lease(wanted).await?;
+        if let Some((_, lane)) = dead {
+            self.queue.ring(&lane);
+        }
+        Ok(leased)
     }
 
     /// Removes messages that have been there for longer than their queue keeps them, for ever.
@@ -137,9 +129,5 @@ impl Queues {
                 let _ = expire.await;
             }
         }
-    }
-
-    fn by_name(&self) -> RwLockReadGuard<'_, BTreeMap<String, Arc<Definition>>> {
-        self.by_name.read().unwrap_or_else(PoisonError::into_inner)
     }
 }

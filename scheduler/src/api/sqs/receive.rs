@@ -99,10 +99,6 @@ async fn lease(
     visibility_s: u32,
 ) -> Result<Vec<Leased>, QueueError> {
     let now_ms = clock::unix_ms();
-    let dead = queue.attributes.redrive.as_ref().and_then(|redrive| {
-        let name = redrive.target.rsplit(':').next()?;
-        Some((redrive.receives_max, platform.queues.get(name)?.lane()))
-    });
     let wanted = Wanted {
         lane: queue.lane(),
         count,
@@ -110,13 +106,9 @@ async fn lease(
         until_ms: now_ms + 1000 * i64::from(visibility_s),
         token: Uuid::new_v4().as_u64_pair().1,
         in_order: queue.attributes.is_fifo,
-        leases_max: dead.clone(),
+        leases_max: platform.queues.dead_letters(queue),
     };
-    let leased = platform.queues.queue.lease(wanted).await?;
-    if let Some((_, lane)) = dead {
-        platform.queues.queue.ring(&lane);
-    }
-    Ok(leased)
+    platform.queues.lease(wanted).await
 }
 
 /// Message.

@@ -197,3 +197,122 @@ async fn what_breaks_a_rule_is_refused() {
     ok(&rig, "SendMessage", largest).await;
     rig.stop().await;
 }
+
+async fn mapping(rig: &Rig, method: &str, id: &str, request: Value) -> Answer {
+    let path = format!("/2015-03-31/event-source-mappings/{id}");
+    rig.send(method, &path, &[], request.to_string().as_bytes()).await
+}
+
+async fn depth(rig: &Rig, url: &Value) -> (u64, u64) {
+    let names = json!({ "QueueUrl": url, "AttributeNames": ["All"] });
+    let attributes = ok(rig, "GetQueueAttributes", names).await["Attributes"].take();
+    let number = |name: &str| attributes[name].as_str().unwrap().parse().unwrap();
+    (number("ApproximateNumberOfMessages"), number("ApproximateNumberOfMessagesNotVisible"))
+}
+
+/// Waits until a queue is as deep as that.
+async fn until_depth(rig: &Rig, url: &Value, wanted: (u64, u64)) {
+    let start = std::time::Instant::now();
+    loop {
+        let found = depth(rig, url).await;
+        if found == wanted {
+            return;
+        }
+        assert!(start.elapsed() < Duration::from_secs(60), "{found:?}, not {wanted:?}");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+#[tokio::test]
+async fn a_function_is_invoked_with_what_its_queue_gets() {
+    let data = tempfile::tempdir().unwrap();
+    let rig = Rig::start(data.path()).await;
+    rig.create("f", "say").await;
+    let url = create(&rig, "q", json!({})).await;
+    let arn = "arn:aws:sqs:us-east-1:000000000000:q";
+    let filter = json!({ "Filters": [{ "Pattern": r#"{"body":{"n":[{"numeric":[">",1]}]}}"# }] });
+    let request = json!({
+        "EventSourceArn": arn, "FunctionName": "f", "FilterCriteria": filter,
+        "ScalingConfig": { "MaximumConcurrency": 2 },
+    });
+    let created = mapping(&rig, "POST", "", request.clone()).await;
+    assert_eq!(created.status, 202, "{}", created.text());
+    let created = created.json();
+    assert_eq!((&created["State"], &created["BatchSize"]), (&json!("Enabled"), &json!(10)));
+    mapping(&rig, "POST", "", request).await.assert_error(409, "ResourceConflictException");
+    for n in 0..4 {
+        let body = json!({ "n": n }).to_string();
+        ok(&rig, "SendMessage", json!({ "QueueUrl": url, "MessageBody": body })).await;
+    }
+    until_depth(&rig, &url, (0, 0)).await;
+    let said = rig.messages("f").await;
+    let events = said.iter().filter_map(|line| serde_json::from_str::<Value>(line.as_str()?).ok());
+    let records: Vec<Value> = events
+        .flat_map(|mut event| event["Records"].as_array_mut().map(std::mem::take))
+        .flatten()
+        .collect();
+    let mut bodies: Vec<&str> = records.iter().map(|one| one["body"].as_str().unwrap()).collect();
+    bodies.sort_unstable();
+    assert_eq!(bodies, [r#"{"n":2}"#, r#"{"n":3}"#]);
+    assert_eq!(
+        (&records[0]["eventSource"], &records[0]["eventSourceARN"]),
+        (&json!("aws:sqs"), &json!(arn))
+    );
+
+    let id = created["UUID"].as_str().unwrap();
+    let disabled = mapping(&rig, "PUT", id, json!({ "Enabled": false })).await.json();
+    assert_eq!(disabled["State"], "Disabled");
+    ok(&rig, "SendMessage", json!({ "QueueUrl": url, "MessageBody": r#"{"n":9}"# })).await;
+    rig.stop().await;
+    let rig = Rig::start(data.path()).await;
+    assert_eq!(depth(&rig, &url).await, (1, 0));
+    mapping(&rig, "PUT", id, json!({ "Enabled": true })).await;
+    until_depth(&rig, &url, (0, 0)).await;
+    let list = rig.get("/2015-03-31/event-source-mappings/?FunctionName=f").await.json();
+    assert_eq!(list["EventSourceMappings"][0]["UUID"], id);
+    assert_eq!(mapping(&rig, "DELETE", id, json!({})).await.json()["State"], "Deleting");
+    mapping(&rig, "GET", id, json!({})).await.assert_error(404, "ResourceNotFoundException");
+    rig.stop().await;
+}
+
+#[tokio::test]
+async fn what_fails_in_a_batch_stays_and_becomes_a_dead_letter() {
+    let data = tempfile::tempdir().unwrap();
+    let rig = Rig::start(data.path()).await;
+    rig.create_with("bad", "error", json!({ "Timeout": 1 })).await;
+    let dead = create(&rig, "dead", json!({})).await;
+    let policy = json!({ "deadLetterTargetArn": "arn:aws:sqs:us-east-1:000000000000:dead", "maxReceiveCount": 1 });
+    let attributes = json!({ "VisibilityTimeout": "1", "RedrivePolicy": policy.to_string() });
+    let url = create(&rig, "q", attributes).await;
+    let arn = "arn:aws:sqs:us-east-1:000000000000:q";
+    let request = json!({ "EventSourceArn": arn, "FunctionName": "bad", "MaximumBatchingWindowInSeconds": 0 });
+    assert_eq!(mapping(&rig, "POST", "", request).await.status, 202);
+    ok(&rig, "SendMessage", json!({ "QueueUrl": url, "MessageBody": "poison" })).await;
+    until_depth(&rig, &dead, (1, 0)).await;
+    assert_eq!(depth(&rig, &url).await, (0, 0));
+    let of = |more: Value| {
+        let mut request = json!({ "EventSourceArn": arn, "FunctionName": "bad" });
+        request.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        request
+    };
+    rig.create("slow", "echo").await;
+    for bad in [
+        of(json!({ "EventSourceArn": "arn:aws:sqs:us-east-1:000000000000:none" })),
+        of(json!({ "FunctionName": "slow" })),
+    ] {
+        mapping(&rig, "POST", "", bad).await.assert_error(400, "InvalidParameterValueException");
+    }
+    let list = rig.get("/2015-03-31/event-source-mappings").await.json();
+    let id = list["EventSourceMappings"][0]["UUID"].as_str().unwrap().to_owned();
+    for bad in [
+        json!({ "BatchSize": 0 }),
+        json!({ "BatchSize": 11 }),
+        json!({ "MaximumBatchingWindowInSeconds": 301 }),
+        json!({ "ScalingConfig": { "MaximumConcurrency": 1 } }),
+        json!({ "FilterCriteria": { "Filters": [{ "Pattern": "{}" }] } }),
+        json!({ "FunctionResponseTypes": ["All"] }),
+    ] {
+        mapping(&rig, "PUT", &id, bad).await.assert_error(400, "InvalidParameterValueException");
+    }
+    rig.stop().await;
+}

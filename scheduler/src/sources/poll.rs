@@ -1,0 +1,177 @@
+//! One mapping at work: from its queue, batch by batch, to its function.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+use tokio::time::Instant;
+use uuid::Uuid;
+
+use super::filter::Pattern;
+use super::mapping::Mapping;
+use super::{Sources, event};
+use crate::clock;
+use crate::queue::{Durability, Lease, Leased, QueueError, Wanted};
+use crate::service::{Invocation, Reply};
+use crate::sqs::{Definition, Envelope};
+
+/// Batches at work at once where nothing is said: what Lambda begins with.
+const CONCURRENCY: u32 = 5;
+/// Largest event: what a synchronous invocation takes.
+const EVENT_BYTES_MAX: usize = 6 << 20;
+/// How long to leave alone a queue that is not there, or does not answer.
+const PATIENCE: Duration = Duration::from_secs(1);
+/// Longest wait for a message, so that a clock that was set is noticed.
+const WAIT_MAX: Duration = Duration::from_secs(10);
+
+impl Sources {
+    /// Works until it is told to stop, and until what it has taken is done.
+    pub(super) async fn poll(
+        self: Arc<Sources>,
+        mapping: Arc<Mapping>,
+        mut stopping: watch::Receiver<bool>,
+    ) {
+        let mut batches = JoinSet::new();
+        let concurrency = mapping.concurrency_max.unwrap_or(CONCURRENCY) as usize;
+        while !*stopping.borrow() {
+            while batches.try_join_next().is_some() {}
+            if batches.len() >= concurrency {
+                tokio::select! {
+                    _ = batches.join_next() => {}
+                    _ = stopping.changed() => {}
+                }
+                continue;
+            }
+            let taken = tokio::select! {
+                taken = self.gather(&mapping) => taken,
+                // What was taken and not begun is visible again when its time-out ends.
+                _ = stopping.changed() => break,
+            };
+            match taken {
+                Ok(Some((queue, batch))) => {
+                    let (sources, mapping) = (Arc::clone(&self), Arc::clone(&mapping));
+                    batches.spawn(async move { sources.run(&mapping, &queue, batch).await });
+                }
+                Ok(None) | Err(_) => tokio::time::sleep(PATIENCE).await,
+            }
+        }
+        while batches.join_next().await.is_some() {}
+    }
+
+    /// Waits for a batch: a full one, or what has come within the window behind its first message. `None` where there
+    /// is no queue.
+    async fn gather(
+        &self,
+        mapping: &Mapping,
+    ) -> Result<Option<(Arc<Definition>, Vec<Leased>)>, QueueError> {
+        let window = Duration::from_secs(mapping.window_s.into());
+        let (mut batch, mut bytes) = (Vec::new(), 0);
+        let mut deadline: Option<Instant> = None;
+        loop {
+            let Some(queue) = self.queues.get(&mapping.queue) else { return Ok(None) };
+            let lane = queue.lane();
+            let bell = self.queues.queue.bell(&lane);
+            let heard = bell.listen();
+            let leased = self.lease(&queue, mapping.batch_size - batch.len()).await?;
+            bytes += leased.iter().map(|one| one.message.body.len()).sum::<usize>();
+            batch.extend(leased);
+            let is_full = batch.len() >= mapping.batch_size || bytes >= EVENT_BYTES_MAX / 2;
+            if !batch.is_empty() {
+                let until = *deadline.get_or_insert_with(|| Instant::now() + window);
+                if is_full || Instant::now() >= until {
+                    return Ok(Some((queue, batch)));
+                }
+            }
+            let wait = self.next(lane.clone()).await?;
+            let until = deadline.map_or(wait, |deadline| deadline.min(wait));
+            tokio::select! {
+                () = heard => {}
+                () = tokio::time::sleep_until(until) => {}
+            }
+        }
+    }
+
+    async fn lease(&self, queue: &Definition, count: usize) -> Result<Vec<Leased>, QueueError> {
+        let now_ms = clock::unix_ms();
+        let wanted = Wanted {
+            lane: queue.lane(),
+            // Each is up to 1 MiB: few at a time.
+            count: count.min(10),
+            now_ms,
+            until_ms: now_ms + 1000 * i64::from(queue.attributes.visibility_s),
+            token: Uuid::new_v4().as_u64_pair().1,
+            in_order: queue.attributes.is_fifo,
+            leases_max: self.queues.dead_letters(queue),
+        };
+        self.queues.lease(wanted).await
+    }
+
+    /// When the queue's next message becomes visible, at the latest soon.
+    async fn next(&self, lane: String) -> Result<Instant, QueueError> {
+        let heads = self.queues.queue.work(Durability::Process, move |engine| engine.heads(&lane));
+        let due_ms = heads.await?.iter().map(|head| head.due_ms).min().unwrap_or(i64::MAX);
+        let wait_ms = due_ms.saturating_sub(clock::unix_ms()).max(1).unsigned_abs();
+        Ok(Instant::now() + Duration::from_millis(wait_ms).min(WAIT_MAX))
+    }
+
+    /// Runs the function on a batch. What has failed becomes visible again when its time-out ends.
+    async fn run(&self, mapping: &Mapping, queue: &Definition, batch: Vec<Leased>) {
+        let identity = &self.service.identity;
+        let patterns: Vec<Pattern> =
+            mapping.filters.iter().filter_map(|text| Pattern::parse(text)).collect();
+        let records = batch.iter().map(|one| (one, event::record(identity, queue, one)));
+        let is_wanted =
+            |record: &Value| patterns.is_empty() || patterns.iter().any(|one| one.fits(record));
+        let (wanted, passed): (Vec<_>, Vec<_>) = records.partition(|(_, record)| is_wanted(record));
+        self.complete(passed.iter().map(|(one, _)| one.lease).collect()).await;
+        if wanted.is_empty() {
+            return;
+        }
+        let ids: Vec<String> =
+            wanted.iter().map(|(one, _)| Envelope::of(&one.message).id).collect();
+        let records: Vec<&Value> = wanted.iter().map(|(_, record)| record).collect();
+        let payload = json!({ "Records": records }).to_string().into();
+        let Some(response) = self.invoke(mapping, payload).await else { return };
+        let failed = match mapping.reports_failures {
+            true => event::failures(&response, &ids.iter().map(String::as_str).collect()),
+            false => Some(BTreeSet::new()),
+        };
+        let Some(failed) = failed else { return };
+        let done = wanted.iter().zip(&ids).filter(|(_, id)| !failed.contains(*id));
+        self.complete(done.map(|((one, _), _)| one.lease).collect()).await;
+        self.queues.queue.ring(&queue.lane());
+    }
+
+    /// What the function answers, where it runs and does not fail.
+    async fn invoke(&self, mapping: &Mapping, payload: bytes::Bytes) -> Option<bytes::Bytes> {
+        let entry = self.functions.get(&mapping.function)?;
+        let qualifier = mapping.qualifier.as_deref();
+        let random = Uuid::new_v4().as_u128() as u32;
+        let function = match qualifier {
+            None => &entry.latest,
+            Some(qualifier) => entry.route(qualifier, random)?,
+        };
+        let invocation = Invocation {
+            request_id: Uuid::new_v4().to_string(),
+            function: Arc::clone(function),
+            function_arn: self.service.identity.qualified_arn(&mapping.function, qualifier),
+            payload,
+            client_context: None,
+        };
+        match self.service.invoke(invocation).await {
+            Reply::Done { payload, is_error: false, .. } => Some(payload),
+            _ => None,
+        }
+    }
+
+    /// Removes messages that are done with. Where that fails they come again.
+    async fn complete(&self, leases: Vec<Lease>) {
+        let work = self.queues.queue.work(Durability::Power, move |engine| {
+            leases.iter().try_for_each(|lease| engine.complete(*lease).map(drop))
+        });
+        let _ = work.await;
+    }
+}
