@@ -18,8 +18,8 @@ mod platform;
 mod simulate;
 
 pub use platform::{
-    AliasCommand, AliasTarget, Deploy, Invoke, LayerCommand, List, Logs, Place, Publish, Remove,
-    Top,
+    AliasCommand, AliasTarget, Deploy, Invoke, LayerCommand, List, Logs, Place, Publish, Queue,
+    QueueCommand, Remove, Top,
 };
 pub use simulate::{Check, Generate, Replay, Simulate, SimulateCommand};
 
@@ -52,6 +52,9 @@ pub enum Command {
     /// List the functions
     #[command(visible_alias = "ls", after_help = platform::LIST_EXAMPLES)]
     List(List),
+    /// Show what is queued, and redrive or purge it
+    #[command(after_help = platform::QUEUE_EXAMPLES)]
+    Queue(Queue),
     /// Remove functions; what they have printed stays
     #[command(name = "rm", after_help = platform::REMOVE_EXAMPLES)]
     Remove(Remove),
@@ -249,6 +252,9 @@ pub enum BenchCommand {
     /// From an HTTP request to a function's answer, cold and warm, against the same HTTP server answering by
     /// itself
     Invoke(BenchInvoke),
+    /// Accepted events in a second, beside an append with a flush each; from 202 to the function's start; the rate of
+    /// draining a backlog
+    Queue(BenchQueue),
     /// What a system call costs in a guest, as a jump and as a trap, against the host's own
     Syscall(BenchSyscall),
     /// The server that `invoke` is held against
@@ -285,6 +291,23 @@ pub struct BenchBurst {
     /// How often
     #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u16).range(1..=10_000))]
     pub rounds: u16,
+    /// As JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `mayfly bench queue`.
+#[derive(Debug, Args)]
+pub struct BenchQueue {
+    /// A static program that answers each event, with its own moments where MOMENTS is set: tests/fixtures/bootstrap.c
+    #[arg(long, value_name = "FILE")]
+    pub bootstrap: PathBuf,
+    /// How many events each number of clients sends
+    #[arg(long, default_value_t = 4000, value_parser = clap::value_parser!(u32).range(64..=10_000_000))]
+    pub events: u32,
+    /// How many events are queued to be drained
+    #[arg(long, default_value_t = 10_000, value_parser = clap::value_parser!(u32).range(64..=10_000_000))]
+    pub backlog: u32,
     /// As JSON
     #[arg(long)]
     pub json: bool,

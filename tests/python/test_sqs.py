@@ -6,6 +6,7 @@ import uuid
 
 import pytest
 from botocore.exceptions import ClientError
+from conftest import create, program
 
 
 def arn_of(sqs, url):
@@ -113,3 +114,35 @@ def test_purged_is_empty(sqs, new_queue):
     sqs.send_message(QueueUrl=url, MessageBody=str(uuid.uuid4()))
     sqs.purge_queue(QueueUrl=url)
     assert bodies(sqs.receive_message(QueueUrl=url)) == []
+
+
+def test_a_function_is_invoked_with_batches(quick):
+    client, queues = quick["lambda"], quick["sqs"]
+    function = create(client, program("bootstrap"), Timeout=20)["FunctionName"]
+    url = queues.create_queue(QueueName="batches")["QueueUrl"]
+    mapping = client.create_event_source_mapping(
+        EventSourceArn=arn_of(queues, url),
+        FunctionName=function,
+        BatchSize=5,
+        FunctionResponseTypes=["ReportBatchItemFailures"],
+        ScalingConfig={"MaximumConcurrency": 2},
+    )
+    assert (mapping["State"], mapping["ScalingConfig"]) == ("Enabled", {"MaximumConcurrency": 2})
+    entries = [{"Id": str(n), "MessageBody": "m"} for n in range(10)]
+    queues.send_message_batch(QueueUrl=url, Entries=entries)
+    names = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]
+    for _ in range(600):
+        depth = queues.get_queue_attributes(QueueUrl=url, AttributeNames=names)["Attributes"]
+        if set(depth.values()) == {"0"}:
+            break
+        time.sleep(0.1)
+    assert set(depth.values()) == {"0"}
+    found = client.list_event_source_mappings(FunctionName=function)["EventSourceMappings"]
+    assert [one["UUID"] for one in found] == [mapping["UUID"]]
+    updated = client.update_event_source_mapping(UUID=mapping["UUID"], Enabled=False, BatchSize=1)
+    assert (updated["State"], updated["BatchSize"]) == ("Disabled", 1)
+    assert client.delete_event_source_mapping(UUID=mapping["UUID"])["State"] == "Deleting"
+    with pytest.raises(client.exceptions.ResourceNotFoundException):
+        client.get_event_source_mapping(UUID=mapping["UUID"])
+    client.delete_function(FunctionName=function)
+    queues.delete_queue(QueueUrl=url)

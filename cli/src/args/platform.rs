@@ -61,14 +61,23 @@ Examples:
 
 What runs of it finishes.";
 
+pub const QUEUE_EXAMPLES: &str = "\
+Examples:
+  mayfly queue                              how many messages wait, and for how long
+  mayfly queue peek events/hello            the first of a function's events
+  mayfly queue redrive sqs/dead sqs/work    try dead letters again
+  mayfly queue purge sqs/dead
+
+A function's events are events/NAME, a queue of SQS is sqs/NAME.";
+
 /// Where the platform is, and how to show what it says.
 #[derive(Clone, Debug, Args)]
 pub struct Place {
     /// Where the platform is [default: MAYFLY_ENDPOINT, else http://127.0.0.1:9000]
-    #[arg(long, value_name = "URL")]
+    #[arg(long, global = true, value_name = "URL")]
     pub endpoint: Option<String>,
     /// As JSON, in the words of Lambda's own API
-    #[arg(long)]
+    #[arg(long, global = true)]
     pub json: bool,
 }
 
@@ -272,6 +281,37 @@ pub struct Logs {
 pub struct List {
     #[command(flatten)]
     pub place: Place,
+}
+
+/// `mayfly queue`.
+#[derive(Debug, Args)]
+pub struct Queue {
+    #[command(subcommand)]
+    pub command: Option<QueueCommand>,
+    #[command(flatten)]
+    pub place: Place,
+}
+
+/// What to do with a queue.
+#[derive(Debug, Subcommand)]
+pub enum QueueCommand {
+    /// Show the first messages, and leave them where they are
+    Peek {
+        /// The queue
+        queue: String,
+    },
+    /// Move all messages to another queue
+    Redrive {
+        /// The queue
+        queue: String,
+        /// Where they go
+        to: String,
+    },
+    /// Remove all messages
+    Purge {
+        /// The queue
+        queue: String,
+    },
 }
 
 /// `mayfly rm`.

@@ -1,5 +1,6 @@
 //! The function that is measured, as its platform knows it.
 
+use std::collections::BTreeMap;
 use std::io::{Cursor, Write};
 use std::path::Path;
 
@@ -37,7 +38,22 @@ impl Code {
     /// # Errors
     /// What the platform says.
     pub async fn create(&self, client: &mut Client, name: &str) -> Result<(), Failure> {
+        self.create_with(client, name, &[]).await
+    }
+
+    /// Creates a function of it, with variables in its environment.
+    ///
+    /// # Errors
+    /// What the platform says.
+    pub async fn create_with(
+        &self,
+        client: &mut Client,
+        name: &str,
+        variables: &[(&str, &str)],
+    ) -> Result<(), Failure> {
+        let variables: BTreeMap<_, _> = variables.iter().copied().collect();
         let request = json!({
+            "Environment": { "Variables": variables },
             "FunctionName": name,
             "Runtime": "provided.al2023",
             "Role": "arn:aws:iam::000000000000:role/bench",

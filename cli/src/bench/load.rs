@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full};
 use hyper::client::conn::http1::{SendRequest, handshake};
+use hyper::http::request::Builder;
 use hyper::{Method, Request};
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
@@ -20,6 +21,8 @@ const FUNCTION_ERROR: &str = "x-amz-function-error";
 pub struct Client {
     sender: SendRequest<Full<Bytes>>,
     address: SocketAddr,
+    /// What each request says besides.
+    says: Vec<(&'static str, &'static str)>,
 }
 
 /// What clients saw.
@@ -55,7 +58,13 @@ impl Client {
         let (sender, connection) = handshake(TokioIo::new(stream)).await?;
         // Its end shows in the next request.
         tokio::spawn(connection);
-        Ok(Client { sender, address })
+        Ok(Client { sender, address, says: Vec::new() })
+    }
+
+    /// Has each request say this in its head.
+    pub fn saying(mut self, name: &'static str, value: &'static str) -> Client {
+        self.says.push((name, value));
+        self
     }
 
     /// Sends a request and takes its whole answer.
@@ -69,7 +78,9 @@ impl Client {
         body: Bytes,
     ) -> Result<Bytes, Failure> {
         let request = Request::builder().method(method).uri(path);
-        let request = request.header("host", self.address.to_string()).body(Full::new(body))?;
+        let request = request.header("host", self.address.to_string());
+        let add = |request: Builder, (name, value): &(&str, &str)| request.header(*name, *value);
+        let request = self.says.iter().fold(request, add).body(Full::new(body))?;
         self.sender.ready().await?;
         let response = self.sender.send_request(request).await?;
         let (head, body) = response.into_parts();

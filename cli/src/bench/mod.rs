@@ -7,6 +7,7 @@ mod function;
 mod invoke;
 mod load;
 mod parts;
+mod queue;
 mod server;
 mod summary;
 mod syscall;
@@ -25,6 +26,7 @@ pub fn bench(command: BenchCommand) -> Result<ExitCode, Failure> {
         BenchCommand::Boot { runs, json } => boot::boot(runs, json),
         BenchCommand::Burst(options) => burst::burst(&options),
         BenchCommand::Invoke(options) => invoke::invoke(&options),
+        BenchCommand::Queue(options) => queue::queue(&options),
         BenchCommand::Syscall(options) => syscall::syscall(&options),
         BenchCommand::Echo => echo::serve(),
     }

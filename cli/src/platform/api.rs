@@ -195,6 +195,22 @@ impl Api {
         self.json(Method::GET, "/mayfly/environments", Bytes::new())
     }
 
+    /// Mayfly's own: the queues, and how full they are.
+    pub fn queues(&mut self) -> Result<Value, Problem> {
+        self.json(Method::GET, "/mayfly/queues", Bytes::new())
+    }
+
+    /// Mayfly's own: a queue's first messages.
+    pub fn queued(&mut self, queue: &str) -> Result<Value, Problem> {
+        let path = format!("/mayfly/queues/messages?Queue={}", encoded(queue));
+        self.json(Method::GET, &path, Bytes::new())
+    }
+
+    /// Mayfly's own: redrives or purges a queue.
+    pub fn change_queue(&mut self, how: &str, request: &Value) -> Result<Value, Problem> {
+        self.json(Method::POST, &format!("/mayfly/queues/{how}"), request.to_string().into())
+    }
+
     /// Waits, with an open ear for the platform's going away.
     pub fn pause(&mut self, duration: Duration) {
         self.0.pause(duration);

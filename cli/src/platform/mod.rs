@@ -1,10 +1,11 @@
-//! The platform's clients: `mayfly deploy`, `invoke`, `logs`, `list`, `rm`, `publish`, `alias`, `layer`, `top`.
+//! The platform's clients: `mayfly deploy`, `invoke`, `logs`, `list`, `rm`, `publish`, `alias`, `layer`,
+//! `queue`, `top`.
 //!
 //! ```text
 //!   mayfly.toml ─ manifest ─┐
 //!   deploy, layer ─ bundle ─┤
 //!   invoke, top ────────────┤                      POST, GET, PUT, DELETE
-//!   list, rm, publish, … ───┼── api: Lambda's calls ──┐
+//!   list, rm, queue, … ─────┼── api: Lambda's calls ──┐
 //!   logs ───────────────────┴── api: the logs' calls ─┴── client ── HTTP/1.1, kept alive ──▶ mayfly serve
 //! ```
 //!
@@ -24,6 +25,7 @@ mod layers;
 mod logs;
 mod manifest;
 mod output;
+mod queue;
 mod table;
 mod top;
 mod versions;
@@ -37,6 +39,7 @@ pub use layers::layer;
 pub use logs::logs;
 pub use manifest::{Settings, Wanted};
 pub use output::print;
+pub use queue::queue;
 pub use table::table;
 pub use top::top;
 pub use versions::publish;

@@ -37,6 +37,7 @@
 //! | GET, PUT | /2024-08-31/functions/F/recursion-config | GetFunctionRecursionConfig, Put… |
 //! | GET | /code/SHA256 | the upload, where GetFunction's Code.Location points |
 //! | GET | /mayfly/environments | Mayfly's own: what is alive, and when what happened in its start |
+//! | GET, POST | /mayfly/queues… | Mayfly's own: what is queued |
 //! | GET | /mayfly/functions/F/history | Mayfly's own: every configuration that it has had |
 //! | POST | / | X-Amz-Target: Logs_20140328.CALL: see [`logs`]; AmazonSQS.CALL: see [`sqs`] |
 //!
@@ -67,6 +68,7 @@ mod name;
 mod page;
 mod permissions;
 mod provisioned;
+mod queues;
 mod recursion;
 mod runtime_management;
 mod shapes;
@@ -187,6 +189,10 @@ pub(crate) fn router(platform: Arc<Platform>) -> Router {
         .route("/2024-08-31/functions/{name}/recursion-config", recursion)
         .route("/mayfly/functions/{name}/history", get(history::list))
         .route("/mayfly/environments", get(environments))
+        .route("/mayfly/queues", get(queues::list))
+        .route("/mayfly/queues/messages", get(queues::peek))
+        .route("/mayfly/queues/redrive", post(queues::redrive))
+        .route("/mayfly/queues/purge", post(queues::purge))
         .route("/", named.clone())
         .route("/{account}/{queue}", named)
         .route("/code/{sha256}", get(functions::download))

@@ -8,6 +8,7 @@ mod layers;
 mod logs;
 mod permissions;
 mod provisioned;
+mod queues;
 mod rig;
 mod runtime_management;
 mod sqs;
