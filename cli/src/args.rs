@@ -255,25 +255,27 @@ pub enum BenchCommand {
     /// Accepted events in a second, beside an append with a flush each; from 202 to the function's start; the rate of
     /// draining a backlog
     Queue(BenchQueue),
+    /// What a process costs in a guest, from fork or posix_spawn to its end, against the host's own
+    Process(BenchOwn),
     /// What a system call costs in a guest, as a jump and as a trap, against the host's own
-    Syscall(BenchSyscall),
+    Syscall(BenchOwn),
     /// The server that `invoke` is held against
     #[command(hide = true)]
     Echo,
 }
 
-/// `mayfly bench syscall`.
+/// `mayfly bench syscall`, `mayfly bench process`.
 #[derive(Debug, Args)]
-pub struct BenchSyscall {
-    /// A static program that measures itself: tests/fixtures/ppid.c, built
+pub struct BenchOwn {
+    /// A static program that measures itself: tests/fixtures/ppid.c for system calls, births.c for processes, built
     #[arg(long, value_name = "FILE")]
     pub program: PathBuf,
     /// How often to run it in each place
     #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u16).range(1..=10_000))]
     pub runs: u16,
-    /// How often it makes each call
-    #[arg(long, default_value_t = 1_000_000, value_parser = clap::value_parser!(u32).range(1..))]
-    pub turns: u32,
+    /// How often it does each thing: by default 1,000,000 calls, 200 processes
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..))]
+    pub turns: Option<u32>,
     /// As JSON
     #[arg(long)]
     pub json: bool,

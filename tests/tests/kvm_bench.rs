@@ -54,3 +54,18 @@ fn a_bootstrap_that_is_none_is_refused_with_the_reason() {
     assert_eq!(finished.code(), 125);
     assert!(finished.complaint().contains("/no/such"), "{}", finished.complaint());
 }
+
+#[test]
+fn processes_are_measured_in_a_guest_and_on_the_host() {
+    let mut command = Command::new(mayfly());
+    command.args(["bench", "process", "--json", "--runs", "1", "--turns", "5", "--program"]);
+    command.arg(fixture("births"));
+    let finished = finish(command, b"");
+    assert_eq!(finished.code(), 0, "{}", finished.complaint());
+    let report: Value = serde_json::from_slice(&finished.stdout).unwrap();
+    for place in ["guest", "host"] {
+        for birth in ["fork", "spawn", "large_fork"] {
+            assert!(report["ns"][place][birth]["p50"].as_f64().unwrap() > 0.0, "{report}");
+        }
+    }
+}

@@ -6,7 +6,9 @@ mod echo;
 mod function;
 mod invoke;
 mod load;
+mod own;
 mod parts;
+mod process;
 mod queue;
 mod server;
 mod summary;
@@ -27,6 +29,7 @@ pub fn bench(command: BenchCommand) -> Result<ExitCode, Failure> {
         BenchCommand::Burst(options) => burst::burst(&options),
         BenchCommand::Invoke(options) => invoke::invoke(&options),
         BenchCommand::Queue(options) => queue::queue(&options),
+        BenchCommand::Process(options) => process::process(&options),
         BenchCommand::Syscall(options) => syscall::syscall(&options),
         BenchCommand::Echo => echo::serve(),
     }
