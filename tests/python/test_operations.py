@@ -11,19 +11,24 @@ MODEL = Session().get_service_model("lambda")
 # What is here. Whatever else the model has may come, or is told to be unknown.
 BUILT = set(
     """
-    AddLayerVersionPermission AddPermission CreateAlias CreateFunction CreateFunctionUrlConfig DeleteAlias DeleteFunction
-    DeleteFunctionConcurrency DeleteFunctionUrlConfig DeleteLayerVersion DeleteProvisionedConcurrencyConfig
-    GetAccountSettings GetAlias GetFunction GetFunctionConcurrency GetFunctionConfiguration GetFunctionRecursionConfig
-    GetFunctionUrlConfig GetLayerVersion GetLayerVersionByArn GetLayerVersionPolicy GetPolicy
-    GetProvisionedConcurrencyConfig GetRuntimeManagementConfig Invoke InvokeWithResponseStream ListAliases
-    ListFunctionUrlConfigs ListFunctions ListLayerVersions ListLayers ListProvisionedConcurrencyConfigs ListTags
-    ListVersionsByFunction PublishLayerVersion PublishVersion PutFunctionConcurrency PutFunctionRecursionConfig
-    PutProvisionedConcurrencyConfig PutRuntimeManagementConfig RemoveLayerVersionPermission RemovePermission TagResource
-    UntagResource UpdateAlias UpdateFunctionCode UpdateFunctionConfiguration UpdateFunctionUrlConfig
+    AddLayerVersionPermission AddPermission CreateAlias CreateEventSourceMapping CreateFunction
+    CreateFunctionUrlConfig DeleteAlias DeleteEventSourceMapping DeleteFunction DeleteFunctionConcurrency
+    DeleteFunctionEventInvokeConfig DeleteFunctionUrlConfig DeleteLayerVersion DeleteProvisionedConcurrencyConfig
+    GetAccountSettings GetAlias GetEventSourceMapping GetFunction GetFunctionConcurrency GetFunctionConfiguration
+    GetFunctionEventInvokeConfig GetFunctionRecursionConfig GetFunctionUrlConfig GetLayerVersion GetLayerVersionByArn
+    GetLayerVersionPolicy GetPolicy GetProvisionedConcurrencyConfig GetRuntimeManagementConfig Invoke
+    InvokeWithResponseStream ListAliases ListEventSourceMappings ListFunctionEventInvokeConfigs ListFunctionUrlConfigs
+    ListFunctions ListLayerVersions ListLayers ListProvisionedConcurrencyConfigs ListTags ListVersionsByFunction
+    PublishLayerVersion PublishVersion PutFunctionConcurrency PutFunctionEventInvokeConfig PutFunctionRecursionConfig
+    PutProvisionedConcurrencyConfig PutRuntimeManagementConfig RemoveLayerVersionPermission RemovePermission
+    TagResource UntagResource UpdateAlias UpdateEventSourceMapping UpdateFunctionCode UpdateFunctionConfiguration
+    UpdateFunctionEventInvokeConfig UpdateFunctionUrlConfig
     """.split()
 )
 # These need nothing that is there.
-WITHOUT = {"GetAccountSettings", "ListFunctions", "ListLayers", "ListLayerVersions", "DeleteLayerVersion"}
+WITHOUT = set(
+    "DeleteLayerVersion GetAccountSettings ListEventSourceMappings ListFunctions ListLayerVersions ListLayers".split()
+)
 
 
 def values(shape):
