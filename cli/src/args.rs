@@ -257,11 +257,27 @@ pub enum BenchCommand {
     Queue(BenchQueue),
     /// What a process costs in a guest, from fork or posix_spawn to its end, against the host's own
     Process(BenchOwn),
+    /// This host's python3 in a guest, starting and computing, beside itself on the host
+    Python(BenchPython),
     /// What a system call costs in a guest, as a jump and as a trap, against the host's own
     Syscall(BenchOwn),
     /// The server that `invoke` is held against
     #[command(hide = true)]
     Echo,
+}
+
+/// `mayfly bench python`.
+#[derive(Debug, Args)]
+pub struct BenchPython {
+    /// An image of `mayfly image from-host python3`; without one it is built
+    #[arg(long, value_name = "IMAGE")]
+    pub image: Option<PathBuf>,
+    /// How often to run each, there and here
+    #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u16).range(1..=10_000))]
+    pub runs: u16,
+    /// As JSON
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// `mayfly bench syscall`, `mayfly bench process`.

@@ -69,3 +69,23 @@ fn processes_are_measured_in_a_guest_and_on_the_host() {
         }
     }
 }
+
+#[test]
+fn python_is_measured_beside_this_hosts() {
+    let mut command = Command::new(mayfly());
+    command.args(["bench", "python", "--json", "--runs", "1", "--image"]);
+    command.arg(fixture("python.erofs"));
+    let finished = finish(command, b"");
+    if in_lane() {
+        // There is no python3 to be beside.
+        assert_eq!(finished.code(), 125);
+        assert!(finished.complaint().contains("python3"), "{}", finished.complaint());
+        return;
+    }
+    assert_eq!(finished.code(), 0, "{}", finished.complaint());
+    let report: Value = serde_json::from_slice(&finished.stdout).unwrap();
+    for row in ["start", "nbody", "json", "regex"] {
+        assert!(report["us"][row]["ratio"].as_f64().unwrap() > 0.0, "{report}");
+    }
+    assert!(report["boot"]["page_faults"].as_u64().unwrap() > 0, "{report}");
+}

@@ -54,5 +54,10 @@ pub fn run(options: &Options) -> Result<ExitCode> {
         invoke.arg("--rie").arg(emulator);
     }
     command::run(&mut invoke)?;
+    command::run(&mut bench("python"))?;
+    for (what, program) in [("syscall", "ppid"), ("process", "births")] {
+        let program = fixtures::build_one(&workspace, program)?;
+        command::run(bench(what).arg("--program").arg(program))?;
+    }
     Ok(ExitCode::SUCCESS)
 }

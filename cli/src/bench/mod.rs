@@ -9,6 +9,7 @@ mod load;
 mod own;
 mod parts;
 mod process;
+mod python;
 mod queue;
 mod server;
 mod summary;
@@ -30,6 +31,7 @@ pub fn bench(command: BenchCommand) -> Result<ExitCode, Failure> {
         BenchCommand::Invoke(options) => invoke::invoke(&options),
         BenchCommand::Queue(options) => queue::queue(&options),
         BenchCommand::Process(options) => process::process(&options),
+        BenchCommand::Python(options) => python::python(&options),
         BenchCommand::Syscall(options) => syscall::syscall(&options),
         BenchCommand::Echo => echo::serve(),
     }
