@@ -21,6 +21,9 @@ use mayfly_abi::layout::{MMIO_HOLE, MMIO_HOLE_END, PAGE_SIZE};
 /// Bytes in a frame.
 pub const FRAME_SIZE: usize = PAGE_SIZE as usize;
 
+/// Of so many frames one is kept for the kernel's heap: what the kernel notes must not fail because programs and caches have
+/// taken all memory.
+const HEAP_SHARE: u32 = 64;
 /// Marks the end of the free list.
 const NONE: u32 = u32::MAX;
 /// Set in `counts` of a free frame; the other bits are the next free frame.
@@ -35,6 +38,8 @@ struct Frames {
     counts: *mut u32,
     bump: u32,
     end: u32,
+    /// Fresh frames from here on are for [`reserve`] alone.
+    heap: u32,
     /// Head of the list of freed frames.
     freed: u32,
     freed_count: u32,
@@ -169,7 +174,8 @@ impl Drop for Frame {
     }
 }
 
-/// A run of fresh frames, contiguous and zero, that is never freed: for queues, buffers and the heap.
+/// A run of fresh frames, contiguous and zero, that is never freed: for queues, buffers and the heap, which has
+/// some for itself when all others are taken.
 /// Returns its guest-physical address.
 pub fn reserve(count: u32) -> Option<u64> {
     with(|frames| {
@@ -181,9 +187,9 @@ pub fn reserve(count: u32) -> Option<u64> {
         if end > frames.end {
             return None;
         }
-        frames.total -=
-            end - frames.bump - if first == HOLE_END { HOLE_END - HOLE_START } else { 0 };
+        let before = frames.fresh();
         frames.bump = end;
+        frames.total -= before - frames.fresh();
         Some(u64::from(first) * PAGE_SIZE)
     })
 }
@@ -212,11 +218,17 @@ impl Frames {
         self.base.wrapping_add(number as usize * FRAME_SIZE)
     }
 
-    /// Frames that were never handed out.
+    /// Where the heap's share of the frames in `first..end` begins: not in the hole.
+    fn heap_share(first: u32, end: u32) -> u32 {
+        let start = end - (end - first) / HEAP_SHARE;
+        if (HOLE_START..HOLE_END).contains(&start) { HOLE_START } else { start }
+    }
+
+    /// Frames that were never handed out, and are not the heap's.
     fn fresh(&self) -> u32 {
-        let hole =
-            if self.bump <= HOLE_START && self.end > HOLE_END { HOLE_END - HOLE_START } else { 0 };
-        self.end - self.bump - hole
+        let spans_hole = self.bump <= HOLE_START && self.heap > HOLE_END;
+        let hole = if spans_hole { HOLE_END - HOLE_START } else { 0 };
+        self.heap.saturating_sub(self.bump + hole)
     }
 
     /// A free frame with a count of one, and whether it is fresh (zero).
@@ -235,11 +247,11 @@ impl Frames {
     }
 
     fn take_fresh(&mut self) -> Option<u32> {
+        if self.bump >= self.heap {
+            return None;
+        }
         if self.bump == HOLE_START && self.end > HOLE_END {
             self.bump = HOLE_END;
-        }
-        if self.bump >= self.end {
-            return None;
         }
         let number = self.bump;
         self.bump += 1;
@@ -282,6 +294,7 @@ mod place {
             counts: base.wrapping_add(first as usize * super::FRAME_SIZE).cast(),
             bump: first + table_frames,
             end,
+            heap: Frames::heap_share(first, end),
             freed: super::NONE,
             freed_count: 0,
             total: 0,
@@ -325,16 +338,17 @@ mod place {
             let base = unsafe { std::alloc::alloc_zeroed(layout) };
             assert!(!base.is_null());
             let mut counts = std::vec![0; ARENA_FRAMES as usize];
-            let total = ARENA_FRAMES - 1;
-            let frames = Frames {
+            let mut frames = Frames {
                 base,
                 counts: counts.as_mut_ptr(),
                 bump: 1,
                 end: ARENA_FRAMES,
+                heap: Frames::heap_share(1, ARENA_FRAMES),
                 freed: super::NONE,
                 freed_count: 0,
-                total,
+                total: 0,
             };
+            frames.total = frames.fresh();
             Arena { frames, _counts: counts }
         }
     }
@@ -384,7 +398,9 @@ mod tests {
     fn exhaustion_is_none_and_recovers() {
         let held: std::vec::Vec<Frame> = core::iter::from_fn(Frame::scratch).collect();
         assert_eq!(usage().free, 0);
-        assert!(reserve(1).is_none());
+        // The heap has its share still.
+        while reserve(16).is_some() {}
+        assert!(reserve(16).is_none() && Frame::zeroed().is_none());
         drop(held);
         assert_eq!(usage().free, usage().total);
         assert!(Frame::zeroed().is_some());
