@@ -12,6 +12,8 @@ use std::path::{Path, PathBuf};
 use super::{SEGMENT_BYTES_MAX, SEGMENTS_MAX};
 
 const EXTENSION: &str = "log";
+/// Bytes of the disk that logs leave to the stores: a line may be lost, what was accepted may not.
+const LEFT_BYTES: u64 = 1 << 20;
 
 /// The files, from the side that writes.
 #[derive(Debug)]
@@ -40,6 +42,11 @@ impl Segments {
             self.last = Some(last);
         }
         let Some(last) = &mut self.last else { return Ok(()) };
+        let disk = rustix::fs::fstatvfs(&last.file)?;
+        let room = disk.f_bavail.saturating_mul(disk.f_frsize);
+        if room < LEFT_BYTES + records.len() as u64 {
+            return Err(io::ErrorKind::StorageFull.into());
+        }
         if let Err(error) = last.file.write_all(records) {
             // A full disk: what fitted would be a torn record. Where even that fails, the next one that opens
             // the file cuts it off.
