@@ -10,9 +10,9 @@ use axum::http::StatusCode;
 use axum::response::IntoResponse;
 use serde::Deserialize;
 use serde_json::{Value, json};
-use tokio::task::spawn_blocking;
 use uuid::Uuid;
 
+use super::blocking::blocking;
 use super::error::ApiError;
 use super::find::{entry, unqualified};
 use super::functions::{Answer, Shared, parse};
@@ -59,7 +59,7 @@ pub(super) async fn create(
         let must = "satisfy regular expression pattern: (?!^[0-9]+$)([a-zA-Z0-9-_]+)";
         return Err(ApiError::constraint(&alias, "name", must));
     }
-    let created = spawn_blocking(move || {
+    let created = blocking(move || {
         let identity = &platform.service.identity;
         platform.functions.configure(&function.name, |entry, settings| {
             if settings.aliases.contains_key(&alias) {
@@ -80,8 +80,8 @@ pub(super) async fn create(
             settings.aliases.insert(alias, made);
             Ok(shown)
         })
-    });
-    let created = created.await.map_err(|error| ApiError::service(error.to_string()))??;
+    })
+    .await?;
     Ok((StatusCode::CREATED, Json(created)).into_response())
 }
 
@@ -104,7 +104,7 @@ pub(super) async fn update(
     let function = unqualified(&name)?;
     entry(&platform, &function)?;
     let request: AliasRequest = parse(body)?;
-    let updated = spawn_blocking(move || {
+    let updated = blocking(move || {
         let identity = &platform.service.identity;
         let change = |entry: &Entry, settings: &mut Settings| {
             let before = existing(identity, &function.name, settings, &alias)?.clone();
@@ -124,8 +124,8 @@ pub(super) async fn update(
         let (shown, id) = platform.functions.configure(&function.name, change)?;
         provisioned::apply(&platform, &function.name, id);
         Ok::<_, ApiError>(shown)
-    });
-    let updated = updated.await.map_err(|error| ApiError::service(error.to_string()))??;
+    })
+    .await?;
     Ok(Json(updated).into_response())
 }
 
@@ -136,7 +136,7 @@ pub(super) async fn delete(
 ) -> Answer {
     let function = unqualified(&name)?;
     entry(&platform, &function)?;
-    let deleted = spawn_blocking(move || {
+    blocking(move || {
         let id = platform.functions.configure(&function.name, |entry, settings| {
             settings.aliases.remove(&alias);
             settings.forget(&alias);
@@ -144,8 +144,8 @@ pub(super) async fn delete(
         })?;
         provisioned::apply(&platform, &function.name, id);
         Ok::<_, ApiError>(())
-    });
-    deleted.await.map_err(|error| ApiError::service(error.to_string()))??;
+    })
+    .await?;
     Ok(StatusCode::NO_CONTENT.into_response())
 }
 

@@ -12,9 +12,9 @@ use axum::http::StatusCode;
 use axum::response::IntoResponse;
 use serde::Deserialize;
 use serde_json::json;
-use tokio::task::spawn_blocking;
 
 use super::Platform;
+use super::blocking::blocking;
 use super::error::ApiError;
 use super::find::{entry, unqualified};
 use super::functions::{Answer, Shared, parse};
@@ -88,7 +88,7 @@ pub(super) async fn account(State(platform): Shared) -> Answer {
 async fn set(platform: Arc<Platform>, form: &str, limit: Option<u32>) -> Result<(), ApiError> {
     let name = unqualified(form)?.name;
     entry(&platform, &unqualified(form)?)?;
-    let set = spawn_blocking(move || {
+    blocking(move || {
         let id = platform.functions.configure(&name, |entry, settings| {
             settings.reserved_concurrency = limit;
             let provisioned = entry.provisioned_total();
@@ -105,8 +105,8 @@ async fn set(platform: Arc<Platform>, form: &str, limit: Option<u32>) -> Result<
         })?;
         enforce(&platform, &name, id);
         Ok::<_, ApiError>(())
-    });
-    set.await.map_err(|error| ApiError::service(error.to_string()))?
+    })
+    .await
 }
 
 /// Has the service keep the bound that is stored for this function, none if it is gone.

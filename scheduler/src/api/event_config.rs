@@ -12,9 +12,9 @@ use axum::http::StatusCode;
 use axum::response::IntoResponse;
 use serde::Deserialize;
 use serde_json::{Value, json};
-use tokio::task::spawn_blocking;
 
 use super::Platform;
+use super::blocking::blocking;
 use super::error::ApiError;
 use super::find::{entry, find};
 use super::functions::{Answer, Qualified, Shared, parse};
@@ -98,15 +98,15 @@ pub(super) async fn delete(
 ) -> Answer {
     let name = FunctionName::parse(&name)?.qualified(query.qualifier)?;
     entry(&platform, &name)?;
-    let deleted = spawn_blocking(move || {
+    blocking(move || {
         let qualifier = key(name.qualifier.as_deref());
         platform.functions.configure(&name.name, |_, settings| {
             let removed = settings.event_invoke.remove(qualifier);
             let identity = &platform.service.identity;
             removed.map(drop).ok_or_else(|| no_config(identity, &name.name, qualifier))
         })
-    });
-    deleted.await.map_err(|error| ApiError::service(error.to_string()))??;
+    })
+    .await?;
     Ok(StatusCode::NO_CONTENT.into_response())
 }
 
@@ -139,7 +139,7 @@ async fn change(
     to: impl FnOnce(&Platform, Option<EventInvoke>) -> Result<EventInvoke, ApiError> + Send + 'static,
 ) -> Answer {
     let target = find(&platform, &name, qualifier)?;
-    let changed = spawn_blocking(move || {
+    let changed = blocking(move || {
         let name = &target.function.configuration.name;
         let qualifier = key(target.qualifier.as_deref());
         let config = platform.functions.configure(name, |_, settings| {
@@ -148,8 +148,8 @@ async fn change(
             Ok::<_, ApiError>(config)
         })?;
         Ok::<_, ApiError>(show(&platform.service.identity, name, qualifier, &config))
-    });
-    let changed = changed.await.map_err(|error| ApiError::service(error.to_string()))??;
+    })
+    .await?;
     Ok(Json(changed).into_response())
 }
 

@@ -16,6 +16,7 @@ use serde_json::json;
 use tokio::task::spawn_blocking;
 use uuid::Uuid;
 
+use super::blocking::blocking;
 use super::error::ApiError;
 use super::find::{entry, find};
 use super::name::FunctionName;
@@ -50,7 +51,7 @@ pub(super) async fn create(State(platform): Shared, body: Result<Bytes, BytesRej
     tags::check(&settings.tags)?;
     let zip = request.code.zip_file.ok_or_else(validate::no_zip)?;
     // Decoding, unpacking, flushing: work for a thread that may block.
-    let created = spawn_blocking(move || {
+    let created = blocking(move || {
         let name = configuration.name.clone();
         if platform.functions.get(&name).is_some() {
             return Err(ApiError::exists(&name));
@@ -78,8 +79,8 @@ pub(super) async fn create(State(platform): Shared, body: Result<Bytes, BytesRej
             return versions::publish(&platform, &name, &PublishVersion::default());
         }
         Ok(shapes::configuration(identity, &function, None))
-    });
-    let created = created.await.map_err(|error| ApiError::service(error.to_string()))??;
+    })
+    .await?;
     Ok((StatusCode::CREATED, Json(created)).into_response())
 }
 
@@ -179,7 +180,7 @@ pub(super) async fn delete(
     let version = name.qualifier.as_deref().map(str::parse).transpose();
     let version = version.map_err(|_| ApiError::not_found(&platform.service.identity, &name))?;
     let pollers = Arc::clone(&platform.pollers);
-    let deleted = spawn_blocking(move || {
+    let deleted = blocking(move || {
         let missing = |error| match error {
             StoreError::Missing => ApiError::not_found(&platform.service.identity, &name),
             error => error.into(),
@@ -205,8 +206,8 @@ pub(super) async fn delete(
             return Ok(Some(entry));
         }
         Ok::<_, ApiError>(None)
-    });
-    let deleted = deleted.await.map_err(|error| ApiError::service(error.to_string()))??;
+    })
+    .await?;
     if let Some(entry) = deleted {
         let name = &entry.latest.configuration.name;
         // Where this fails, pollers find that the function is gone.

@@ -9,8 +9,8 @@ use axum::http::StatusCode;
 use axum::response::IntoResponse;
 use serde::Deserialize;
 use serde_json::{Value, json};
-use tokio::task::spawn_blocking;
 
+use super::blocking::blocking;
 use super::error::ApiError;
 use super::functions::{Answer, Shared, keep, location, parse};
 use super::name::{LayerName, number};
@@ -75,14 +75,14 @@ pub(super) async fn publish(
     let request: PublishLayerVersion = parse(body)?;
     let layer = checked(name, &request)?;
     let zip = request.content.zip_file.ok_or_else(validate::no_zip)?;
-    let published = spawn_blocking(move || {
+    let published = blocking(move || {
         let code = keep(&platform, &zip)?;
         let (code_sha256, code_size) = (code.sha256, code.size);
         let layer = LayerVersion { code_sha256, code_size, ..layer };
         let layer = platform.layers.publish(layer)?;
         Ok::<_, ApiError>(with_content(&platform, &layer))
-    });
-    let published = published.await.map_err(|error| ApiError::service(error.to_string()))??;
+    })
+    .await?;
     Ok((StatusCode::CREATED, Json(published)).into_response())
 }
 
@@ -139,8 +139,7 @@ pub(super) async fn delete(
     Path((name, version)): Path<(String, String)>,
 ) -> Answer {
     let (name, version) = (LayerName::parse_layer(&name)?, version_number(&version)?);
-    let deleted = spawn_blocking(move || platform.layers.delete(&name, version));
-    deleted.await.map_err(|error| ApiError::service(error.to_string()))??;
+    blocking(move || Ok(platform.layers.delete(&name, version)?)).await?;
     Ok(StatusCode::NO_CONTENT.into_response())
 }
 

@@ -10,9 +10,9 @@ use axum::http::StatusCode;
 use axum::response::IntoResponse;
 use serde::Deserialize;
 use serde_json::json;
-use tokio::task::spawn_blocking;
 
 use super::Platform;
+use super::blocking::blocking;
 use super::error::ApiError;
 use super::find::entry;
 use super::functions::{Answer, Shared, parse};
@@ -95,10 +95,10 @@ async fn change(
 ) -> Answer {
     let name = resource(arn)?;
     entry(&platform, &name)?;
-    let changed = spawn_blocking(move || {
+    blocking(move || {
         platform.functions.configure(&name.name, |_, settings| change(&mut settings.tags))
-    });
-    changed.await.map_err(|error| ApiError::service(error.to_string()))??;
+    })
+    .await?;
     Ok(StatusCode::NO_CONTENT.into_response())
 }
 

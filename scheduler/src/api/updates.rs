@@ -10,9 +10,9 @@ use axum::extract::rejection::BytesRejection;
 use axum::extract::{Path, State};
 use axum::response::IntoResponse;
 use serde_json::Value;
-use tokio::task::spawn_blocking;
 use uuid::Uuid;
 
+use super::blocking::blocking;
 use super::error::ApiError;
 use super::find::find;
 use super::functions::{Answer, Shared, keep, parse, prepare};
@@ -90,8 +90,7 @@ async fn in_place(
         return Err(ApiError::invalid("Only the version $LATEST can be updated."));
     }
     find(&platform, &form, None)?;
-    let updated = spawn_blocking(move || update(&platform, &name.name));
-    let updated = updated.await.map_err(|error| ApiError::service(error.to_string()))??;
+    let updated = blocking(move || update(&platform, &name.name)).await?;
     Ok(Json(updated).into_response())
 }
 

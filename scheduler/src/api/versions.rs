@@ -10,9 +10,9 @@ use axum::http::StatusCode;
 use axum::response::IntoResponse;
 use serde::Deserialize;
 use serde_json::Value;
-use tokio::task::spawn_blocking;
 use uuid::Uuid;
 
+use super::blocking::blocking;
 use super::error::ApiError;
 use super::find::entry;
 use super::functions::{Answer, Shared, parse};
@@ -44,8 +44,7 @@ pub(super) async fn create(
     }
     entry(&platform, &name)?;
     let request: PublishVersion = parse(body)?;
-    let published = spawn_blocking(move || publish(&platform, &name.name, &request));
-    let published = published.await.map_err(|error| ApiError::service(error.to_string()))??;
+    let published = blocking(move || publish(&platform, &name.name, &request)).await?;
     Ok((StatusCode::CREATED, Json(published)).into_response())
 }
 
