@@ -21,6 +21,7 @@ pub mod policy;
 mod poller;
 pub mod queue;
 pub mod runtime_api;
+pub mod schedules;
 mod serve;
 mod service;
 pub mod simulation;

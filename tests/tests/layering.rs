@@ -108,7 +108,8 @@ const SHELLS: [(&str, &str, &str); 1] =
     [("image/src/walk.rs", "image/src/lib.rs", "#[cfg(feature = \"walk\")]\npub mod walk;")];
 
 /// Parts of crates that are pure, where the rest is not.
-const PURE_PARTS: [&str; 2] = ["scheduler/src/core/", "scheduler/src/simulation/"];
+const PURE_PARTS: [&str; 3] =
+    ["scheduler/src/core/", "scheduler/src/schedules/expression/", "scheduler/src/simulation/"];
 
 /// A file holds one idea; this is the most that one idea may take.
 const CODE_LINES_MAX: usize = 500;
