@@ -32,15 +32,16 @@ pub struct Bundle {
 }
 
 impl Bundle {
-    /// Packs what is at `path`. `needs_program`: whether the runtime is the package's own to bring.
+    /// Packs what is at `path`. `needs_program`: whether the runtime is the package's own to bring. `left_out`: a file
+    /// that is not packed, where `path` is a directory that holds it.
     ///
     /// # Errors
     /// What the host says, or what is wrong with the package, in one line.
-    pub fn of(path: &Path, needs_program: bool) -> Result<Bundle, Failure> {
+    pub fn of(path: &Path, needs_program: bool, left_out: Option<&str>) -> Result<Bundle, Failure> {
         let file = files::open(path).map_err(|error| Failure::at(path, error))?;
         let metadata = file.metadata().map_err(|error| Failure::at(path, error))?;
         if metadata.is_dir() {
-            return of_directory(path, needs_program);
+            return of_directory(path, needs_program, left_out);
         }
         let mut magic = [0; 4];
         let is_read = metadata.is_file() && file.read_at(&mut magic, 0).is_ok();
@@ -68,7 +69,11 @@ fn of_program(path: &Path, file: &File) -> Result<Bundle, Failure> {
     Ok(Bundle { zip: packing.finish(path)?, warning: None })
 }
 
-fn of_directory(path: &Path, needs_program: bool) -> Result<Bundle, Failure> {
+fn of_directory(
+    path: &Path,
+    needs_program: bool,
+    left_out: Option<&str>,
+) -> Result<Bundle, Failure> {
     let program = path.join(BOOTSTRAP);
     let mut warning = None;
     if needs_program {
@@ -83,6 +88,7 @@ fn of_directory(path: &Path, needs_program: bool) -> Result<Bundle, Failure> {
         warning = bootstrap::judge(&program.display().to_string(), &kind, has)?;
     }
     let mut packing = Packing::new(UNPACKED_BYTES_MAX);
+    packing.left_out = left_out.map(|name| path.join(name));
     packing.directory(path, "", 0)?;
     Ok(Bundle { zip: packing.finish(path)?, warning })
 }
@@ -129,11 +135,14 @@ struct Packing {
     entries: usize,
     /// Bytes of files that may still come.
     left: u64,
+    /// What is not packed.
+    left_out: Option<PathBuf>,
 }
 
 impl Packing {
     fn new(bytes_max: u64) -> Packing {
-        Packing { zip: ZipWriter::new(Cursor::default()), entries: 0, left: bytes_max }
+        let zip = ZipWriter::new(Cursor::default());
+        Packing { zip, entries: 0, left: bytes_max, left_out: None }
     }
 
     /// Adds what is in a directory, below `prefix`.
@@ -145,6 +154,7 @@ impl Packing {
         let entries = fs::read_dir(path).map_err(failed)?;
         let entries = entries.map(|entry| Ok(entry?.path())).collect::<io::Result<Vec<PathBuf>>>();
         let mut entries = entries.map_err(failed)?;
+        entries.retain(|entry| self.left_out.as_ref() != Some(entry));
         entries.sort();
         for entry in entries {
             let name = entry.file_name().and_then(|name| name.to_str());

@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 
 use super::api::{Api, Problem};
 use super::bundle::Bundle;
-use super::manifest::{Settings, Wanted};
+use super::manifest::{self, Settings, Wanted};
 use super::output::{bytes, print};
 use crate::args::Deploy;
 use crate::failure::{Failure, MISUSED, say};
@@ -67,7 +67,8 @@ pub fn put(api: &mut Api, wanted: &Wanted, progress: &Progress) -> Result<Deploy
     let runtime = wanted.settings.runtime.as_deref();
     let runtime = runtime.or_else(|| existing.as_ref()?["Runtime"].as_str()).unwrap_or(RUNTIME);
     progress.says(&format!("packing {}", wanted.path.display()));
-    let bundle = Bundle::of(&wanted.path, runtime.starts_with(OWN_RUNTIME))?;
+    let needs_program = runtime.starts_with(OWN_RUNTIME);
+    let bundle = Bundle::of(&wanted.path, needs_program, Some(manifest::NAME))?;
     progress.says(&format!("uploading {}", bytes(bundle.zip.len() as u64)));
     let (function, done) = match existing {
         Some(_) => (replace(api, wanted, &bundle)?, "replaced"),

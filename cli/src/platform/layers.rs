@@ -58,7 +58,7 @@ pub fn layer(command: &LayerCommand) -> Result<ExitCode, Failure> {
 fn request(path: &Path, description: Option<&str>, runtimes: &[String]) -> Result<Value, Failure> {
     let progress = Progress::to_stderr();
     progress.says(&format!("packing {}", path.display()));
-    let bundle = Bundle::of(path, false)?;
+    let bundle = Bundle::of(path, false, None)?;
     let mut request = json!({
         "Content": { "ZipFile": STANDARD.encode(bundle.zip) },
         "CompatibleRuntimes": runtimes,

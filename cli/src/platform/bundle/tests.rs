@@ -31,7 +31,7 @@ fn zip(path: &Path, entries: &[(&str, u32, &[u8])]) {
 }
 
 fn refusal(path: &Path) -> String {
-    let refusal = Bundle::of(path, true).unwrap_err().to_string();
+    let refusal = Bundle::of(path, true, None).unwrap_err().to_string();
     assert!(!refusal.contains('\n'), "{refusal}");
     refusal
 }
@@ -43,7 +43,7 @@ fn a_directory_arrives_as_it_is() {
     fs::create_dir_all(dir.path().join("data/empty")).unwrap();
     write(&dir.path().join("data/a"), b"a", 0o640);
     symlink("data/a", dir.path().join("link")).unwrap();
-    let bundle = Bundle::of(dir.path(), true).unwrap();
+    let bundle = Bundle::of(dir.path(), true, None).unwrap();
     assert_eq!(bundle.warning, None);
     extract(&bundle.zip, out.path()).unwrap();
     let mode = |name| out.path().join(name).metadata().unwrap().permissions().mode() & 0o111;
@@ -55,7 +55,7 @@ fn a_directory_arrives_as_it_is() {
     let other = tempfile::tempdir().unwrap();
     extract(&bundle.zip, other.path()).unwrap();
     fs::set_permissions(other.path().join("data/a"), fs::Permissions::from_mode(0o640)).unwrap();
-    assert_eq!(Bundle::of(other.path(), true).unwrap().zip, bundle.zip);
+    assert_eq!(Bundle::of(other.path(), true, None).unwrap().zip, bundle.zip);
 }
 
 #[test]
@@ -63,7 +63,7 @@ fn a_program_becomes_the_bootstrap() {
     let (dir, out) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     let path = dir.path().join("hello");
     write(&path, &program(), 0o644);
-    extract(&Bundle::of(&path, true).unwrap().zip, out.path()).unwrap();
+    extract(&Bundle::of(&path, true, None).unwrap().zip, out.path()).unwrap();
     let bootstrap = out.path().join("bootstrap");
     assert_eq!(fs::read(&bootstrap).unwrap(), program());
     assert_eq!(bootstrap.metadata().unwrap().permissions().mode() & 0o777, 0o755);
@@ -79,11 +79,11 @@ fn a_zip_is_looked_into_and_uploaded_as_it_is() {
     let path = dir.path().join("x.zip");
     for name in ["bootstrap", "./bootstrap"] {
         zip(&path, &[("other", 0o644, b""), (name, 0o755, &program())]);
-        assert_eq!(Bundle::of(&path, true).unwrap().zip, fs::read(&path).unwrap());
+        assert_eq!(Bundle::of(&path, true, None).unwrap().zip, fs::read(&path).unwrap());
     }
     zip(&path, &[("bin/bootstrap", 0o755, &program())]);
     assert!(refusal(&path).contains("no `bootstrap` in it"));
-    assert!(Bundle::of(&path, false).is_ok(), "another runtime needs none");
+    assert!(Bundle::of(&path, false, None).is_ok(), "another runtime needs none");
     zip(&path, &[("bootstrap", 0o644, &program())]);
     assert!(refusal(&path).contains("not executable"));
     let mut foreign = program();
@@ -116,4 +116,24 @@ fn what_is_too_large_is_refused_before_it_is_sent() {
     assert!(Packing::new(4).file(&path, "a", 0o644).is_ok());
     let refusal = Packing::new(3).file(&path, "a", 0o644).unwrap_err().to_string();
     assert!(refusal.contains("too large"), "{refusal}");
+}
+
+#[test]
+fn what_tells_of_the_package_is_no_part_of_it() {
+    let (dir, out) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let path = dir.path();
+    fs::create_dir(path.join("below")).unwrap();
+    write(&path.join("app.py"), b"", 0o644);
+    let plain = Bundle::of(path, false, None).unwrap().zip;
+    for name in ["mayfly.toml", "below/mayfly.toml"] {
+        write(&path.join(name), b"name = \"f\"\n", 0o644);
+    }
+    let packed = |left_out| Bundle::of(path, false, left_out).unwrap().zip;
+    extract(&packed(Some("mayfly.toml")), out.path()).unwrap();
+    let has = |name: &str| out.path().join(name).exists();
+    assert!(has("app.py") && !has("mayfly.toml"));
+    assert!(has("below/mayfly.toml"), "another one is the function's own");
+    fs::remove_file(path.join("below/mayfly.toml")).unwrap();
+    assert_eq!(packed(Some("mayfly.toml")), plain, "what it says does not make other code");
+    assert_ne!(packed(None), plain);
 }
