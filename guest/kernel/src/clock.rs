@@ -17,8 +17,12 @@ pub fn monotonic_ns() -> u64 {
     channel::clock().monotonic_at(cpu::tsc())
 }
 
-/// This moment by both clocks.
+/// This moment, while nobody runs.
 pub fn now() -> Now {
     let (clock, tsc) = (channel::clock(), cpu::tsc());
-    Now { monotonic_ns: clock.monotonic_at(tsc), realtime_ns: clock.realtime_at(tsc) }
+    Now {
+        monotonic_ns: clock.monotonic_at(tsc),
+        realtime_ns: clock.realtime_at(tsc),
+        running: [None; 2],
+    }
 }

@@ -16,7 +16,6 @@ use crate::agenda::{Agenda, Tid};
 use crate::devices::{Devices, Partition};
 use crate::errno::{Errno, Result};
 use crate::event::{Due, Timers};
-use crate::family::Pid;
 use crate::fs::devfs::devfs;
 use crate::fs::erofs::ErofsFs;
 use crate::fs::locks::Locks;
@@ -179,20 +178,12 @@ impl Kernel {
 
     /// Counts what timers have expired; signals come where they are due. `current` is the thread that runs.
     pub fn expire_timers(&self, current: Option<&mut Thread>) {
-        let expired = self.timers.expire(clock::now);
+        let expired = self.timers.expire(|| self.moment(current.as_deref()));
         if expired.any {
             self.threads.with_agenda(Agenda::stir);
         }
         self.ring(&expired.alarms, current.as_deref());
         self.notify(&expired.due, current);
-    }
-
-    /// Sends SIGALRM to these processes.
-    fn ring(&self, alarms: &[Pid], current: Option<&Thread>) {
-        for process in alarms.iter().filter_map(|pid| self.processes.get(*pid)) {
-            // It waits already.
-            let _ = self.send(&process, Info::from_kernel(linux::SIGALRM as u8), current);
-        }
     }
 
     /// Sends the signals of timers. A thread that has ended is not told, nor is anybody whose queue is full.
@@ -277,13 +268,13 @@ impl Kernel {
     }
 
     /// Tells the VMM when the program is to be interrupted: at the end of its slice where others are ready, in time
-    /// for the deadlines of others, and for the alarm.
-    pub fn ask_for_upcall(&self) {
+    /// for the deadlines of others, and for alarms. `current` is the thread that is to run.
+    pub fn ask_for_upcall(&self, current: &Thread) {
         let slice = self.threads.with_agenda(|agenda| {
             let shares = agenda.has_ready() || agenda.has_watchers();
             [shares.then(|| self.slice.ends_ns()), agenda.deadline_ns()]
         });
-        let signal = self.timers.signal_deadline_ns(clock::now);
+        let signal = self.timers.signal_deadline_ns(|| self.moment(Some(current)));
         self.slice.interrupt_at(slice.into_iter().chain([signal]).flatten().min());
     }
 

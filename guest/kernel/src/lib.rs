@@ -15,6 +15,8 @@ extern crate alloc;
 #[cfg(test)]
 extern crate std;
 
+#[cfg(feature = "bare-metal")]
+mod accounting;
 pub mod agenda;
 #[cfg(feature = "bare-metal")]
 mod clock;

@@ -29,6 +29,8 @@ const TABLE: [(&str, &str, u64, u64); 16] = [
     ("Max realtime timeout", "us", INFINITY, INFINITY),
 ];
 
+/// RLIMIT_CPU, in seconds.
+pub const PROCESSOR_TIME: usize = 0;
 /// RLIMIT_NPROC.
 pub const PROCESSES: usize = 6;
 /// RLIMIT_NOFILE.

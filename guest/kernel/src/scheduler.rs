@@ -51,7 +51,7 @@ pub fn run(kernel: &Kernel, first: Thread) -> ! {
         let mut thread = pick(kernel);
         kernel.slice.begin();
         let after = turn(kernel, &mut thread);
-        charge(kernel, &mut thread);
+        kernel.charge(&mut thread);
         match after {
             After::Ready => kernel.threads.ready(thread),
             After::Waits { watches } => kernel.threads.wait(thread, watches),
@@ -74,14 +74,6 @@ fn pick(kernel: &Kernel) -> Box<Thread> {
         }
         kernel.wait();
     }
-}
-
-/// Notes how long a thread has run.
-fn charge(kernel: &Kernel, thread: &mut Thread) {
-    let ran_ns = kernel.slice.ran_ns();
-    thread.ran_ns += ran_ns;
-    let process = &thread.process;
-    process.ran_ns.set(process.ran_ns.get() + ran_ns);
 }
 
 /// Runs a thread until others are to run.
@@ -109,7 +101,7 @@ fn turn(kernel: &Kernel, thread: &mut Thread) -> After {
         if kernel.is_turn_over() {
             return After::Ready;
         }
-        kernel.ask_for_upcall();
+        kernel.ask_for_upcall(thread);
         kernel.tell_host();
         let trap = enter(&mut thread.context);
         kernel.note_answered();

@@ -21,6 +21,8 @@ pub struct Pending {
     pub progress: u64,
     /// CLOCK_MONOTONIC at which the call gives up, ns.
     pub deadline_ns: Option<u64>,
+    /// The processor time of whoever it waits for at which the call is over, ns (clock_nanosleep(2)).
+    pub processor_ns: Option<u64>,
     /// It has been in a futex's queue: if it is not any more, it was woken.
     pub queued: bool,
     /// Signals that end the wait, although they are blocked (sigtimedwait(2)).

@@ -16,6 +16,6 @@ pub mod timers;
 pub use epoll::Epoll;
 pub use eventfd::EventFd;
 pub use pidfd::PidFd;
-pub use timer::{Clock, Now, Setting, Timer};
+pub use timer::{Clock, Now, Setting, Subject, Timer};
 pub use timerfd::TimerFd;
-pub use timers::{Due, Notice, Timers};
+pub use timers::{Alarm, Due, Notice, Timers};

@@ -11,6 +11,9 @@
 
 use core::cell::Cell;
 
+use crate::agenda::Tid;
+use crate::family::Pid;
+
 /// The clocks that a timer can run on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Clock {
@@ -18,22 +21,40 @@ pub enum Clock {
     Monotonic,
     /// CLOCK_REALTIME.
     Realtime,
+    /// The time that somebody has run, while others do not: it stands still.
+    Processor(Subject),
 }
 
-/// One moment, by both clocks, ns.
+/// Whose processor time it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Subject {
+    /// All threads of a process.
+    Process(Pid),
+    /// One thread.
+    Thread(Tid),
+}
+
+/// One moment, by all clocks, ns.
 #[derive(Clone, Copy, Debug)]
 pub struct Now {
     /// CLOCK_MONOTONIC.
     pub monotonic_ns: u64,
     /// CLOCK_REALTIME.
     pub realtime_ns: u64,
+    /// How long who runs has run: a process, and its thread. The processor time of all others stands still.
+    pub running: [Option<(Subject, u64)>; 2],
 }
 
 impl Now {
-    fn on(&self, clock: Clock) -> u64 {
+    /// The time on a clock; `None` where that stands still.
+    fn on(&self, clock: Clock) -> Option<u64> {
         match clock {
-            Clock::Monotonic => self.monotonic_ns,
-            Clock::Realtime => self.realtime_ns,
+            Clock::Monotonic => Some(self.monotonic_ns),
+            Clock::Realtime => Some(self.realtime_ns),
+            Clock::Processor(subject) => {
+                let running = self.running.iter().flatten().find(|(of, _)| *of == subject);
+                running.map(|(_, ran_ns)| *ran_ns)
+            }
         }
     }
 }
@@ -69,11 +90,16 @@ impl Timer {
         }
     }
 
+    /// What it runs on.
+    pub fn clock(&self) -> Clock {
+        self.clock
+    }
+
     /// Sets the timer, and forgets what has expired; what it was set to before. `absolute`: the value is
-    /// a moment of the timer's clock.
+    /// a moment of the timer's clock, else that must not stand still.
     pub fn set(&self, to: Setting, absolute: bool, now: &Now) -> Setting {
         let before = self.get(now);
-        let base = if absolute { 0 } else { now.on(self.clock) };
+        let base = if absolute { 0 } else { now.on(self.clock).unwrap_or(0) };
         self.next_ns.set((to.value_ns > 0).then(|| base.saturating_add(to.value_ns)));
         self.interval_ns.set(to.interval_ns);
         self.expired.set(0);
@@ -83,14 +109,14 @@ impl Timer {
     /// How long until it expires, and its interval.
     pub fn get(&self, now: &Now) -> Setting {
         // A timer that is armed is never said to have no time left: that would mean disarmed.
-        let left = |next: u64| next.saturating_sub(now.on(self.clock)).max(1);
+        let left = |next: u64| next.saturating_sub(now.on(self.clock).unwrap_or(0)).max(1);
         let value_ns = self.next_ns.get().map_or(0, left);
         Setting { value_ns, interval_ns: self.interval_ns.get() }
     }
 
     /// Counts what has expired by now; whether there was something.
     pub fn expire(&self, now: &Now) -> bool {
-        let now_ns = now.on(self.clock);
+        let Some(now_ns) = now.on(self.clock) else { return false };
         let Some(next) = self.next_ns.get().filter(|next| *next <= now_ns) else { return false };
         let interval = self.interval_ns.get();
         let times = (now_ns - next).checked_div(interval).map_or(1, |more| more + 1);
@@ -106,9 +132,9 @@ impl Timer {
         self.next_ns.get().is_some()
     }
 
-    /// CLOCK_MONOTONIC of the next expiry, ns; `None` where it is disarmed.
+    /// CLOCK_MONOTONIC of the next expiry, ns; `None` where it is disarmed, or its clock stands still.
     pub fn deadline_ns(&self, now: &Now) -> Option<u64> {
-        let left = self.next_ns.get()?.saturating_sub(now.on(self.clock));
+        let left = self.next_ns.get()?.saturating_sub(now.on(self.clock)?);
         Some(now.monotonic_ns.saturating_add(left))
     }
 
@@ -133,7 +159,7 @@ mod tests {
     use super::*;
 
     fn at(ns: u64) -> Now {
-        Now { monotonic_ns: ns, realtime_ns: ns.saturating_add(1_000_000) }
+        Now { monotonic_ns: ns, realtime_ns: ns.saturating_add(1_000_000), running: [None; 2] }
     }
 
     #[test]
@@ -163,10 +189,24 @@ mod tests {
         let timer = Timer::new(Clock::Realtime);
         timer.set(Setting { value_ns: 1_000_050, interval_ns: 0 }, true, &at(0));
         assert_eq!(timer.deadline_ns(&at(20)), Some(50));
-        let after_a_step = Now { monotonic_ns: 21, realtime_ns: 1_000_060 };
+        let after_a_step = Now { realtime_ns: 1_000_060, ..at(21) };
         assert_eq!(timer.deadline_ns(&after_a_step), Some(21));
         timer.expire(&after_a_step);
         assert_eq!(timer.expired(), 1);
+    }
+
+    #[test]
+    fn processor_time_passes_for_who_runs() {
+        let of =
+            |tid, ran_ns| Now { running: [None, Some((Subject::Thread(tid), ran_ns))], ..at(100) };
+        let timer = Timer::new(Clock::Processor(Subject::Thread(7)));
+        timer.set(Setting { value_ns: 5, interval_ns: 0 }, false, &of(7, 20));
+        for now in [at(1000), of(8, 1000)] {
+            assert!(!timer.expire(&now));
+            assert_eq!(timer.deadline_ns(&now), None, "no sleep ends for it");
+        }
+        assert_eq!((timer.deadline_ns(&of(7, 22)), timer.get(&of(7, 22)).value_ns), (Some(103), 3));
+        assert!(timer.expire(&of(7, 25)) && !timer.is_armed());
     }
 
     #[test]

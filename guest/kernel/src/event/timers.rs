@@ -1,12 +1,12 @@
-//! All timers: each process's alarm, which setitimer(2) sets, those of timer_create(2), and those of descriptors, which may
-//! outlive the process that made them.
+//! All timers: each process's alarms, which setitimer(2) and RLIMIT_CPU set, those of timer_create(2), and those of
+//! descriptors, which may outlive the process that made them.
 
 use alloc::collections::BTreeMap;
 use alloc::rc::{Rc, Weak};
 use alloc::vec::Vec;
 use core::cell::{Cell, RefCell};
 
-use super::{Clock, Now, Timer};
+use super::{Clock, Now, Subject, Timer};
 use crate::errno::{Errno, Result};
 use crate::family::Pid;
 
@@ -18,10 +18,34 @@ pub const TIMERS_MAX: usize = 1024;
 pub struct Expired {
     /// Some timer: its descriptor may be readable now.
     pub any: bool,
-    /// Alarms: to these processes SIGALRM is due.
-    pub alarms: Vec<Pid>,
+    /// Alarms of these processes.
+    pub alarms: Vec<(Pid, Alarm)>,
     /// Timers of timer_create(2): their signals are due.
     pub due: Vec<Due>,
+}
+
+/// What a process's own timers are for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Alarm {
+    /// ITIMER_REAL: SIGALRM.
+    Real,
+    /// ITIMER_VIRTUAL: SIGVTALRM. The time in the kernel counts as the program's.
+    Virtual,
+    /// ITIMER_PROF: SIGPROF.
+    Profile,
+    /// The soft RLIMIT_CPU, and every second after it: SIGXCPU.
+    SoftLimit,
+    /// The hard one: SIGKILL.
+    HardLimit,
+}
+
+impl Alarm {
+    fn clock(self, pid: Pid) -> Clock {
+        match self {
+            Alarm::Real => Clock::Monotonic,
+            _ => Clock::Processor(Subject::Process(pid)),
+        }
+    }
 }
 
 /// A signal that a timer sends.
@@ -59,7 +83,7 @@ struct Notifier {
 #[derive(Default)]
 pub struct Timers {
     /// Alarms that have ever been set.
-    alarms: RefCell<BTreeMap<Pid, Timer>>,
+    alarms: RefCell<BTreeMap<(Pid, Alarm), Timer>>,
     /// Timers of descriptors; those that are gone stay until the next is made.
     of_files: RefCell<Vec<Weak<Timer>>>,
     /// Timers of timer_create(2), by their processes and numbers.
@@ -67,9 +91,15 @@ pub struct Timers {
 }
 
 impl Timers {
-    /// Gives `work` a process's ITIMER_REAL (setitimer(2)).
-    pub fn with_alarm<R>(&self, pid: Pid, work: impl FnOnce(&Timer) -> R) -> R {
-        work(self.alarms.borrow_mut().entry(pid).or_insert_with(|| Timer::new(Clock::Monotonic)))
+    /// Gives `work` an alarm of a process.
+    pub fn with_alarm<R>(&self, pid: Pid, alarm: Alarm, work: impl FnOnce(&Timer) -> R) -> R {
+        let mut alarms = self.alarms.borrow_mut();
+        work(alarms.entry((pid, alarm)).or_insert_with(|| Timer::new(alarm.clock(pid))))
+    }
+
+    /// Disarms an alarm of a process.
+    pub fn forget_alarm(&self, pid: Pid, alarm: Alarm) {
+        self.alarms.borrow_mut().remove(&(pid, alarm));
     }
 
     /// A new timer. ENFILE beyond [`TIMERS_MAX`].
@@ -91,7 +121,7 @@ impl Timers {
         if expired.any {
             let alarms = self.alarms.borrow();
             let rang = alarms.iter().filter(|(_, alarm)| alarm.take_expired() > 0);
-            expired.alarms = rang.map(|(pid, _)| *pid).collect();
+            expired.alarms = rang.map(|(of, _)| *of).collect();
             for ((pid, id), notifier) in &*self.notifiers.borrow() {
                 expired.due.extend(notifier.due(*pid, *id));
             }
@@ -138,7 +168,7 @@ impl Timers {
     /// Forgets all timers of a process that has ended.
     pub fn forget(&self, pid: Pid) {
         self.reset_for_exec(pid);
-        self.alarms.borrow_mut().remove(&pid);
+        self.alarms.borrow_mut().retain(|(owner, _), _| *owner != pid);
     }
 
     /// CLOCK_MONOTONIC at which the next signal is due, ns.
@@ -193,7 +223,7 @@ mod tests {
     use crate::event::Setting;
 
     fn at(ns: u64) -> impl Fn() -> Now {
-        move || Now { monotonic_ns: ns, realtime_ns: ns }
+        move || Now { monotonic_ns: ns, realtime_ns: ns, running: [None; 2] }
     }
 
     fn once(value_ns: u64) -> Setting {
@@ -219,14 +249,29 @@ mod tests {
     #[test]
     fn the_alarm_rings_once() {
         let timers = Timers::default();
-        timers.with_alarm(7, |alarm| alarm.set(once(5), false, &at(0)()));
+        timers.with_alarm(7, Alarm::Real, |alarm| alarm.set(once(5), false, &at(0)()));
         assert_eq!(timers.deadline_ns(at(0)), Some(5));
         assert_eq!(timers.expire(at(4)), Expired::default());
         assert_eq!(
             timers.expire(at(5)),
-            Expired { any: true, alarms: [7].into(), due: Vec::new() }
+            Expired { any: true, alarms: [(7, Alarm::Real)].into(), due: Vec::new() }
         );
         assert_eq!(timers.expire(at(6)), Expired::default());
+    }
+
+    #[test]
+    fn an_alarm_of_processor_time_waits_for_its_process() {
+        let timers = Timers::default();
+        let ran = |pid, ran_ns| {
+            move || Now { running: [Some((Subject::Process(pid), ran_ns)), None], ..at(99)() }
+        };
+        timers.with_alarm(7, Alarm::Profile, |alarm| alarm.set(once(5), false, &ran(7, 10)()));
+        assert_eq!((timers.deadline_ns(at(50)), timers.deadline_ns(ran(7, 12))), (None, Some(102)));
+        assert_eq!(timers.expire(ran(8, 50)), Expired::default());
+        assert_eq!(timers.expire(ran(7, 15)).alarms, [(7, Alarm::Profile)]);
+        timers.with_alarm(7, Alarm::SoftLimit, |alarm| alarm.set(once(20), true, &at(0)()));
+        timers.forget(7);
+        assert_eq!(timers.expire(ran(7, 30)), Expired::default());
     }
 
     #[test]

@@ -10,7 +10,7 @@ use super::time::timespec;
 use super::{Call, CallResult};
 use crate::clock::{self, SECOND};
 use crate::errno::{Errno, Result};
-use crate::event::{Clock, EventFd, Setting, TimerFd};
+use crate::event::{Alarm, Clock, EventFd, Setting, TimerFd};
 use crate::fs::{File, FileType, OpenFile, OpenFlags};
 
 /// EFD_… and TFD_… flags that are open(2)'s (eventfd(2)).
@@ -92,10 +92,10 @@ pub(super) fn put_timespecs(call: &Call<'_>, to: u64, setting: Setting) -> Resul
     call.put_words(to, &words)
 }
 
-/// setitimer(2), for ITIMER_REAL. EFAULT, EINVAL.
+/// setitimer(2). EFAULT, EINVAL.
 pub fn setitimer(call: &mut Call<'_>) -> CallResult {
     let [_, new, old, ..] = call.args;
-    check_itimer(call)?;
+    let alarm = itimer(call)?;
     let setting = match new {
         0 => Setting::default(),
         new => {
@@ -103,27 +103,36 @@ pub fn setitimer(call: &mut Call<'_>) -> CallResult {
             Setting { value_ns, interval_ns: timeval(call, new)? }
         }
     };
-    let before = alarm_of(call, |alarm| alarm.set(setting, false, &clock::now()));
+    let before = set_alarm(call, alarm, setting);
     if old != 0 {
         put_timevals(call, old, before)?;
     }
     Ok(0)
 }
 
-/// getitimer(2), for ITIMER_REAL. EFAULT, EINVAL.
+/// getitimer(2). EFAULT, EINVAL.
 pub fn getitimer(call: &mut Call<'_>) -> CallResult {
-    check_itimer(call)?;
-    let setting = alarm_of(call, |alarm| alarm.get(&clock::now()));
+    let (kernel, now) = (call.kernel, call.kernel.moment(Some(call.thread)));
+    let setting =
+        kernel.timers.with_alarm(call.process.pid, itimer(call)?, |alarm| alarm.get(&now));
     put_timevals(call, call.args[1], setting)?;
     Ok(0)
 }
 
-fn alarm_of<R>(call: &Call<'_>, work: impl FnOnce(&crate::event::Timer) -> R) -> R {
-    call.kernel.timers.with_alarm(call.process.pid, work)
+/// Sets an alarm of the calling process; what it was set to before.
+fn set_alarm(call: &Call<'_>, alarm: Alarm, setting: Setting) -> Setting {
+    let now = call.kernel.moment(Some(call.thread));
+    call.kernel.timers.with_alarm(call.process.pid, alarm, |timer| timer.set(setting, false, &now))
 }
 
-fn check_itimer(call: &Call<'_>) -> Result<()> {
-    if call.uint(0) == linux::ITIMER_REAL { Ok(()) } else { Err(Errno::INVAL) }
+/// The interval timer that argument 0 names. EINVAL.
+fn itimer(call: &Call<'_>) -> Result<Alarm> {
+    match call.uint(0) {
+        linux::ITIMER_REAL => Ok(Alarm::Real),
+        linux::ITIMER_VIRTUAL => Ok(Alarm::Virtual),
+        linux::ITIMER_PROF => Ok(Alarm::Profile),
+        _ => Err(Errno::INVAL),
+    }
 }
 
 /// A struct itimerval: interval, value.
@@ -136,7 +145,7 @@ fn put_timevals(call: &Call<'_>, to: u64, setting: Setting) -> Result<()> {
 /// alarm(2): the seconds that were left, rounded to the nearest, but never to 0.
 pub fn alarm(call: &mut Call<'_>) -> CallResult {
     let setting = Setting { value_ns: u64::from(call.uint(0)) * SECOND, interval_ns: 0 };
-    let left = alarm_of(call, |alarm| alarm.set(setting, false, &clock::now())).value_ns;
+    let left = set_alarm(call, Alarm::Real, setting).value_ns;
     let rounded = left.saturating_add(SECOND / 2) / SECOND;
     Ok(if left > 0 { rounded.max(1) } else { 0 })
 }

@@ -78,6 +78,7 @@ pub(super) fn spawn(call: &mut Call<'_>, spawn: &Spawn) -> CallResult {
         }
     }
     kernel.processes.add(&child, call.process.pid, spawn.exit_signal as u8);
+    kernel.limit_processor_time(&child);
     kernel.threads.ready(thread);
     if spawn.has(linux::CLONE_VFORK) {
         child.borrowed_from.set(Some(call.thread.tid));

@@ -5,8 +5,9 @@
 
 use linux_raw_sys::general as linux;
 
-use super::time::{now, timespec};
+use super::time::timespec;
 use super::{Call, CallResult, Stop};
+use crate::clock;
 use crate::errno::{Errno, Result};
 use crate::futex::{ANY, Key};
 
@@ -73,13 +74,13 @@ fn timeout(call: &Call<'_>, operation: u32) -> Result<Option<u64>> {
         return Ok(None);
     }
     let time = timespec(call, call.args[3])?;
-    let clock = match operation & linux::FUTEX_CLOCK_REALTIME {
-        0 => linux::CLOCK_MONOTONIC,
-        _ => linux::CLOCK_REALTIME,
+    let now = match operation & linux::FUTEX_CLOCK_REALTIME {
+        0 => clock::monotonic_ns(),
+        _ => clock::realtime_ns(),
     };
     match operation {
         linux::FUTEX_WAIT => Ok(Some(time)),
-        _ => Ok(Some(time.saturating_sub(now(clock)?))),
+        _ => Ok(Some(time.saturating_sub(now))),
     }
 }
 

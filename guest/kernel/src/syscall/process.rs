@@ -8,6 +8,8 @@ use mayfly_hal::cpu;
 
 use super::{Call, CallResult, Stop};
 use crate::errno::Errno;
+use crate::kernel::Kernel;
+use crate::limits;
 use crate::process::Process;
 use crate::signal::is_signal;
 use crate::thread::{Registers, Thread};
@@ -152,7 +154,7 @@ pub fn getrlimit(call: &mut Call<'_>) -> CallResult {
 /// setrlimit(2).
 pub fn setrlimit(call: &mut Call<'_>) -> CallResult {
     let [soft, hard] = call.get_words(call.args[1])?;
-    set_limit(call.process, call.uint(0) as usize, (soft, hard))
+    set_limit(call.kernel, call.process, call.uint(0) as usize, (soft, hard))
 }
 
 /// prlimit64(2). ESRCH.
@@ -166,7 +168,7 @@ pub fn prlimit64(call: &mut Call<'_>) -> CallResult {
     let (soft, hard) = process.limits.borrow().get(number)?;
     if new != 0 {
         let [soft, hard] = call.get_words(new)?;
-        set_limit(&process, number, (soft, hard))?;
+        set_limit(call.kernel, &process, number, (soft, hard))?;
     }
     if old != 0 {
         call.put_words(old, &[soft, hard])?;
@@ -174,10 +176,12 @@ pub fn prlimit64(call: &mut Call<'_>) -> CallResult {
     Ok(0)
 }
 
-fn set_limit(process: &Process, number: usize, limit: (u64, u64)) -> CallResult {
+fn set_limit(kernel: &Kernel, process: &Process, number: usize, limit: (u64, u64)) -> CallResult {
     process.limits.borrow_mut().set(number, limit)?;
-    if number == crate::limits::OPEN_FILES {
-        process.files.set_limit(limit.0 as u32)?;
+    match number {
+        limits::OPEN_FILES => process.files.set_limit(limit.0 as u32)?,
+        limits::PROCESSOR_TIME => kernel.limit_processor_time(process),
+        _ => {}
     }
     Ok(0)
 }

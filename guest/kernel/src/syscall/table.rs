@@ -67,7 +67,6 @@ const CLONES: &str =
     "up to 1,024 threads and processes in all; a process shares memory with its parent, or nothing";
 const PROCESSES: &str = "up to 1,024 processes and threads in all";
 const NO_SIGNALFD: &str = "programs then use handlers or sigwait";
-const REAL_TIMER: &str = "ITIMER_REAL";
 
 calls! {
     // Bytes in and out.
@@ -222,7 +221,7 @@ calls! {
     __NR_sched_get_priority_min "sched_get_priority_min" => Supported, sched::sched_get_priority_min;
     __NR_getpriority "getpriority" => Supported, sched::getpriority;
     __NR_getrlimit "getrlimit" => Supported, process::getrlimit;
-    __NR_setrlimit "setrlimit" => Partial("RLIMIT_NOFILE and RLIMIT_NPROC are enforced, the latter for root too"), process::setrlimit;
+    __NR_setrlimit "setrlimit" => Partial("RLIMIT_CPU, RLIMIT_NOFILE and RLIMIT_NPROC are enforced, the last for root too"), process::setrlimit;
     __NR_prlimit64 "prlimit64" => Partial("as setrlimit"), process::prlimit64;
     // Signals.
     __NR_rt_sigaction "rt_sigaction" => Supported, signals::rt_sigaction;
@@ -277,10 +276,10 @@ calls! {
     __NR_clock_getres "clock_getres" => Supported, time::clock_getres;
     __NR_clock_nanosleep "clock_nanosleep" => Supported, time::clock_nanosleep;
     __NR_nanosleep "nanosleep" => Supported, time::nanosleep;
-    __NR_setitimer "setitimer" => Partial(REAL_TIMER), event::setitimer;
-    __NR_getitimer "getitimer" => Partial(REAL_TIMER), event::getitimer;
+    __NR_setitimer "setitimer" => Supported, event::setitimer;
+    __NR_getitimer "getitimer" => Supported, event::getitimer;
     __NR_alarm "alarm" => Supported, event::alarm;
-    __NR_timer_create "timer_create" => Partial("without clocks of processor time"), timer::timer_create;
+    __NR_timer_create "timer_create" => Supported, timer::timer_create;
     __NR_timer_settime "timer_settime" => Supported, timer::timer_settime;
     __NR_timer_gettime "timer_gettime" => Supported, timer::timer_gettime;
     __NR_timer_getoverrun "timer_getoverrun" => Partial("what was missed by the time the timer was looked at"), timer::timer_getoverrun;

@@ -2,9 +2,11 @@
 
 use linux_raw_sys::general as linux;
 
-use super::{Call, CallResult, Stop};
+use super::{Call, CallResult, Stop, clock_id};
 use crate::clock::{self, SECOND};
 use crate::errno::{Errno, Result};
+use crate::event::{Clock, Subject};
+use crate::slice::SLICE_NS;
 
 /// Resolution of every clock, ns.
 const RESOLUTION_NS: u64 = 1;
@@ -32,18 +34,14 @@ pub fn gettimeofday(call: &mut Call<'_>) -> CallResult {
 
 /// clock_gettime(2). EINVAL.
 pub fn clock_gettime(call: &mut Call<'_>) -> CallResult {
-    let now = match call.uint(0) {
-        linux::CLOCK_PROCESS_CPUTIME_ID => call.ran_ns(),
-        linux::CLOCK_THREAD_CPUTIME_ID => call.thread_ran_ns(),
-        clock => now(clock)?,
-    };
+    let now = clock_id::now(call, clock_id::clock(call, call.uint(0))?)?;
     call.put_words(call.args[1], &[now / SECOND, now % SECOND])?;
     Ok(0)
 }
 
 /// clock_getres(2). EINVAL.
 pub fn clock_getres(call: &mut Call<'_>) -> CallResult {
-    now(call.uint(0))?;
+    clock_id::clock(call, call.uint(0))?;
     if call.args[1] != 0 {
         call.put_words(call.args[1], &[0, RESOLUTION_NS])?;
     }
@@ -56,18 +54,40 @@ pub fn nanosleep(call: &mut Call<'_>) -> CallResult {
     sleep(call, duration, call.args[1])
 }
 
-/// clock_nanosleep(2). As nanosleep(2), but that a sleep until a moment has no rest.
+/// clock_nanosleep(2). As nanosleep(2), but that a sleep until a moment has no rest; EINVAL for the caller's own
+/// processor time, which stands still while it sleeps.
 pub fn clock_nanosleep(call: &mut Call<'_>) -> CallResult {
     let [_, flags, request, rest, ..] = call.args;
     let time = timespec(call, request)?;
-    let now = match call.uint(0) {
-        linux::CLOCK_THREAD_CPUTIME_ID => return Err(Errno::INVAL.into()),
-        clock => now(clock)?,
-    };
-    if flags & u64::from(linux::TIMER_ABSTIME) != 0 {
-        return sleep(call, time.saturating_sub(now), 0);
+    let clock = clock_id::clock(call, call.uint(0))?;
+    let (is_absolute, now) =
+        (flags & u64::from(linux::TIMER_ABSTIME) != 0, clock_id::now(call, clock)?);
+    let duration = if is_absolute { time.saturating_sub(now) } else { time };
+    let rest = if is_absolute { 0 } else { rest };
+    match clock {
+        Clock::Processor(Subject::Thread(tid)) if tid == call.thread.tid => {
+            Err(Errno::INVAL.into())
+        }
+        Clock::Processor(_) => sleep_on_processor(call, now, duration, rest),
+        _ => sleep(call, duration, rest),
     }
-    sleep(call, time, rest)
+}
+
+/// Sleeps until others have run for `duration` ns. There is one vCPU: that cannot be over sooner than the time is by
+/// the wall's clock, and then the call looks again.
+fn sleep_on_processor(call: &mut Call<'_>, now: u64, duration: u64, rest: u64) -> CallResult {
+    let until = *call.thread.pending.processor_ns.get_or_insert(now.saturating_add(duration));
+    let left_ns = until.saturating_sub(now);
+    if left_ns == 0 {
+        return Ok(0);
+    }
+    if call.is_interrupted() {
+        put_rest(call, rest, left_ns)?;
+        return Err(Errno::INTR.into());
+    }
+    let deadline = clock::monotonic_ns().saturating_add(left_ns.max(SLICE_NS));
+    call.thread.pending.deadline_ns = Some(deadline);
+    Err(Stop::Sleep)
 }
 
 /// Sleeps for `duration` ns; where a signal ends it, the rest goes to the struct timespec at `rest`.
@@ -78,27 +98,16 @@ fn sleep(call: &mut Call<'_>, duration: u64, rest: u64) -> CallResult {
     if !call.is_interrupted() {
         return Err(Stop::Sleep);
     }
-    if rest != 0 {
-        let deadline_ns = call.thread.pending.deadline_ns.unwrap_or(0);
-        let left_ns = deadline_ns.saturating_sub(clock::monotonic_ns());
-        call.put_words(rest, &[left_ns / SECOND, left_ns % SECOND])?;
-    }
+    let deadline_ns = call.thread.pending.deadline_ns.unwrap_or(0);
+    put_rest(call, rest, deadline_ns.saturating_sub(clock::monotonic_ns()))?;
     Err(Errno::INTR.into())
 }
 
-/// A clock's time, ns. EINVAL for one that does not exist.
-pub fn now(clock: u32) -> Result<u64> {
-    match clock {
-        linux::CLOCK_REALTIME | linux::CLOCK_REALTIME_COARSE | linux::CLOCK_TAI => {
-            Ok(clock::realtime_ns())
-        }
-        linux::CLOCK_MONOTONIC
-        | linux::CLOCK_MONOTONIC_RAW
-        | linux::CLOCK_MONOTONIC_COARSE
-        | linux::CLOCK_BOOTTIME
-        | linux::CLOCK_PROCESS_CPUTIME_ID
-        | linux::CLOCK_THREAD_CPUTIME_ID => Ok(clock::monotonic_ns()),
-        _ => Err(Errno::INVAL),
+/// Tells how much of a sleep is left, where somebody asks. EFAULT.
+fn put_rest(call: &Call<'_>, to: u64, left_ns: u64) -> Result<()> {
+    match to {
+        0 => Ok(()),
+        to => call.put_words(to, &[left_ns / SECOND, left_ns % SECOND]),
     }
 }
 

@@ -4,20 +4,15 @@ use linux_raw_sys::general as linux;
 
 use super::event::put_timespecs;
 use super::time::timespec;
-use super::{Call, CallResult};
-use crate::clock;
+use super::{Call, CallResult, clock_id};
 use crate::errno::{Errno, Result};
-use crate::event::{Clock, Notice, Setting};
+use crate::event::{Notice, Now, Setting, Timer};
 use crate::signal::is_signal;
 
-/// timer_create(2). EAGAIN, EFAULT; EINVAL, also for clocks of processor time.
+/// timer_create(2). EAGAIN, EFAULT, EINVAL.
 pub fn timer_create(call: &mut Call<'_>) -> CallResult {
     let [_, event, id_at, ..] = call.args;
-    let clock = match call.uint(0) {
-        linux::CLOCK_REALTIME | linux::CLOCK_TAI => Clock::Realtime,
-        linux::CLOCK_MONOTONIC | linux::CLOCK_BOOTTIME => Clock::Monotonic,
-        _ => return Err(Errno::INVAL.into()),
-    };
+    let clock = clock_id::clock(call, call.uint(0))?;
     let (pid, timers) = (call.process.pid, &call.kernel.timers);
     let id = if event == 0 {
         // Its value is its number.
@@ -59,8 +54,7 @@ pub fn timer_settime(call: &mut Call<'_>) -> CallResult {
     let interval_ns = timespec(call, new)?;
     let value_ns = timespec(call, new.checked_add(16).ok_or(Errno::FAULT)?)?;
     let setting = Setting { value_ns, interval_ns };
-    let set = |timer: &crate::event::Timer, _| timer.set(setting, absolute, &clock::now());
-    let before = call.kernel.timers.with(call.process.pid, call.uint(0), set)?;
+    let before = with_timer(call, |timer, now| timer.set(setting, absolute, now))?;
     if old != 0 {
         put_timespecs(call, old, before)?;
     }
@@ -69,12 +63,16 @@ pub fn timer_settime(call: &mut Call<'_>) -> CallResult {
 
 /// timer_gettime(2). EFAULT, EINVAL.
 pub fn timer_gettime(call: &mut Call<'_>) -> CallResult {
-    let setting = call
-        .kernel
-        .timers
-        .with(call.process.pid, call.uint(0), |timer, _| timer.get(&clock::now()))?;
+    let setting = with_timer(call, Timer::get)?;
     put_timespecs(call, call.args[1], setting)?;
     Ok(0)
+}
+
+/// Gives `work` the timer of argument 0, and the time. EINVAL where there is none.
+fn with_timer<R>(call: &Call<'_>, work: impl FnOnce(&Timer, &Now) -> R) -> Result<R> {
+    call.kernel.timers.with(call.process.pid, call.uint(0), |timer, _| {
+        work(timer, &call.kernel.moment_on(timer.clock(), call.thread))
+    })
 }
 
 /// timer_getoverrun(2). EINVAL.
