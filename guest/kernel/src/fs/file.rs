@@ -1,12 +1,14 @@
 //! What stands behind a descriptor where it is not an inode's own bytes: pipes, devices, generated
 //! text, and whatever else the kernel makes a descriptor of.
 
+use alloc::rc::Rc;
 use alloc::vec::Vec;
 
 use bitflags::bitflags;
 use linux_raw_sys::general as linux;
 use mayfly_hal::phys::Frame;
 
+use super::pipe::Pipe;
 use crate::errno::{Errno, Result};
 use crate::event::{Epoll, Timer};
 use crate::family::Pid;
@@ -102,6 +104,11 @@ pub trait File {
 
     /// The socket that this is.
     fn socket(&self) -> Option<&dyn Socket> {
+        None
+    }
+
+    /// The pipe that this is an end of.
+    fn pipe(&self) -> Option<&Rc<Pipe>> {
         None
     }
 

@@ -121,6 +121,11 @@ impl OpenFile {
         self.write_to(self.write_offset(offset), from)
     }
 
+    /// The shared offset. ESPIPE for a stream.
+    pub fn position(&self) -> Result<u64> {
+        self.end().map(|_| self.offset.get())
+    }
+
     /// lseek(2): the new offset.
     pub fn seek(&self, offset: i64, whence: Whence) -> Result<u64> {
         let end = self.end()?;

@@ -23,15 +23,18 @@ use crate::errno::{Errno, Result};
 
 /// Bytes that a pipe holds: Linux's default.
 pub const PIPE_CAPACITY: usize = 64 << 10;
+/// Most bytes that a pipe may be made to hold: what Linux's fs.pipe-max-size is. Linux lets root go beyond.
+pub const PIPE_CAPACITY_MAX: usize = 1 << 20;
+/// The largest size that F_SETPIPE_SZ takes for one at all, as Linux has it.
+const REQUEST_MAX: u64 = 1 << 31;
 /// A write of up to so many bytes is taken whole or not at all.
 pub const PIPE_BUF: usize = linux::PIPE_BUF as usize;
 
 const SLOTS: usize = PIPE_CAPACITY / FRAME_SIZE;
 
 /// What the two ends share.
-#[derive(Default)]
 pub struct Pipe {
-    ring: RefCell<Ring<SLOTS>>,
+    ring: RefCell<Ring>,
     readers: Cell<u32>,
     writers: Cell<u32>,
     had_reader: Cell<bool>,
@@ -41,7 +44,63 @@ pub struct Pipe {
 impl Pipe {
     /// A pipe without ends.
     pub fn new() -> Rc<Pipe> {
-        Rc::default()
+        Rc::new(Pipe {
+            ring: RefCell::new(Ring::new(SLOTS)),
+            readers: Cell::new(0),
+            writers: Cell::new(0),
+            had_reader: Cell::new(false),
+            had_writer: Cell::new(false),
+        })
+    }
+
+    /// Most bytes in it (F_GETPIPE_SZ).
+    pub fn capacity(&self) -> usize {
+        self.ring.borrow().capacity()
+    }
+
+    /// Makes it hold `bytes`, rounded up to a power of two of pages, and says how many these are (F_SETPIPE_SZ). EBUSY
+    /// where there are more in it, EINVAL, ENOMEM; EPERM beyond [`PIPE_CAPACITY_MAX`].
+    pub fn set_capacity(&self, bytes: u64) -> Result<usize> {
+        if bytes > REQUEST_MAX {
+            return Err(Errno::INVAL);
+        }
+        let capacity = (bytes as usize).max(FRAME_SIZE).next_power_of_two();
+        if capacity > PIPE_CAPACITY_MAX {
+            return Err(Errno::PERM);
+        }
+        self.ring.borrow_mut().resize(capacity / FRAME_SIZE)?;
+        Ok(capacity)
+    }
+
+    /// Bytes that can be read without waiting. EAGAIN where there are none yet; 0: nor will there be any.
+    pub fn available(&self) -> Result<usize> {
+        match self.ring.borrow().len() {
+            0 if self.writers.get() > 0 || !self.had_writer.get() => Err(Errno::AGAIN),
+            count => Ok(count),
+        }
+    }
+
+    /// Bytes that can be written without waiting. EAGAIN where these are none now; EPIPE (and the caller's SIGPIPE)
+    /// where nobody is left to read.
+    pub fn room(&self) -> Result<usize> {
+        if self.readers.get() == 0 {
+            return Err(if self.had_reader.get() { Errno::PIPE } else { Errno::AGAIN });
+        }
+        match self.ring.borrow().room() {
+            0 => Err(Errno::AGAIN),
+            room => Ok(room),
+        }
+    }
+
+    /// Copies what follows `skip` bytes from the front, which stay: how many bytes there were.
+    pub fn peek(&self, skip: usize, to: &mut [u8]) -> usize {
+        let ring = self.ring.borrow();
+        ring.peek_at(skip.min(ring.len()), to)
+    }
+
+    /// Drops bytes from the front.
+    pub fn skip(&self, count: usize) {
+        self.ring.borrow_mut().skip(count);
     }
 
     /// Opens one end, or both. ENXIO for a writer that is not to wait where there is no reader.
@@ -74,7 +133,7 @@ impl Drop for End {
         pipe.writers.update(|count| count - u32::from(self.writes));
         if pipe.readers.get() == 0 && pipe.writers.get() == 0 {
             // A FIFO forgets its bytes and its past with its last end.
-            pipe.ring.take();
+            pipe.ring.replace(Ring::new(SLOTS));
             pipe.had_reader.set(false);
             pipe.had_writer.set(false);
         }
@@ -87,10 +146,8 @@ impl File for End {
         if to.is_empty() {
             return Ok(0);
         }
-        match pipe.ring.borrow_mut().pop(to) {
-            0 if pipe.writers.get() > 0 || !pipe.had_writer.get() => Err(Errno::AGAIN),
-            count => Ok(count),
-        }
+        pipe.available()?;
+        Ok(pipe.ring.borrow_mut().pop(to))
     }
 
     fn write(&self, _offset: u64, from: &[u8]) -> Result<usize> {
@@ -98,16 +155,12 @@ impl File for End {
         if from.is_empty() {
             return Ok(0);
         }
-        if pipe.readers.get() == 0 {
-            return Err(if pipe.had_reader.get() { Errno::PIPE } else { Errno::AGAIN });
-        }
-        let mut ring = pipe.ring.borrow_mut();
-        let room = ring.room();
-        if room == 0 || from.len() <= PIPE_BUF && from.len() > room {
+        let room = pipe.room()?;
+        if from.len() <= PIPE_BUF && from.len() > room {
             return Err(Errno::AGAIN);
         }
         let count = from.len().min(room);
-        ring.push(&from[..count])?;
+        pipe.ring.borrow_mut().push(&from[..count])?;
         Ok(count)
     }
 
@@ -133,6 +186,10 @@ impl File for End {
         let gone =
             u64::from(pipe.writers.get() == 0) << 63 | u64::from(pipe.readers.get() == 0) << 62;
         Some(Pulse { input: ring.written() ^ gone, output: ring.read() ^ gone })
+    }
+
+    fn pipe(&self) -> Option<&Rc<Pipe>> {
+        Some(&self.pipe)
     }
 
     fn ioctl(&self, request: u32, argument: &dyn IoctlArgument) -> Result<u32> {
@@ -270,6 +327,42 @@ mod tests {
         let both = pipe.open(OpenFlags::RDWR).unwrap();
         assert_eq!(both.write(0, b"x"), Ok(1));
         assert_eq!(both.read(0, &mut [0]), Ok(1));
+    }
+
+    #[test]
+    fn a_pipe_holds_what_it_is_made_to_hold() {
+        let pipe = Pipe::new();
+        let both = pipe.open(OpenFlags::RDWR).unwrap();
+        // Both ends of what is in it are in one slot, and move to slots of their own.
+        both.write(0, &vec![1; PIPE_CAPACITY]).unwrap();
+        both.read(0, &mut [0; 100]).unwrap();
+        both.write(0, &[2; 100]).unwrap();
+        assert_eq!(pipe.set_capacity(PIPE_CAPACITY as u64 - 1), Ok(PIPE_CAPACITY));
+        assert_eq!(pipe.set_capacity(PIPE_CAPACITY as u64 + 1), Ok(2 * PIPE_CAPACITY));
+        assert_eq!(both.write(0, &vec![3; PIPE_CAPACITY + 1]), Ok(PIPE_CAPACITY));
+        assert_eq!(pipe.set_capacity(PIPE_CAPACITY as u64), Err(Errno::BUSY));
+        let mut buffer = vec![0; 3 * PIPE_CAPACITY];
+        assert_eq!(both.read(0, &mut buffer), Ok(2 * PIPE_CAPACITY));
+        let runs = [(1, 0..PIPE_CAPACITY - 100), (2, PIPE_CAPACITY - 100..PIPE_CAPACITY)];
+        assert!(runs.into_iter().all(|(is, at)| buffer[at].iter().all(|byte| *byte == is)));
+        assert!(buffer[PIPE_CAPACITY..2 * PIPE_CAPACITY].iter().all(|byte| *byte == 3));
+        assert_eq!(pipe.set_capacity(0), Ok(FRAME_SIZE));
+        assert_eq!(both.write(0, &buffer), Ok(FRAME_SIZE));
+        assert_eq!(pipe.set_capacity(PIPE_CAPACITY_MAX as u64 + 1), Err(Errno::PERM));
+        assert_eq!(pipe.set_capacity(REQUEST_MAX + 1), Err(Errno::INVAL));
+    }
+
+    #[test]
+    fn what_is_looked_at_stays() {
+        let pipe = Pipe::new();
+        let both = pipe.open(OpenFlags::RDWR).unwrap();
+        assert_eq!(pipe.available(), Err(Errno::AGAIN));
+        both.write(0, b"hello").unwrap();
+        let mut buffer = [0; 8];
+        assert_eq!((pipe.peek(1, &mut buffer), &buffer[..4]), (4, &b"ello"[..]));
+        assert_eq!(pipe.peek(9, &mut buffer), 0);
+        pipe.skip(4);
+        assert_eq!((pipe.available(), pipe.room()), (Ok(1), Ok(PIPE_CAPACITY - 1)));
     }
 
     #[test]

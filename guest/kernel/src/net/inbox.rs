@@ -49,10 +49,15 @@ impl Envelope {
     }
 }
 
-#[derive(Default)]
 struct Queue {
-    ring: Ring<{ INBOX_BYTES / FRAME_SIZE }>,
+    ring: Ring,
     marks: VecDeque<Mark>,
+}
+
+impl Default for Queue {
+    fn default() -> Queue {
+        Queue { ring: Ring::new(INBOX_BYTES / FRAME_SIZE), marks: VecDeque::new() }
+    }
 }
 
 /// The queue that one socket reads.

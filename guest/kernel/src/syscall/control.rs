@@ -2,11 +2,12 @@
 
 use linux_raw_sys::{general as linux, ioctl as requests};
 
+use super::splice::pipe_of;
 use super::target::opened;
 use super::{Call, CallResult, locks};
 use crate::errno::{Errno, Result};
 use crate::fs::pipe::PIPE_CAPACITY;
-use crate::fs::{FileType, IoctlArgument, OpenFlags, Whence};
+use crate::fs::{FileType, IoctlArgument, OpenFile, OpenFlags};
 
 /// fcntl(2). EBADF, EFAULT, EINVAL, EMFILE.
 pub fn fcntl(call: &mut Call<'_>) -> CallResult {
@@ -27,11 +28,23 @@ pub fn fcntl(call: &mut Call<'_>) -> CallResult {
             opened(call, 0)?.set_flags(OpenFlags::from_bits_truncate(argument as u32));
             Ok(0)
         }
-        linux::F_GETPIPE_SZ => match opened(call, 0)?.file_type() {
-            FileType::Fifo => Ok(PIPE_CAPACITY as u64),
-            _ => Err(Errno::BADF.into()),
-        },
+        linux::F_GETPIPE_SZ => Ok(pipe_size(&*opened(call, 0)?, None)? as u64),
+        linux::F_SETPIPE_SZ => Ok(pipe_size(&*opened(call, 0)?, Some(argument as u32))? as u64),
         _ => locks::record(call, command, argument),
+    }
+}
+
+/// How many bytes a pipe holds, once it has been made to hold so many. EBADF, EBUSY, EINVAL, ENOMEM, EPERM.
+fn pipe_size(file: &OpenFile, size: Option<u32>) -> Result<usize> {
+    match (pipe_of(file), size) {
+        (Some(pipe), None) => Ok(pipe.capacity()),
+        (Some(pipe), Some(size)) => pipe.set_capacity(size.into()),
+        // The host's pipes, at the standard streams: what they hold is its own business.
+        (None, size) if file.file_type() == FileType::Fifo => match size {
+            None => Ok(PIPE_CAPACITY),
+            Some(_) => Err(Errno::PERM),
+        },
+        _ => Err(Errno::BADF),
     }
 }
 
@@ -53,7 +66,7 @@ pub fn ioctl(call: &mut Call<'_>) -> CallResult {
             Ok(0)
         }
         requests::FIONREAD if file.file().is_none() && file.file_type() == FileType::Regular => {
-            let rest = file.stat().size.saturating_sub(file.seek(0, Whence::Current)?);
+            let rest = file.stat().size.saturating_sub(file.position()?);
             let rest = i32::try_from(rest).unwrap_or(i32::MAX);
             call.put(address, &rest.to_le_bytes())?;
             Ok(0)

@@ -16,7 +16,7 @@ use crate::fs::{FileType, OpenFile, OpenFlags, Whence};
 const BOUNCE_BYTES: u64 = 64 << 10;
 
 /// Where in a file bytes are taken from or put to.
-enum Place {
+pub(super) enum Place {
     /// At its own offset, or where a stream stands.
     Own,
     /// Here; the program's cell at this address is to be told of the progress.
@@ -25,7 +25,7 @@ enum Place {
 
 impl Place {
     /// The place that the offset at `cell` says, if there is a cell. EFAULT, EINVAL.
-    fn given(call: &Call<'_>, cell: u64) -> Result<Place> {
+    pub(super) fn given(call: &Call<'_>, cell: u64) -> Result<Place> {
         if cell == 0 {
             return Ok(Place::Own);
         }
@@ -36,13 +36,13 @@ impl Place {
     /// The offset that it begins at in a file that has offsets.
     fn start(&self, file: &OpenFile) -> Result<u64> {
         match self {
-            Place::Own => file.seek(0, Whence::Current),
+            Place::Own => file.position(),
             Place::At { offset, .. } => Ok(*offset),
         }
     }
 
     /// Notes that it has come to `offset`.
-    fn moved(&self, call: &Call<'_>, file: &OpenFile, offset: u64) -> Result<()> {
+    pub(super) fn moved(&self, call: &Call<'_>, file: &OpenFile, offset: u64) -> Result<()> {
         match self {
             Place::Own => file.seek(offset as i64, Whence::Set).map(drop),
             Place::At { cell, .. } => call.put_words(*cell, &[offset]),
@@ -106,7 +106,7 @@ pub fn copy_file_range(call: &mut Call<'_>) -> CallResult {
 }
 
 /// Moves up to `len` bytes: how many it were, and what ended it early. Both ends are told how far it is.
-fn pump(
+pub(super) fn pump(
     len: u64,
     read: impl Fn(u64, &mut [u8]) -> Result<usize>,
     write: impl Fn(u64, &[u8]) -> Result<usize>,

@@ -59,6 +59,8 @@ mod socket;
 #[cfg(feature = "bare-metal")]
 mod sockopt;
 #[cfg(feature = "bare-metal")]
+mod splice;
+#[cfg(feature = "bare-metal")]
 mod stat;
 #[cfg(feature = "bare-metal")]
 mod storage;

@@ -59,8 +59,8 @@ macro_rules! calls {
 #[cfg(feature = "bare-metal")]
 use super::{
     clone, control, copy, directory, epoll, event, file, fork, futex, identity, locks, memory,
-    message, metadata, pidfd, poll, process, sched, signals, socket, sockopt, stat, storage,
-    system, time, timer, transfer, wait,
+    message, metadata, pidfd, poll, process, sched, signals, socket, sockopt, splice, stat,
+    storage, system, time, timer, transfer, wait,
 };
 
 const CLONES: &str =
@@ -82,7 +82,9 @@ calls! {
     __NR_pwritev2 "pwritev2" => Partial("flags but RWF_HIPRI, DSYNC and SYNC are EOPNOTSUPP"), transfer::pwritev2;
     __NR_sendfile "sendfile" => Supported, copy::sendfile;
     __NR_copy_file_range "copy_file_range" => Supported, copy::copy_file_range;
-    __NR_splice "splice" => Error(Errno::INVAL, "programs then read and write");
+    __NR_splice "splice" => Supported, splice::splice;
+    __NR_tee "tee" => Supported, splice::tee;
+    __NR_vmsplice "vmsplice" => Supported, splice::vmsplice;
     __NR_lseek "lseek" => Supported, storage::lseek;
     // Descriptors.
     __NR_open "open" => Supported, file::open;
@@ -93,7 +95,7 @@ calls! {
     __NR_dup "dup" => Supported, file::dup;
     __NR_dup2 "dup2" => Supported, file::dup2;
     __NR_dup3 "dup3" => Supported, file::dup3;
-    __NR_fcntl "fcntl" => Partial("descriptor and status flags, and locks, without EDEADLK"), control::fcntl;
+    __NR_fcntl "fcntl" => Partial("descriptor and status flags, sizes of pipes up to 1 MiB, and locks, without EDEADLK"), control::fcntl;
     __NR_flock "flock" => Supported, locks::flock;
     __NR_ioctl "ioctl" => Partial("TCGETS, TIOCGWINSZ, FIONREAD, FIONBIO"), control::ioctl;
     __NR_pipe "pipe" => Supported, file::pipe;

@@ -7,7 +7,7 @@ use alloc::vec::Vec;
 use mayfly_hal::phys::FRAME_SIZE;
 
 use crate::fs::fdtable;
-use crate::fs::pipe::PIPE_CAPACITY;
+use crate::fs::pipe::PIPE_CAPACITY_MAX;
 use crate::fs::system::{ProcessInfo, System};
 
 /// Clock ticks of a second in these texts (sysconf(_SC_CLK_TCK)).
@@ -116,7 +116,7 @@ pub(super) fn file_max(_: &dyn System) -> Vec<u8> {
 }
 
 pub(super) fn pipe_max_size(_: &dyn System) -> Vec<u8> {
-    format!("{PIPE_CAPACITY}\n").into_bytes()
+    format!("{PIPE_CAPACITY_MAX}\n").into_bytes()
 }
 
 pub(super) fn boot_id(system: &dyn System) -> Vec<u8> {

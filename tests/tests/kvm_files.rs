@@ -1,0 +1,23 @@
+//! Files, pipes and what else descriptors stand for: each program says the same in a guest and on the host.
+#![allow(clippy::unwrap_used, reason = "a test that fails says where")]
+
+use std::process::Command;
+
+use mayfly_tests::{finish, fixture, mayfly_run};
+
+/// Runs a program in a fresh directory, in a guest and on the host: both find nothing wrong, and say the same.
+fn same(name: &str) {
+    let directory = tempfile::tempdir().unwrap();
+    let mut command = Command::new(fixture(name));
+    command.arg(directory.path());
+    let (guest, host) =
+        (finish(mayfly_run(&[], fixture(name), ["/tmp"]), b""), finish(command, b""));
+    assert_eq!((host.code(), host.text().as_str()), (0, ""), "{name} on the host");
+    let said = (guest.code(), guest.text(), guest.complaint());
+    assert_eq!(said, (0, String::new(), String::new()), "{name} in a guest");
+}
+
+#[test]
+fn pipes_are_spliced_and_resized() {
+    same("splices");
+}
