@@ -11,6 +11,9 @@
 //!
 //! A message is delivered at least once: whoever has leased it and says nothing loses it to the next one.
 
+#[macro_use]
+mod sql;
+
 mod arrivals;
 mod commit;
 mod engine;

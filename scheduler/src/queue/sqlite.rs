@@ -1,11 +1,4 @@
 //! The engine for one machine: SQLite, in a file of its own.
-//!
-//! ```text
-//!   messages   small rows: every lease and retry writes one anew
-//!   bodies     what they carry, written once
-//!   names      of messages that are told apart by name
-//!   documents  what queues are
-//! ```
 
 use std::path::Path;
 
@@ -14,8 +7,10 @@ use rusqlite::{CachedStatement, Connection, ErrorCode, OptionalExtension, Params
 
 use super::engine::{Durability, Engine, EngineError, Result};
 use super::message::{Appended, Depth, Document, Head, Lease, Leased, Message, New, Wanted};
+use super::sql::{self, behind, limit};
 use crate::store::StoreError;
-use crate::store::sqlite::{self, Kind};
+use crate::store::kind::Kind;
+use crate::store::sqlite;
 
 /// The file, below the data directory.
 const FILE: &str = "queue.db";
@@ -59,27 +54,10 @@ const KIND: Kind = Kind {
 "],
 };
 
-/// A message's columns, as [`message`] reads them.
-macro_rules! select {
-    ($rest:literal) => {
-        concat!(
-            "SELECT m.id, m.head, bodies.body, m.sent_ms, m.due_ms, m.token IS NOT NULL, m.leases,
-                 m.first_ms, m.grp
-             FROM messages m JOIN bodies ON bodies.message = m.id ",
-            $rest
-        )
-    };
-}
-
-/// Whose group has none that is leased, nor an earlier one that waits.
-macro_rules! in_order {
-    () => {
-        "WHERE m.lane = ?1 AND m.due_ms <= ?2 AND (m.grp IS NULL OR NOT EXISTS (
-             SELECT 1 FROM messages o WHERE o.lane = ?1 AND o.grp = m.grp AND o.due_ms > ?2
-                 AND (o.token IS NOT NULL OR o.id < m.id)))
-         ORDER BY m.id LIMIT ?3"
-    };
-}
+/// The next messages of a queue, as groups want them.
+const NEXT: &str = messages!("AND ", is_next!(), " ORDER BY m.id LIMIT ?3");
+/// The messages of a queue that have been due longest.
+const DUE: &str = messages!("AND m.due_ms <= ?2 ORDER BY m.due_ms, m.id LIMIT ?3");
 
 /// Queues in a SQLite file.
 #[derive(Debug)]
@@ -135,11 +113,7 @@ impl Sqlite {
     }
 
     fn begin_again(&self, id: u64, lane: &str, now_ms: i64) -> Result<u64> {
-        self.change(
-            "UPDATE messages SET lane = ?2, due_ms = ?3, token = NULL, leases = 0, first_ms = NULL
-             WHERE id = ?1",
-            params![id as i64, lane, now_ms],
-        )
+        self.change(begin_again!("= ?1"), params![id as i64, lane, now_ms])
     }
 }
 
@@ -195,16 +169,9 @@ impl Engine for Sqlite {
         let mut leased = Vec::new();
         // Those that go to the other queue make room for others.
         while leased.len() < wanted.count {
-            let values = params![wanted.lane, wanted.now_ms, (wanted.count - leased.len()) as i64];
-            let found = match wanted.in_order {
-                true => self.messages(concat!(select!(""), in_order!()), values)?,
-                false => self.messages(
-                    select!(
-                        "WHERE m.lane = ?1 AND m.due_ms <= ?2 ORDER BY m.due_ms, m.id LIMIT ?3"
-                    ),
-                    values,
-                )?,
-            };
+            let next = if wanted.in_order { NEXT } else { DUE };
+            let left = limit(wanted.count - leased.len());
+            let found = self.messages(next, params![wanted.lane, wanted.now_ms, left])?;
             if found.is_empty() {
                 break;
             }
@@ -234,67 +201,42 @@ impl Engine for Sqlite {
     }
 
     fn renew(&mut self, lease: Lease, now_ms: i64, until_ms: i64) -> Result<bool> {
-        let renewed = self.change(
-            "UPDATE messages SET due_ms = ?3 WHERE id = ?1 AND token = ?2 AND due_ms > ?4",
-            params![lease.id as i64, lease.token as i64, until_ms, now_ms],
-        )?;
-        Ok(renewed > 0)
+        let values = params![lease.id as i64, lease.token as i64, until_ms, now_ms];
+        Ok(self.change(sql::RENEW, values)? > 0)
     }
 
     fn complete(&mut self, lease: Lease) -> Result<bool> {
-        let of = params![lease.id as i64, lease.token as i64];
-        Ok(self.change("DELETE FROM messages WHERE id = ?1 AND token = ?2", of)? > 0)
+        Ok(self.change(sql::COMPLETE, params![lease.id as i64, lease.token as i64])? > 0)
     }
 
     fn contains(&mut self, id: u64) -> Result<bool> {
-        Ok(self.statement("SELECT 1 FROM messages WHERE id = ?1")?.exists([id as i64])?)
+        Ok(self.statement(sql::CONTAINS)?.exists([id as i64])?)
     }
 
     fn retry(&mut self, lease: Lease, due_ms: i64, head: &str) -> Result<bool> {
-        let retried = self.change(
-            "UPDATE messages SET due_ms = ?3, head = ?4, token = NULL WHERE id = ?1 AND token = ?2",
-            params![lease.id as i64, lease.token as i64, due_ms, head],
-        )?;
-        Ok(retried > 0)
+        let values = params![lease.id as i64, lease.token as i64, due_ms, head];
+        Ok(self.change(sql::RETRY, values)? > 0)
     }
 
     fn abandon(&mut self, prefix: &str, now_ms: i64) -> Result<u64> {
-        self.change(
-            "UPDATE messages SET due_ms = ?3, token = NULL
-             WHERE lane >= ?1 AND lane < ?2 AND token IS NOT NULL",
-            params![prefix, behind(prefix), now_ms],
-        )
+        self.change(sql::ABANDON, params![prefix, behind(prefix), now_ms])
     }
 
     fn redrive(&mut self, from: &str, to: &str, count: usize, now_ms: i64) -> Result<u64> {
-        self.change(
-            "UPDATE messages SET lane = ?2, due_ms = ?4, token = NULL, leases = 0, first_ms = NULL
-             WHERE id IN (SELECT id FROM messages WHERE lane = ?1
-                 AND (token IS NULL OR due_ms <= ?4) ORDER BY id LIMIT ?3)",
-            params![from, to, i64::try_from(count).unwrap_or(i64::MAX), now_ms],
-        )
+        self.change(redrive!(""), params![from, to, now_ms, limit(count)])
     }
 
     fn purge(&mut self, lane: &str) -> Result<u64> {
-        self.change("DELETE FROM messages WHERE lane = ?1", [lane])
+        self.change(sql::PURGE, [lane])
     }
 
     fn expire(&mut self, lane: &str, sent_before_ms: i64, now_ms: i64) -> Result<u64> {
-        self.change("DELETE FROM names WHERE lane = ?1 AND until_ms <= ?2", params![lane, now_ms])?;
-        self.change(
-            "DELETE FROM messages WHERE lane = ?1 AND sent_ms < ?2",
-            params![lane, sent_before_ms],
-        )
+        self.change(sql::EXPIRE_NAMES, params![lane, now_ms])?;
+        self.change(sql::EXPIRE, params![lane, sent_before_ms])
     }
 
     fn depth(&mut self, lane: &str, now_ms: i64) -> Result<Depth> {
-        let mut depth = self.statement(
-            "SELECT count(*) FILTER (WHERE due_ms <= ?2),
-                 count(*) FILTER (WHERE due_ms > ?2 AND token IS NOT NULL),
-                 count(*) FILTER (WHERE due_ms > ?2 AND token IS NULL),
-                 min(sent_ms)
-             FROM messages WHERE lane = ?1",
-        )?;
+        let mut depth = self.statement(sql::DEPTH)?;
         Ok(depth.query_row(params![lane, now_ms], |row| {
             let count = |column| row.get::<_, i64>(column).map(|count| count as u64);
             let (due, leased, later) = (count(0)?, count(1)?, count(2)?);
@@ -320,24 +262,21 @@ impl Engine for Sqlite {
     }
 
     fn peek(&mut self, lane: &str, count: usize) -> Result<Vec<Message>> {
-        let count = i64::try_from(count).unwrap_or(i64::MAX);
-        self.messages(select!("WHERE m.lane = ?1 ORDER BY m.id LIMIT ?2"), params![lane, count])
+        self.messages(sql::PEEK, params![lane, limit(count)])
     }
 
     fn put_document(&mut self, kind: &str, document: &Document) -> Result<()> {
         let values = params![kind, document.name, document.text];
-        self.change("INSERT OR REPLACE INTO documents VALUES (?1, ?2, ?3)", values).map(drop)
+        self.change(sql::PUT_DOCUMENT, values).map(drop)
     }
 
     fn remove_document(&mut self, kind: &str, name: &str) -> Result<bool> {
-        let sql = "DELETE FROM documents WHERE kind = ?1 AND name = ?2";
-        Ok(self.change(sql, [kind, name])? > 0)
+        Ok(self.change(sql::REMOVE_DOCUMENT, [kind, name])? > 0)
     }
 
     fn documents(&mut self, kind: &str) -> Result<Vec<Document>> {
-        let sql = "SELECT name, text FROM documents WHERE kind = ?1 ORDER BY name";
         let document = |row: &Row<'_>| Ok(Document { name: row.get(0)?, text: row.get(1)? });
-        let mut documents = self.statement(sql)?;
+        let mut documents = self.statement(sql::DOCUMENTS)?;
         Ok(documents.query_map([kind], document)?.collect::<rusqlite::Result<_>>()?)
     }
 }
@@ -370,11 +309,6 @@ fn message(row: &Row<'_>) -> rusqlite::Result<Message> {
         first_leased_ms: row.get(7)?,
         group: row.get(8)?,
     })
-}
-
-/// The first name behind all that begin so: no character of a name is the last one that there is.
-fn behind(prefix: &str) -> String {
-    format!("{prefix}{}", char::MAX)
 }
 
 impl From<rusqlite::Error> for EngineError {

@@ -6,8 +6,9 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use rusqlite::Connection;
 use thiserror::Error;
 
+use super::kind::Kind;
 use super::schema::STEPS;
-use super::sqlite::{self, Kind};
+use super::sqlite;
 
 /// The file, below the data directory.
 const FILE: &str = "mayfly.db";

@@ -12,6 +12,7 @@ mod code;
 mod database;
 mod functions;
 mod history;
+pub(crate) mod kind;
 mod layers;
 mod rows;
 mod schema;

@@ -5,14 +5,7 @@ use std::path::Path;
 use rusqlite::{Connection, ErrorCode};
 
 use super::database::StoreError;
-
-/// What a file of ours is.
-pub(crate) struct Kind {
-    /// SQLite's application_id: marks the file as ours.
-    pub(crate) application: i64,
-    /// The schema, as the steps that led to it; SQLite's user_version counts those that have been taken.
-    pub(crate) steps: &'static [&'static str],
-}
+use super::kind::Kind;
 
 /// Opens the file at `path`, or makes it; one of an earlier schema is brought up to date. Commits are on the medium
 /// when they return.
@@ -41,21 +34,17 @@ fn open_at(path: &Path, kind: &Kind) -> Result<Connection, StoreError> {
     let (application, schema): (i64, i64) = (number("application_id")?, number("user_version")?);
     let is_empty =
         connection.query_row("SELECT count(*) = 0 FROM sqlite_schema", [], |row| row.get(0))?;
-    let is_known = |done: &usize| (1..=kind.steps.len()).contains(done);
-    match (application, usize::try_from(schema)) {
-        (found, Ok(done)) if found == kind.application && is_known(&done) => {
-            advance(&mut connection, kind, done)?;
-        }
-        (0, Ok(0)) if is_empty => advance(&mut connection, kind, 0)?,
-        _ => return Err(StoreError::Foreign { path: path.to_owned(), application, schema }),
-    }
+    let Some(steps) = kind.lacks(application, schema, is_empty) else {
+        return Err(StoreError::Foreign { path: path.to_owned(), application, schema });
+    };
+    advance(&mut connection, kind, steps)?;
     Ok(connection)
 }
 
-/// Takes the steps that are not `done`: all of them, or, if one fails, none.
-fn advance(connection: &mut Connection, kind: &Kind, done: usize) -> Result<(), StoreError> {
+/// Takes the steps: all of them, or, if one fails, none.
+fn advance(connection: &mut Connection, kind: &Kind, steps: &[&str]) -> Result<(), StoreError> {
     let transaction = connection.transaction()?;
-    for step in kind.steps.iter().skip(done) {
+    for step in steps {
         transaction.execute_batch(step)?;
     }
     transaction.pragma_update(None, "application_id", kind.application)?;
