@@ -11,7 +11,7 @@
 
 use std::io::{BufRead, BufReader, Cursor, Write};
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc;
 use std::thread::{self, JoinHandle};
@@ -37,8 +37,9 @@ const LISTENS: &str = "at http://";
 pub struct Platform {
     server: Child,
     address: SocketAddr,
-    /// Taken by whoever goes on with it.
-    data: Option<TempDir>,
+    data: PathBuf,
+    /// That directory, where it goes with this; taken by whoever goes on with it.
+    temporary: Option<TempDir>,
     complaints: Option<JoinHandle<String>>,
 }
 
@@ -64,8 +65,18 @@ impl Platform {
     /// # Panics
     /// Where it does not come to listen.
     pub fn start_in(data: TempDir, options: &[&str]) -> Platform {
+        let mut platform = Self::start_on(data.path(), options);
+        platform.temporary = Some(data);
+        platform
+    }
+
+    /// Starts one on a data directory that stays.
+    ///
+    /// # Panics
+    /// Where it does not come to listen.
+    pub fn start_on(data: &Path, options: &[&str]) -> Platform {
         let mut command = Command::new(mayfly());
-        command.args(["serve", "--listen", "127.0.0.1:0", "--data"]).arg(data.path()).args(options);
+        command.args(["serve", "--listen", "127.0.0.1:0", "--data"]).arg(data).args(options);
         command.stdin(Stdio::null()).stderr(Stdio::piped());
         let mut server = command.spawn().unwrap_or_else(|error| panic!("{command:?}: {error}"));
         let stderr = BufReader::new(server.stderr.take().expect("piped"));
@@ -75,7 +86,8 @@ impl Platform {
             let _ = server.kill();
             panic!("{command:?}: {}", complaints.join().unwrap_or_default());
         };
-        Platform { server, address, data: Some(data), complaints: Some(complaints) }
+        let (data, complaints) = (data.to_owned(), Some(complaints));
+        Platform { server, address, data, temporary: None, complaints }
     }
 
     /// Where it listens.
@@ -83,9 +95,9 @@ impl Platform {
         self.address
     }
 
-    /// Its data directory, which goes with it.
+    /// Its data directory.
     pub fn data(&self) -> &Path {
-        self.data.as_ref().expect("it is there while this is").path()
+        &self.data
     }
 
     /// The server's process.
@@ -138,10 +150,13 @@ impl Platform {
     }
 
     /// Kills it without a word; its data directory, as it was at that moment.
+    ///
+    /// # Panics
+    /// Where that is not a temporary one.
     pub fn kill(mut self) -> TempDir {
         let _ = self.server.kill();
         let _ = self.server.wait();
-        self.data.take().expect("it is there while this is")
+        self.temporary.take().expect("a data directory of its own")
     }
 
     /// The processes of its VMs.

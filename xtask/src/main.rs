@@ -5,7 +5,7 @@
 //!          ├── suites      cargo test on this host, its output tallied ── tally
 //!          ├── fixtures    programs that guests run                    ── cargo
 //!          ├── clients     boto3 and the aws command line, by pytest
-//!          ├── lane        the same tests on kvm-amd, inside QEMU's TCG
+//!          ├── lane        the same tests on kvm-amd, inside QEMU's TCG; its power is cut
 //!          └── report      what ran where, and what did not and why
 //!   demo ──┴── lane        where this host has no /dev/kvm
 //! ```
@@ -63,6 +63,9 @@ enum Chore {
     /// `cargo test -p mayfly-tests --test kvm_api`.
     Fixtures,
 
+    /// Cut the power under a platform that takes events, as often as MAYFLY_CUTS says: a step of `test`, alone.
+    Power,
+
     /// Write the documents that are made from data.
     Docs,
 }
@@ -73,6 +76,7 @@ fn main() -> ExitCode {
         Chore::Demo(options) => demo::run(&options),
         Chore::Bench(options) => bench::run(&options),
         Chore::Fixtures => fixtures::run(),
+        Chore::Power => lane::power::run(),
         Chore::Docs => docs::run(),
     };
     match done {

@@ -18,6 +18,8 @@ pub enum Piece {
     Python,
     /// The machine that the hardware lane runs on.
     Qemu,
+    /// `mke2fs`: the disk of a machine whose power is cut.
+    Ext4,
     /// A program that guests run as it is.
     Program {
         /// Its name.
@@ -35,6 +37,7 @@ impl Piece {
             Self::Erofs => "erofs-utils",
             Self::Python => "python3-venv",
             Self::Qemu => "qemu-system-x86",
+            Self::Ext4 => "e2fsprogs",
             Self::Program { package, .. } => package,
         }
     }
@@ -51,6 +54,7 @@ impl Piece {
                 command::capture(python.args(["-c", "import venv, ensurepip"])).is_ok()
             }
             Self::Qemu => host::which("qemu-system-x86_64").is_some(),
+            Self::Ext4 => host::which("mke2fs").is_some(),
             Self::Program { name, .. } => host::which(name).is_some(),
         }
     }

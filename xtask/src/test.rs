@@ -6,7 +6,7 @@ use clap::Args;
 
 use crate::cargo::Workspace;
 use crate::failure::Result;
-use crate::lane::{self, Lane};
+use crate::lane::{self, Lane, power};
 use crate::pieces::{self, Piece};
 use crate::report::Report;
 use crate::{clients, fixtures, host, suites};
@@ -32,6 +32,7 @@ const FIXTURES: &str = "guest programs";
 const PLAIN: &str = "unit, pair and doc tests";
 const KVM: &str = "KVM tests";
 const CLIENTS: &str = "AWS's own clients";
+const POWER: &str = "power cuts";
 
 const HOST: &str = "host";
 const NO_VM: &str = "host, no VM";
@@ -42,7 +43,7 @@ pub fn run(options: &Options) -> Result<ExitCode> {
     let filter = options.filter.as_deref();
     let mut needed = vec![Piece::Busybox, Piece::Musl, Piece::Erofs, Piece::Python];
     if !options.no_lane {
-        needed.push(Piece::Qemu);
+        needed.extend([Piece::Qemu, Piece::Ext4]);
     }
     needed.extend(fixtures::programs::PIECES);
     pieces::ensure(&needed)?;
@@ -69,11 +70,19 @@ pub fn run(options: &Options) -> Result<ExitCode> {
             report.test(CLIENTS, &dev_kvm, || clients::test(&workspace, filter));
         }
     }
-    match (options.no_lane, obstacle) {
-        (true, _) => report.skip(KVM, LANE, "--no-lane"),
-        (_, Some(why)) => report.skip(KVM, LANE, why),
-        (false, None) => {
+    match obstacle.filter(|_| !options.no_lane).or(options.no_lane.then_some("--no-lane")) {
+        Some(why) => {
+            report.skip(KVM, LANE, why);
+            report.skip(POWER, LANE, why);
+        }
+        None => {
             report.test(KVM, LANE, || lane::test(&Lane::new(&workspace)?, &workspace, filter));
+            let wants = filter.is_none_or(|text| power::NAME.contains(text));
+            if wants {
+                report.test(POWER, LANE, || power::test(&Lane::new(&workspace)?, &workspace));
+            } else {
+                report.skip(POWER, LANE, "--filter");
+            }
         }
     }
 

@@ -44,6 +44,12 @@ while read -r module; do
     insmod "$module" || echo "cannot load $module"
 done </lane/modules
 
+# A disk is there where its test wants one.
+if [ -b /dev/vda ]; then
+    mkdir /disk
+    mount -t ext4 /dev/vda /disk
+fi
+
 # Jobs get the console as their output and nothing as their input. With exec the shell gives its process
 # to the job, which is then the one that a time-out kills.
 say ready "$(uname -r)"

@@ -14,13 +14,16 @@
 
 mod console;
 mod cpio;
+mod disk;
 mod initramfs;
 mod kernel;
 mod modules;
+pub mod power;
 mod qemu;
 
 use std::fs::File;
 use std::io::Read;
+use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Instant;
@@ -45,13 +48,14 @@ const JOB_SECONDS_MAX: u64 = 5 * 60;
 /// A machine that says nothing for so long hangs. A single test takes a few seconds there.
 const SILENCE_SECONDS_MAX: u64 = 120;
 
-/// Loaded where the kernel has them as modules: KVM itself, then what tests mount and talk through.
-const MODULES: [&str; 8] = [
+/// Loaded where the kernel has them as modules: KVM itself, then what tests mount and talk through, and a disk.
+const MODULES: [&str; 9] = [
     "kvm-amd",
     "loop",
     "erofs",
     "overlay",
     "virtio_mmio",
+    "virtio_pci",
     "virtio_blk",
     "vmw_vsock_virtio_transport",
     "vhost_vsock",
@@ -85,11 +89,26 @@ impl Lane {
         Ok(Self { kernel, dir })
     }
 
+    /// Runs jobs to their end.
     fn run(
         &self,
         jobs: &[Job],
         files: &[(String, PathBuf)],
-        look: impl FnMut(Event),
+        mut look: impl FnMut(Event),
+    ) -> Result<()> {
+        self.boot(jobs, files, &[], |event| {
+            look(event);
+            ControlFlow::Continue(())
+        })
+    }
+
+    /// Runs jobs on a machine with more devices, to their end or until `look` breaks: then it is killed.
+    fn boot(
+        &self,
+        jobs: &[Job],
+        files: &[(String, PathBuf)],
+        devices: &[String],
+        look: impl FnMut(Event) -> ControlFlow<()>,
     ) -> Result<()> {
         let nonce = nonce()?;
         let modules = self.kernel.modules.in_order(&MODULES)?;
@@ -97,7 +116,8 @@ impl Lane {
         initramfs::pack(&Contents { modules, jobs, files, nonce: &nonce }, &initramfs)?;
         println!("Booting Linux {} in QEMU …", self.kernel.version());
         let log = self.dir.join("console.log");
-        Machine { kernel: &self.kernel.image, initramfs: &initramfs, log, nonce: &nonce }.run(look)
+        let (kernel, initramfs) = (&self.kernel.image, &initramfs);
+        Machine { kernel, initramfs, log, nonce: &nonce, devices }.run(look)
     }
 }
 

@@ -1,11 +1,12 @@
 //! The machine: QEMU's emulated AMD processor with SVM, watched from its start to its end.
 //!
-//! It ends in one of four ways: every job has run; QEMU went away; nothing was heard for too long; the
-//! whole took too long. Whichever it is, no process stays behind.
+//! It ends in one of five ways: every job has run; whoever looks has seen enough, and it is killed; QEMU went away; nothing
+//! was heard for too long; the whole took too long. Whichever it is, no process stays behind.
 
 use std::collections::VecDeque;
 use std::fs::File;
 use std::io::{Read, Write};
+use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
@@ -48,15 +49,18 @@ pub struct Machine<'a> {
     pub log: PathBuf,
     /// See [`Console::new`].
     pub nonce: &'a str,
+    /// More of QEMU's arguments.
+    pub devices: &'a [String],
 }
 
 impl Machine<'_> {
-    /// Boots the machine and hands each event to `look`, until it has powered off.
+    /// Boots the machine and hands each event to `look`, until that breaks, which kills the machine on the spot, or it has
+    /// powered off.
     ///
     /// # Errors
     ///
     /// [`Failure::Lane`] where it ended before [`Event::Done`], with the end of its console.
-    pub fn run(&self, look: impl FnMut(Event)) -> Result<()> {
+    pub fn run(&self, look: impl FnMut(Event) -> ControlFlow<()>) -> Result<()> {
         let mut log = File::create(&self.log).map_err(Failure::file("creating", &self.log))?;
         let errors = log.try_clone().map_err(Failure::file("creating", &self.log))?;
         let mut qemu = self.command();
@@ -77,10 +81,11 @@ impl Machine<'_> {
             log.write_all(bytes).map_err(Failure::file("writing", &self.log))
         });
         match verdict {
-            Ok(()) => {
+            Ok(ControlFlow::Continue(())) => {
                 child.wait(POWER_OFF);
                 Ok(())
             }
+            Ok(ControlFlow::Break(())) => Ok(()),
             Err(Failure::Lane(why)) => Err(Failure::Lane(format!(
                 "{why}\nThe end of its console (the whole is in {}):\n{}",
                 self.log.display(),
@@ -105,18 +110,19 @@ impl Machine<'_> {
             .arg(self.kernel)
             .arg("-initrd")
             .arg(self.initramfs)
-            .args(["-append", KERNEL_ARGUMENTS]);
+            .args(["-append", KERNEL_ARGUMENTS])
+            .args(self.devices);
         qemu
     }
 }
 
-/// Follows the console until [`Event::Done`].
+/// Follows the console until [`Event::Done`], or until `look` breaks.
 fn watch(
     chunks: &Receiver<Vec<u8>>,
     mut console: Console,
-    mut look: impl FnMut(Event),
+    mut look: impl FnMut(Event) -> ControlFlow<()>,
     mut keep: impl FnMut(&[u8]) -> Result<()>,
-) -> Result<()> {
+) -> Result<ControlFlow<()>> {
     let start = Instant::now();
     let (lane_max, silence_max) =
         (Duration::from_secs(LANE_SECONDS_MAX), Duration::from_secs(SILENCE_SECONDS_MAX));
@@ -129,11 +135,13 @@ fn watch(
                 for event in console.feed(&bytes) {
                     told = heard;
                     match &event {
-                        Event::Done => return Ok(()),
+                        Event::Done => return Ok(ControlFlow::Continue(())),
                         Event::Begin(name) => job.clone_from(name),
                         _ => {}
                     }
-                    look(event);
+                    if look(event).is_break() {
+                        return Ok(ControlFlow::Break(()));
+                    }
                 }
             }
             Err(RecvTimeoutError::Disconnected) => {
@@ -234,8 +242,19 @@ mod tests {
         }
         drop(sender);
         let mut events = Vec::new();
-        watch(&receiver, Console::new("n0"), |event| events.push(event), |_| Ok(()))?;
+        let look = |event| {
+            let is_enough = event == Event::Output("enough".into());
+            events.push(event);
+            if is_enough { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        };
+        let _: ControlFlow<()> = watch(&receiver, Console::new("n0"), look, |_| Ok(()))?;
         Ok(events)
+    }
+
+    #[test]
+    fn nothing_is_looked_at_behind_what_was_enough() {
+        let events = follow(&["n0 begin a\nenough\nmore\n", "n0 end a 3\n"]).unwrap();
+        assert_eq!(events, [Event::Begin("a".into()), Event::Output("enough".into())]);
     }
 
     #[test]
@@ -254,9 +273,14 @@ mod tests {
     fn a_command_that_is_no_machine_is_reaped_and_shown() {
         let log = std::env::temp_dir().join(format!("xtask-lane-{}.log", std::process::id()));
         let missing = Path::new("/nonexistent");
-        let machine =
-            Machine { kernel: missing, initramfs: missing, log: log.clone(), nonce: "n0" };
-        let failure = machine.run(|_| {}).unwrap_err();
+        let machine = Machine {
+            kernel: missing,
+            initramfs: missing,
+            log: log.clone(),
+            nonce: "n0",
+            devices: &[],
+        };
+        let failure = machine.run(|_| ControlFlow::Continue(())).unwrap_err();
         assert!(matches!(failure, Failure::Lane(_) | Failure::Start { .. }), "{failure}");
         std::fs::remove_file(log).unwrap();
     }
