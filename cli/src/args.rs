@@ -18,8 +18,8 @@ mod platform;
 mod simulate;
 
 pub use platform::{
-    AliasCommand, AliasTarget, Deploy, Invoke, LayerCommand, List, Logs, Place, Publish, Queue,
-    QueueCommand, Remove, Top,
+    AliasCommand, AliasTarget, Deploy, History, Invoke, LayerCommand, List, Logs, Place, Publish,
+    Queue, QueueCommand, Remove, Top,
 };
 pub use simulate::{Check, Generate, Replay, Simulate, SimulateCommand};
 
@@ -52,6 +52,9 @@ pub enum Command {
     /// List the functions
     #[command(visible_alias = "ls", after_help = platform::LIST_EXAMPLES)]
     List(List),
+    /// Show what a function was, and what each call changed
+    #[command(after_help = platform::HISTORY_EXAMPLES)]
+    History(History),
     /// Show what is queued, and redrive or purge it
     #[command(after_help = platform::QUEUE_EXAMPLES)]
     Queue(Queue),

@@ -47,6 +47,7 @@ fn main() -> ExitCode {
         Command::Invoke(options) => platform::invoke(options),
         Command::Logs(options) => platform::logs(options),
         Command::List(options) => platform::list(options),
+        Command::History(options) => platform::history(&options),
         Command::Queue(options) => platform::queue(options),
         Command::Remove(options) => platform::remove(options),
         Command::Publish(options) => platform::publish(&options),

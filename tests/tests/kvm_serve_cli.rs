@@ -367,3 +367,44 @@ impl Drop for Follower {
         let _ = self.child.wait();
     }
 }
+
+#[test]
+fn a_history_says_which_call_changed_what() {
+    let platform = Platform::start();
+    let program = fixture("bootstrap");
+    let program = program.to_str().unwrap();
+    deploy(&platform, "f", "bootstrap");
+    good(&platform, &["deploy", "f", program, "--memory", "256", "--env", "LEVEL=debug"]);
+    good(&platform, &["publish", "f"]);
+    // More than the platform gives in one page.
+    for timeout in 100..150 {
+        let (path, body) =
+            ("/2015-03-31/functions/f/configuration", json!({ "Timeout": timeout }).to_string());
+        assert_eq!(platform.request("PUT", path, &[], body.as_bytes()).status, 200);
+    }
+    let lines = good(&platform, &["history", "f"]);
+    let lines: Vec<&str> = lines.lines().collect();
+    let has = |line: &str, parts: &[&str]| parts.iter().all(|part| line.contains(part));
+    assert!(has(lines[0], &["WHEN", "VERSION", "CALL", "CHANGED"]), "{lines:?}");
+    assert!(has(lines[1], &["UpdateFunctionConfiguration", "Timeout: 148 -> 149"]), "{lines:?}");
+    let last = &lines[51..];
+    let wanted: [&[&str]; 5] = [
+        &["  1 ", "PublishVersion  ", "  -"],
+        &["$LATEST", "Environment.Variables.LEVEL: - -> \"debug\""],
+        &["MemorySize: 128 -> 256"],
+        &["$LATEST", "  Update ", "  -"],
+        &["$LATEST", "CreateFunction  ", "  -"],
+    ];
+    assert_eq!(last.len(), wanted.len(), "{last:?}");
+    assert!(last.iter().zip(wanted).all(|(line, parts)| has(line, parts)), "{last:?}");
+
+    let told = good(&platform, &["history", "f", "--limit", "2", "--json"]);
+    let told: Value = serde_json::from_str(&told).unwrap();
+    let changes = json!([{ "Field": "Timeout", "Old": 147, "New": 148 }]);
+    assert_eq!(told["History"].as_array().unwrap().len(), 2);
+    assert_eq!(told["History"][1]["Changes"], changes);
+    bad(&platform, &["history", "g"], 125, "ResourceNotFoundException");
+    bad(&platform, &["history", "f:1"], 125, "InvalidParameterValueException");
+    bad(&platform, &["history", "f", "--limit", "0"], 2, "mayfly history --help");
+    platform.stop();
+}

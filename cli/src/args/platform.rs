@@ -55,6 +55,14 @@ pub const LIST_EXAMPLES: &str = "\
 Examples:
   mayfly list
   mayfly list --json | jq -r '.Functions[].FunctionName'";
+pub const HISTORY_EXAMPLES: &str = "\
+Examples:
+  mayfly history hello
+  mayfly history hello --limit 1                 what the last call changed
+  mayfly history hello --json | jq '.History[0].Changes'
+
+The newest revision comes first, times are in UTC. The last 1,000 are kept; the code of old ones is not, but for that of \
+versions.";
 pub const REMOVE_EXAMPLES: &str = "\
 Examples:
   mayfly rm hello greet
@@ -279,6 +287,18 @@ pub struct Logs {
 /// `mayfly list`.
 #[derive(Debug, Args)]
 pub struct List {
+    #[command(flatten)]
+    pub place: Place,
+}
+
+/// `mayfly history`.
+#[derive(Debug, Args)]
+pub struct History {
+    /// The function
+    pub name: String,
+    /// The newest N revisions only
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub limit: Option<u32>,
     #[command(flatten)]
     pub place: Place,
 }

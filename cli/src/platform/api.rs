@@ -190,6 +190,11 @@ impl Api {
         self.parsed(&answer)
     }
 
+    /// Mayfly's own: every configuration that a function has had, the newest first.
+    pub fn history(&mut self, name: &str) -> Result<Vec<Value>, Problem> {
+        self.pages(&format!("/mayfly/functions/{}/history", encoded(name)), "History")
+    }
+
     /// Mayfly's own: the environments that are alive.
     pub fn environments(&mut self) -> Result<Value, Problem> {
         self.json(Method::GET, "/mayfly/environments", Bytes::new())

@@ -1,11 +1,11 @@
-//! The platform's clients: `mayfly deploy`, `invoke`, `logs`, `list`, `rm`, `publish`, `alias`, `layer`,
-//! `queue`, `top`.
+//! The platform's clients: `mayfly deploy`, `invoke`, `logs`, `list`, `history`, `rm`, `publish`, `alias`,
+//! `layer`, `queue`, `top`.
 //!
 //! ```text
 //!   mayfly.toml ─ manifest ─┐
 //!   deploy, layer ─ bundle ─┤
 //!   invoke, top ────────────┤                      POST, GET, PUT, DELETE
-//!   list, rm, queue, … ─────┼── api: Lambda's calls ──┐
+//!   list, rm, history, … ───┼── api: Lambda's calls ──┐
 //!   logs ───────────────────┴── api: the logs' calls ─┴── client ── HTTP/1.1, kept alive ──▶ mayfly serve
 //! ```
 //!
@@ -20,6 +20,7 @@ mod client;
 mod deploy;
 mod endpoint;
 mod functions;
+mod history;
 mod invoke;
 mod layers;
 mod logs;
@@ -34,6 +35,7 @@ pub use aliases::alias;
 pub use api::Api;
 pub use deploy::{deploy, put};
 pub use functions::{list, remove};
+pub use history::history;
 pub use invoke::invoke;
 pub use layers::layer;
 pub use logs::logs;

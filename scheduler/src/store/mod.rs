@@ -21,4 +21,5 @@ pub(crate) mod sqlite;
 pub use code::{CodeError, CodeStore, StoredCode};
 pub use database::{Database, StoreError};
 pub use functions::FunctionStore;
+pub use history::HISTORY_MAX;
 pub use layers::LayerStore;
