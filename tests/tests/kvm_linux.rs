@@ -19,3 +19,8 @@ fn same(program: &str) {
 fn processor_time_has_clocks_timers_and_limits() {
     same("cputime");
 }
+
+#[test]
+fn signals_can_be_read() {
+    same("signalfd");
+}

@@ -27,10 +27,9 @@ use crate::limits;
 use crate::machine::Machine;
 use crate::mm::Trapped;
 use crate::net::{Net, host};
-use crate::process::Process;
 use crate::processes::Processes;
 use crate::random::Random;
-use crate::signal::{self, Info};
+use crate::signal::{self, Info, Waiting};
 use crate::slice::{SLICE_NS, Slice};
 use crate::thread::Thread;
 use crate::threads::{THREADS_MAX, Threads};
@@ -194,16 +193,26 @@ impl Kernel {
             let info = Info { signal: notice.signal, code: linux::SI_TIMER, fields };
             match (notice.tid, &mut current) {
                 (None, current) => drop(self.send(&process, info, current.as_deref())),
-                (Some(tid), Some(thread)) if thread.tid == tid => drop(thread.signals.push(info)),
+                (Some(tid), Some(thread)) if thread.tid == tid => {
+                    let _ = thread.signals.borrow_mut().push(info);
+                }
                 (Some(tid), _) => drop(self.threads.raise_at(*pid, tid, info)),
             }
         }
     }
 
-    /// Makes the processor see a process's memory, and /proc/self be that process: one of its threads runs next.
-    pub fn switch_to(&self, process: &Rc<Process>) {
+    /// Makes the processor see the memory of the thread that runs next, /proc/self be its process, and descriptors of
+    /// signals see its own.
+    pub fn switch_to(&self, thread: &Thread) {
+        let process = &thread.process;
         self.threads.load_memory(process);
         self.machine.process.replace(Some(Rc::clone(process)));
+        self.machine.signals.replace(Rc::clone(&thread.signals));
+    }
+
+    /// The signals that wait for the thread that runs, whichever that is.
+    pub fn waiting_signals(&self) -> Rc<dyn Waiting> {
+        self.machine.clone()
     }
 
     /// A number for a new thread or process. EAGAIN where there are [`THREADS_MAX`], or as many as the caller's

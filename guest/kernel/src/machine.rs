@@ -17,6 +17,7 @@ use crate::mm::{Backing, Protection};
 use crate::process::Process;
 use crate::processes::Processes;
 use crate::random::Random;
+use crate::signal::{Info, OwnQueue, Queue, Waiting};
 
 /// The kernel as files see it.
 pub struct Machine {
@@ -30,6 +31,8 @@ pub struct Machine {
     pub vfs: OnceCell<Rc<Vfs>>,
     /// The process that runs, once there is one.
     pub process: RefCell<Option<Rc<Process>>>,
+    /// The signals of its thread that runs.
+    pub signals: RefCell<OwnQueue>,
     /// All processes.
     pub processes: Rc<Processes>,
     boot_id: [u8; 16],
@@ -46,9 +49,32 @@ impl Machine {
             booted_ns: clock::monotonic_ns(),
             vfs: OnceCell::new(),
             process: RefCell::new(None),
+            signals: RefCell::default(),
             processes: Rc::default(),
             boot_id,
         }
+    }
+
+    /// Gives `work` the signals of the process that runs.
+    fn of_process<R>(&self, work: impl FnOnce(&mut Queue) -> R) -> Option<R> {
+        let process = self.process.borrow();
+        Some(work(&mut process.as_ref()?.signals.borrow_mut().queue))
+    }
+}
+
+impl Waiting for Machine {
+    fn mask(&self) -> u64 {
+        self.signals.borrow().borrow().mask() | self.of_process(|queue| queue.mask()).unwrap_or(0)
+    }
+
+    fn arrived(&self) -> u64 {
+        let of_process = self.of_process(|queue| queue.arrived()).unwrap_or(0);
+        self.signals.borrow().borrow().arrived() + of_process
+    }
+
+    fn take(&self, wanted: u64) -> Option<Info> {
+        let own = self.signals.borrow().borrow_mut().take(wanted);
+        own.or_else(|| self.of_process(|queue| queue.take(wanted))?)
     }
 }
 

@@ -81,7 +81,7 @@ fn turn(kernel: &Kernel, thread: &mut Thread) -> After {
     if thread.process.is_stopped.get() {
         return After::Stopped;
     }
-    kernel.switch_to(&thread.process);
+    kernel.switch_to(thread);
     if thread.set_tid != 0 {
         clone::tell_itself(kernel, thread);
     }
@@ -239,7 +239,7 @@ fn next_signal(thread: &mut Thread) -> Option<Delivery> {
 }
 
 fn next_signal_but(thread: &mut Thread, blocked: u64) -> Option<Delivery> {
-    thread.process.signals.borrow_mut().take(&mut thread.signals, blocked)
+    thread.process.signals.borrow_mut().take(&mut thread.signals.borrow_mut(), blocked)
 }
 
 fn force(kernel: &Kernel, thread: &mut Thread, info: Info, text: &str) -> Option<After> {

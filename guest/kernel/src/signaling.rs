@@ -4,6 +4,7 @@ use alloc::rc::Rc;
 
 use linux_raw_sys::general as linux;
 
+use crate::agenda::Agenda;
 use crate::errno::{Errno, Result};
 use crate::family::{State, Status};
 use crate::kernel::Kernel;
@@ -31,6 +32,8 @@ impl Kernel {
             return Err(Errno::AGAIN);
         }
         drop(signals);
+        // It may be what a descriptor of signals waits for.
+        self.threads.with_agenda(Agenda::stir);
         let takes =
             |thread: &Thread| Rc::ptr_eq(&thread.process, process) && thread.takes(info.signal);
         if !current.is_some_and(takes) {
@@ -56,7 +59,8 @@ impl Kernel {
         };
         if forgotten != 0 {
             process.signals.borrow_mut().queue.remove(forgotten);
-            self.threads.for_each(process, |thread| thread.signals.remove(forgotten));
+            let forget = |thread: &mut Thread| thread.signals.borrow_mut().remove(forgotten);
+            self.threads.for_each(process, forget);
         }
         if matches!(signal, SIGCONT | SIGKILL) && process.is_stopped.replace(false) {
             let told = (signal == SIGCONT).then_some(Status::Continued);

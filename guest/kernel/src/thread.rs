@@ -11,7 +11,7 @@ use crate::agenda::Tid;
 use crate::errno::{Errno, Result};
 use crate::family::Pid;
 use crate::process::Process;
-use crate::signal::{Queue, bit};
+use crate::signal::{OwnQueue, bit};
 
 /// What a thread's current system call has come to so far: a call that had to wait is made again from
 /// its start, and finds here what it must not do twice.
@@ -103,7 +103,7 @@ pub struct Thread {
     /// That call.
     pub pending: Pending,
     /// Signals for it alone.
-    pub signals: Queue,
+    pub signals: OwnQueue,
     /// Signals it does not want now, bit n − 1 for signal n.
     pub blocked: u64,
     /// The mask to come back to, where a call has put another in its place while it waits (sigsuspend(2),
@@ -136,7 +136,7 @@ impl Thread {
             registers,
             in_call: false,
             pending: Pending::default(),
-            signals: Queue::default(),
+            signals: OwnQueue::default(),
             blocked: 0,
             saved_mask: None,
             alternate_stack: (0, 0),
@@ -163,6 +163,6 @@ impl Thread {
 
     /// Whether a signal waits that is to be handled.
     pub fn is_interrupted(&self) -> bool {
-        self.process.signals.borrow().has(&self.signals, self.blocked)
+        self.process.signals.borrow().has(&self.signals.borrow(), self.blocked)
     }
 }

@@ -162,10 +162,13 @@ impl Threads {
             if takes && process.signals.borrow().actions.is_ignored(info.signal) {
                 return Ok(false);
             }
-            if thread.signals.push(info) { Ok(takes) } else { Err(Errno::AGAIN) }
+            if thread.signals.borrow_mut().push(info) { Ok(takes) } else { Err(Errno::AGAIN) }
         });
-        if sent.ok_or(Errno::SRCH)?? {
-            self.agenda.borrow_mut().wake(tid);
+        let (takes, mut agenda) = (sent.ok_or(Errno::SRCH)??, self.agenda.borrow_mut());
+        // It may be what a descriptor of signals waits for.
+        agenda.stir();
+        if takes {
+            agenda.wake(tid);
         }
         Ok(())
     }

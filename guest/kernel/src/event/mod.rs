@@ -1,4 +1,4 @@
-//! Descriptors that tell of events: epoll, eventfd, timerfd; and the timers that end a sleep.
+//! Descriptors that tell of events: epoll, eventfd, timerfd, signalfd; and the timers that end a sleep.
 //!
 //! ```text
 //!   epoll_wait ─► Epoll ─► each file's poll() and pulse()       files keep no lists of waiters
@@ -9,6 +9,7 @@
 pub mod epoll;
 pub mod eventfd;
 pub mod pidfd;
+pub mod signalfd;
 pub mod timer;
 pub mod timerfd;
 pub mod timers;
@@ -16,6 +17,7 @@ pub mod timers;
 pub use epoll::Epoll;
 pub use eventfd::EventFd;
 pub use pidfd::PidFd;
+pub use signalfd::SignalFd;
 pub use timer::{Clock, Now, Setting, Subject, Timer};
 pub use timerfd::TimerFd;
 pub use timers::{Alarm, Due, Notice, Timers};

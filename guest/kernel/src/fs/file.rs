@@ -10,7 +10,7 @@ use mayfly_hal::phys::Frame;
 
 use super::pipe::Pipe;
 use crate::errno::{Errno, Result};
-use crate::event::{Epoll, Timer};
+use crate::event::{Epoll, SignalFd, Timer};
 use crate::family::Pid;
 use crate::net::Socket;
 
@@ -119,6 +119,11 @@ pub trait File {
 
     /// The timer that this is the descriptor of.
     fn timer(&self) -> Option<&Timer> {
+        None
+    }
+
+    /// The descriptor of signals that this is.
+    fn signals(&self) -> Option<&SignalFd> {
         None
     }
 

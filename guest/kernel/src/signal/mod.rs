@@ -9,6 +9,11 @@
 mod actions;
 mod queue;
 
+use alloc::rc::Rc;
+use core::cell::RefCell;
+
+use linux_raw_sys::general as linux;
+
 use crate::family::Status;
 
 pub use actions::{Action, Actions};
@@ -18,6 +23,8 @@ pub use queue::{QUEUED_MAX, Queue};
 const UNSTOPPABLE: u64 = bit(9) | bit(19);
 /// SIGSTOP, SIGTSTP, SIGTTIN and SIGTTOU stop a process.
 pub const STOPS: u64 = bit(19) | bit(20) | bit(21) | bit(22);
+/// The signals of faults: where several wait, these come first, so that their handlers see where it happened.
+const SYNCHRONOUS: u64 = bit(4) | bit(5) | bit(7) | bit(8) | bit(11) | bit(31);
 /// Largest signal number.
 pub const SIGNAL_MAX: u8 = 64;
 /// The first real-time signal: these queue up, each with its value.
@@ -60,6 +67,16 @@ impl Info {
         Info { signal, code: SI_KERNEL, fields: [0; 3] }
     }
 
+    /// Whether it tells of a fault: SIGILL, SIGTRAP, SIGBUS, SIGFPE, SIGSEGV or SIGSYS, from the processor.
+    pub fn is_fault(&self) -> bool {
+        bit(self.signal) & SYNCHRONOUS != 0 && self.code > 0 && self.code != SI_KERNEL
+    }
+
+    /// Whether it tells of a child (CLD_…).
+    pub fn is_of_child(&self) -> bool {
+        u32::from(self.signal) == linux::SIGCHLD && self.code > 0 && self.code != SI_KERNEL
+    }
+
     /// Whether both are from the same timer, whose number is in the low half of the first field.
     fn is_from_timer_of(&self, other: &Info) -> bool {
         let name = |info: &Info| (info.signal, info.code, info.fields[0] as u32);
@@ -86,6 +103,21 @@ pub enum Delivery {
     /// A handler runs.
     Handle(Info, Action),
 }
+
+/// What waits for the thread that runs: its own signals, and its process's.
+pub trait Waiting {
+    /// Which, as a mask.
+    fn mask(&self) -> u64;
+
+    /// How many have ever come.
+    fn arrived(&self) -> u64;
+
+    /// Takes the next in `wanted`.
+    fn take(&self, wanted: u64) -> Option<Info>;
+}
+
+/// A thread's own queue. Its descriptors of signals look into it too.
+pub type OwnQueue = Rc<RefCell<Queue>>;
 
 /// What a process's threads share.
 #[derive(Clone, Default)]

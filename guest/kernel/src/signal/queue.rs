@@ -4,40 +4,47 @@ use alloc::collections::VecDeque;
 
 use linux_raw_sys::general as linux;
 
-use super::{Info, SIGRTMIN, bit};
+use super::{Info, SIGRTMIN, SYNCHRONOUS, bit};
 
 /// Most signals in one queue: RLIMIT_SIGPENDING.
 pub const QUEUED_MAX: usize = 1024;
-/// The signals of faults: where several wait, these come first, so that their handlers see where it happened.
-const SYNCHRONOUS: u64 = bit(4) | bit(5) | bit(7) | bit(8) | bit(11) | bit(31);
 
 /// The queue.
 #[derive(Clone, Debug, Default)]
-pub struct Queue(VecDeque<Info>);
+pub struct Queue {
+    waiting: VecDeque<Info>,
+    arrived: u64,
+}
 
 impl Queue {
     /// Adds a signal. One below SIGRTMIN that waits already is there once, and so is a timer's, which counts what it
     /// stands for. False where the queue is full.
     pub fn push(&mut self, info: Info) -> bool {
+        self.arrived += 1;
         if info.code == linux::SI_TIMER
-            && let Some(same) = self.0.iter_mut().find(|other| other.is_from_timer_of(&info))
+            && let Some(same) = self.waiting.iter_mut().find(|other| other.is_from_timer_of(&info))
         {
             same.fields[0] += ((info.fields[0] >> 32) + 1) << 32;
             return true;
         }
         let waits = info.signal < SIGRTMIN && self.mask() & bit(info.signal) != 0;
-        if !waits && self.0.len() >= QUEUED_MAX {
+        if !waits && self.waiting.len() >= QUEUED_MAX {
             return false;
         }
         if !waits {
-            self.0.push_back(info);
+            self.waiting.push_back(info);
         }
         true
     }
 
+    /// How many signals have ever come.
+    pub fn arrived(&self) -> u64 {
+        self.arrived
+    }
+
     /// The signals that wait, as a mask.
     pub fn mask(&self) -> u64 {
-        self.0.iter().fold(0, |mask, info| mask | bit(info.signal))
+        self.waiting.iter().fold(0, |mask, info| mask | bit(info.signal))
     }
 
     /// Takes the next signal in `wanted`: the lowest number first, and the oldest of that number.
@@ -45,13 +52,13 @@ impl Queue {
         let wanted = self.mask() & wanted;
         let first = if wanted & SYNCHRONOUS != 0 { wanted & SYNCHRONOUS } else { wanted };
         let lowest = first & first.wrapping_neg();
-        let index = self.0.iter().position(|info| bit(info.signal) == lowest)?;
-        self.0.remove(index)
+        let index = self.waiting.iter().position(|info| bit(info.signal) == lowest)?;
+        self.waiting.remove(index)
     }
 
     /// Forgets every signal in `mask`.
     pub fn remove(&mut self, mask: u64) {
-        self.0.retain(|info| bit(info.signal) & mask == 0);
+        self.waiting.retain(|info| bit(info.signal) & mask == 0);
     }
 }
 

@@ -242,7 +242,7 @@ impl Call<'_> {
     /// Sends a signal to the calling thread. A full queue loses it: the kernel has nobody to tell.
     pub fn raise(&mut self, info: Info) {
         if !self.process.signals.borrow().actions.is_ignored(info.signal) {
-            self.thread.signals.push(info);
+            self.thread.signals.borrow_mut().push(info);
         }
     }
 

@@ -34,7 +34,8 @@ fn make_eventfd(call: &Call<'_>, flags: u32) -> CallResult {
     add(call, Rc::new(file), "anon_inode:[eventfd]", flags)
 }
 
-fn add(call: &Call<'_>, file: Rc<dyn File>, name: &str, flags: u32) -> CallResult {
+/// A new descriptor of a file that has no name. EMFILE.
+pub(super) fn add(call: &Call<'_>, file: Rc<dyn File>, name: &str, flags: u32) -> CallResult {
     let flags = OpenFlags::from_bits_truncate(flags & FILE_FLAGS);
     let kept = OpenFlags::RDWR | flags & OpenFlags::NONBLOCK;
     let file = call.kernel.vfs.anonymous(file, FileType::Regular, name, kept);

@@ -53,6 +53,8 @@ mod process;
 #[cfg(feature = "bare-metal")]
 mod sched;
 #[cfg(feature = "bare-metal")]
+mod signalfd;
+#[cfg(feature = "bare-metal")]
 mod signals;
 #[cfg(feature = "bare-metal")]
 mod socket;

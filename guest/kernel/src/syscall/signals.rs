@@ -10,9 +10,10 @@ use crate::errno::{Errno, Result};
 use crate::family::{INIT, Pid};
 use crate::sigframe;
 use crate::signal::{Action, Info, bit, blockable, is_signal};
+use crate::thread::Thread;
 
 /// Bytes of the kernel's sigset_t.
-const MASK_BYTES: u64 = 8;
+pub(super) const MASK_BYTES: u64 = 8;
 /// Smallest alternate stack (MINSIGSTKSZ).
 const MINSIGSTKSZ: u64 = 2048;
 
@@ -43,8 +44,9 @@ fn forget_ignored(call: &mut Call<'_>, signal: u8) {
     let mut signals = call.process.signals.borrow_mut();
     if signals.actions.is_ignored(signal) {
         signals.queue.remove(bit(signal));
-        call.thread.signals.remove(bit(signal));
-        call.kernel.threads.for_each(call.process, |thread| thread.signals.remove(bit(signal)));
+        call.thread.signals.borrow_mut().remove(bit(signal));
+        let forget = |thread: &mut Thread| thread.signals.borrow_mut().remove(bit(signal));
+        call.kernel.threads.for_each(call.process, forget);
     }
 }
 
@@ -72,7 +74,8 @@ pub fn rt_sigprocmask(call: &mut Call<'_>) -> CallResult {
 
 /// rt_sigpending(2).
 pub fn rt_sigpending(call: &mut Call<'_>) -> CallResult {
-    let waiting = call.process.signals.borrow().queue.mask() | call.thread.signals.mask();
+    let waiting = call.process.signals.borrow().queue.mask();
+    let waiting = waiting | call.thread.signals.borrow().mask();
     call.put_words(call.args[0], &[waiting & call.thread.blocked])?;
     Ok(0)
 }
@@ -100,7 +103,7 @@ pub fn rt_sigtimedwait(call: &mut Call<'_>) -> CallResult {
     let [set] = call.get_words(set)?;
     let set = blockable(set);
     let timeout_ns = if time == 0 { None } else { Some(timespec(call, time)?) };
-    let own = call.thread.signals.take(set);
+    let own = call.thread.signals.borrow_mut().take(set);
     if let Some(info) = own.or_else(|| call.process.signals.borrow_mut().queue.take(set)) {
         if to != 0 {
             call.put_words(to, &info.to_words())?;
@@ -260,7 +263,7 @@ fn send_to_thread(
     }
     let is_blocked = call.thread.blocked & bit(signal) != 0;
     let is_ignored = call.process.signals.borrow().actions.is_ignored(signal);
-    if (is_blocked || !is_ignored) && !call.thread.signals.push(info) {
+    if (is_blocked || !is_ignored) && !call.thread.signals.borrow_mut().push(info) {
         return Err(Errno::AGAIN.into());
     }
     Ok(0)

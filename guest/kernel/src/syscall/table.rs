@@ -59,14 +59,15 @@ macro_rules! calls {
 #[cfg(feature = "bare-metal")]
 use super::{
     clone, control, copy, directory, epoll, event, file, fork, futex, identity, locks, memory,
-    message, metadata, pidfd, poll, process, sched, signals, socket, sockopt, splice, stat,
-    storage, system, time, timer, transfer, wait,
+    message, metadata, pidfd, poll, process, sched, signalfd, signals, socket, sockopt, splice,
+    stat, storage, system, time, timer, transfer, wait,
 };
 
 const CLONES: &str =
     "up to 1,024 threads and processes in all; a process shares memory with its parent, or nothing";
 const PROCESSES: &str = "up to 1,024 processes and threads in all";
-const NO_SIGNALFD: &str = "programs then use handlers or sigwait";
+const SIGNALFD: &str =
+    "in an epoll that fork has copied, it tells of the waiting process's signals";
 
 calls! {
     // Bytes in and out.
@@ -125,8 +126,8 @@ calls! {
     __NR_timerfd_create "timerfd_create" => Supported, event::timerfd_create;
     __NR_timerfd_settime "timerfd_settime" => Partial("TFD_TIMER_CANCEL_ON_SET is ignored"), event::timerfd_settime;
     __NR_timerfd_gettime "timerfd_gettime" => Supported, event::timerfd_gettime;
-    __NR_signalfd "signalfd" => Error(Errno::NOSYS, NO_SIGNALFD);
-    __NR_signalfd4 "signalfd4" => Error(Errno::NOSYS, NO_SIGNALFD);
+    __NR_signalfd "signalfd" => Partial(SIGNALFD), signalfd::signalfd;
+    __NR_signalfd4 "signalfd4" => Partial(SIGNALFD), signalfd::signalfd4;
     // Directories and names.
     __NR_getdents64 "getdents64" => Supported, directory::getdents64;
     __NR_getcwd "getcwd" => Supported, directory::getcwd;
