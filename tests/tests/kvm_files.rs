@@ -21,3 +21,8 @@ fn same(name: &str) {
 fn pipes_are_spliced_and_resized() {
     same("splices");
 }
+
+#[test]
+fn files_have_extended_attributes() {
+    same("xattrs");
+}

@@ -280,6 +280,10 @@ impl Inode for Node {
         Ok(())
     }
 
+    fn xattr(&self, _name: &[u8]) -> Result<Vec<u8>> {
+        Err(Errno::NODATA)
+    }
+
     fn read_link(&self) -> Result<Vec<u8>> {
         if self.file_type != FileType::Symlink {
             return Err(Errno::INVAL);

@@ -16,6 +16,7 @@ use super::dentry::Dentry;
 use super::file::File;
 use super::open::OpenFlags;
 use super::stat::{FileType, Stat, StatFs, TimeNs};
+use super::xattr::XattrFlags;
 use crate::errno::{Errno, Result};
 
 /// One entry of a directory, as getdents64(2) shows it.
@@ -162,6 +163,21 @@ pub trait Inode {
     /// Changes attributes.
     fn set_attributes(&self, _set: &SetAttributes) -> Result<()> {
         Err(Errno::PERM)
+    }
+
+    /// The value of an extended attribute, whose name `xattr` has checked. ENODATA where there is none.
+    fn xattr(&self, _name: &[u8]) -> Result<Vec<u8>> {
+        Err(Errno::OPNOTSUPP)
+    }
+
+    /// The names of its extended attributes, each with a NUL behind it.
+    fn xattr_names(&self) -> Result<Vec<u8>> {
+        Ok(Vec::new())
+    }
+
+    /// Sets an extended attribute, or removes it without a value. EEXIST, ENODATA, ENOSPC.
+    fn set_xattr(&self, _name: &[u8], _value: Option<&[u8]>, _how: XattrFlags) -> Result<()> {
+        Err(Errno::OPNOTSUPP)
     }
 
     /// Makes a regular file `size` bytes long.

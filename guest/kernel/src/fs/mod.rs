@@ -50,6 +50,7 @@ pub mod system;
 #[cfg(test)]
 pub(crate) mod testing;
 pub mod tree;
+pub mod xattr;
 
 pub use cache::{Disk, PageCache};
 pub use dentry::Dentry;
@@ -62,6 +63,7 @@ pub use open_file::{OpenFile, Whence};
 pub use path::Follow;
 pub use stat::{FileType, Stat, StatFs};
 pub use system::{ProcessInfo, System};
+pub use xattr::XattrFlags;
 
 use self::mount::MOUNTS_MAX;
 use self::path::Walk;

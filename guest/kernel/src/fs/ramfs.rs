@@ -24,12 +24,14 @@ use super::stat::{FileType, PERMISSIONS, StatFs, Times};
 use super::system::System;
 use crate::errno::{Errno, Result};
 
+mod attributes;
 mod budget;
 mod dir;
 mod node;
 mod pages;
 mod rename;
 
+use attributes::Attributes;
 pub use budget::Limits;
 use budget::{Budget, Charge};
 use dir::Directory;
@@ -66,6 +68,7 @@ struct Node {
     owner: Cell<(u32, u32)>,
     nlink: Cell<u32>,
     times: Cell<Times>,
+    attributes: Attributes,
     body: Body,
 }
 
@@ -102,6 +105,7 @@ impl RamFs {
             owner: Cell::new((0, 0)),
             nlink: Cell::new(2),
             times: Cell::new(Times::all(now)),
+            attributes: Attributes::default(),
             body: Body::Directory(Directory::new(ROOT)),
         });
         shared.nodes.borrow_mut().insert(ROOT, root.clone());
@@ -177,6 +181,7 @@ impl Shared {
             owner: Cell::new((0, 0)),
             nlink: Cell::new(0),
             times: Cell::new(Times::all(self.system.realtime_ns())),
+            attributes: Attributes::default(),
             body,
         }))
     }

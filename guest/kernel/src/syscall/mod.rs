@@ -79,6 +79,8 @@ mod timer;
 mod transfer;
 #[cfg(feature = "bare-metal")]
 mod wait;
+#[cfg(feature = "bare-metal")]
+mod xattr;
 
 #[cfg(feature = "bare-metal")]
 pub use call::{Call, CallResult, Stop, dispatch};

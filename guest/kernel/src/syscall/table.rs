@@ -60,7 +60,7 @@ macro_rules! calls {
 use super::{
     clone, control, copy, directory, epoll, event, file, fork, futex, identity, locks, memory,
     message, metadata, pidfd, poll, process, sched, signalfd, signals, socket, sockopt, splice,
-    stat, storage, system, time, timer, transfer, wait,
+    stat, storage, system, time, timer, transfer, wait, xattr,
 };
 
 const CLONES: &str =
@@ -174,13 +174,19 @@ calls! {
     __NR_utimes "utimes" => Supported, metadata::utimes;
     __NR_utimensat "utimensat" => Supported, metadata::utimensat;
     __NR_umask "umask" => Supported, metadata::umask;
-    __NR_getxattr "getxattr" => Error(Errno::OPNOTSUPP, "no file system here has extended attributes");
-    __NR_lgetxattr "lgetxattr" => Error(Errno::OPNOTSUPP, "no file system here has extended attributes");
-    __NR_fgetxattr "fgetxattr" => Error(Errno::OPNOTSUPP, "no file system here has extended attributes");
-    __NR_setxattr "setxattr" => Error(Errno::OPNOTSUPP, "no file system here has extended attributes");
-    __NR_listxattr "listxattr" => Error(Errno::OPNOTSUPP, "no file system here has extended attributes");
-    __NR_llistxattr "llistxattr" => Error(Errno::OPNOTSUPP, "no file system here has extended attributes");
-    __NR_flistxattr "flistxattr" => Error(Errno::OPNOTSUPP, "no file system here has extended attributes");
+    // Extended attributes: file systems in memory have them, images have none.
+    __NR_getxattr "getxattr" => Supported, xattr::getxattr;
+    __NR_lgetxattr "lgetxattr" => Supported, xattr::lgetxattr;
+    __NR_fgetxattr "fgetxattr" => Supported, xattr::fgetxattr;
+    __NR_setxattr "setxattr" => Supported, xattr::setxattr;
+    __NR_lsetxattr "lsetxattr" => Supported, xattr::lsetxattr;
+    __NR_fsetxattr "fsetxattr" => Supported, xattr::fsetxattr;
+    __NR_listxattr "listxattr" => Supported, xattr::listxattr;
+    __NR_llistxattr "llistxattr" => Supported, xattr::llistxattr;
+    __NR_flistxattr "flistxattr" => Supported, xattr::flistxattr;
+    __NR_removexattr "removexattr" => Supported, xattr::removexattr;
+    __NR_lremovexattr "lremovexattr" => Supported, xattr::lremovexattr;
+    __NR_fremovexattr "fremovexattr" => Supported, xattr::fremovexattr;
     // Memory.
     __NR_brk "brk" => Supported, memory::brk;
     __NR_mmap "mmap" => Supported, memory::mmap;

@@ -86,6 +86,19 @@ pub(super) struct Charge {
     frames: u64,
 }
 
+impl Charge {
+    /// Counts so many frames from now on. ENOSPC, and nothing has changed.
+    pub(super) fn resize(&mut self, frames: u64) -> Result<()> {
+        let counted = &self.budget.frames;
+        if frames > self.frames + self.budget.free().0 {
+            return Err(Errno::NOSPC);
+        }
+        counted.set(counted.get() - self.frames + frames);
+        self.frames = frames;
+        Ok(())
+    }
+}
+
 impl Drop for Charge {
     fn drop(&mut self) {
         self.budget.give_back(self.frames);

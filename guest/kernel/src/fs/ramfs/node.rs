@@ -15,6 +15,7 @@ use crate::fs::inode::{
 };
 use crate::fs::open::OpenFlags;
 use crate::fs::stat::{FileType, PERMISSIONS, Stat, Times};
+use crate::fs::xattr::XattrFlags;
 
 /// What tmpfs counts a name as in a directory's `st_size`, bytes.
 const ENTRY_SIZE: u64 = 20;
@@ -212,6 +213,20 @@ impl Inode for Node {
             times.accessed = set.accessed.unwrap_or(times.accessed);
             times.modified = set.modified.unwrap_or(times.modified);
         });
+        self.changed();
+        Ok(())
+    }
+
+    fn xattr(&self, name: &[u8]) -> Result<Vec<u8>> {
+        self.attributes.get(name)
+    }
+
+    fn xattr_names(&self) -> Result<Vec<u8>> {
+        self.attributes.names()
+    }
+
+    fn set_xattr(&self, name: &[u8], value: Option<&[u8]>, how: XattrFlags) -> Result<()> {
+        self.attributes.set(&self.shared.budget, name, value, how)?;
         self.changed();
         Ok(())
     }
