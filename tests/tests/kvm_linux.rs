@@ -24,3 +24,8 @@ fn processor_time_has_clocks_timers_and_limits() {
 fn signals_can_be_read() {
     same("signalfd");
 }
+
+#[test]
+fn epolls_nest_and_messages_come_together() {
+    same("nesting");
+}

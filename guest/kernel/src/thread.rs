@@ -27,11 +27,16 @@ pub struct Pending {
     pub queued: bool,
     /// Signals that end the wait, although they are blocked (sigtimedwait(2)).
     pub awaited: u64,
+    /// Messages received (recvmmsg(2)).
+    pub messages: u64,
     /// It waits for news of a child.
     pub awaits_child: bool,
     /// The child that it has lent its memory to (vfork(2)).
     pub lent_to: Option<Pid>,
 }
+
+/// Linux's usual slack of timers.
+pub const TIMER_SLACK_NS: u64 = 50_000;
 
 /// The registers that stay in the processor while the kernel runs, of a thread whose are not there.
 #[derive(Debug)]
@@ -123,6 +128,8 @@ pub struct Thread {
     pub name: Vec<u8>,
     /// How long it has run, ns.
     pub ran_ns: u64,
+    /// How late its timers may be, ns: kept for who asks (PR_SET_TIMERSLACK).
+    pub timer_slack_ns: u64,
 }
 
 impl Thread {
@@ -146,6 +153,7 @@ impl Thread {
             robust_list: 0,
             name,
             ran_ns: 0,
+            timer_slack_ns: TIMER_SLACK_NS,
         }
     }
 

@@ -8,6 +8,8 @@
 //!                 EPOLLET: where its pulse has moved since the last look
 //!                 EPOLLONESHOT: once, until EPOLL_CTL_MOD
 //! ```
+//!
+//! An epoll is a file, too, and may be in another: two deep at most, so that no look goes round in circles.
 
 use alloc::collections::BTreeMap;
 use alloc::rc::{Rc, Weak};
@@ -21,11 +23,21 @@ use crate::fs::{Fd, File, OpenFile, Poll, Pulse};
 
 /// Most items of one epoll: every wait looks at each.
 pub const ITEMS_MAX: usize = 16 << 10;
+/// Most epolls in one: a look at each of them looks at all of its items.
+pub const NESTED_MAX: usize = 64;
 /// What is told without being asked for.
 const UNASKED: u32 = linux::EPOLLERR | linux::EPOLLHUP;
 /// Bits of an interest that are no events.
 const FLAGS: u32 =
     linux::EPOLLET | linux::EPOLLONESHOT | linux::EPOLLWAKEUP | linux::EPOLLEXCLUSIVE;
+/// Events that go with EPOLLEXCLUSIVE (epoll_ctl(2)).
+const EXCLUSIVE: u32 = linux::EPOLLIN
+    | linux::EPOLLOUT
+    | linux::EPOLLERR
+    | linux::EPOLLHUP
+    | linux::EPOLLWAKEUP
+    | linux::EPOLLET
+    | linux::EPOLLEXCLUSIVE;
 /// Events whose arrival moves [`Pulse::output`] alone.
 const OUTPUT: u32 = linux::EPOLLOUT | linux::EPOLLWRNORM | linux::EPOLLWRBAND;
 
@@ -96,16 +108,26 @@ pub struct Epoll {
     items: RefCell<BTreeMap<Key, Item>>,
     /// The last item that was told of: the next look begins behind it.
     last: Cell<Key>,
+    /// How many epolls it is in.
+    holders: Cell<usize>,
+    /// How often an interest was added or changed.
+    changes: Cell<u64>,
 }
 
 impl Epoll {
-    /// EPOLL_CTL_ADD. EEXIST; EPERM for a file that never waits; ELOOP for an epoll (which also bounds
-    /// how deep a look goes); ENOSPC beyond [`ITEMS_MAX`].
+    /// EPOLL_CTL_ADD. EEXIST; EINVAL for what does not go with EPOLLEXCLUSIVE; EPERM for a file that never waits; ELOOP
+    /// for epolls more than two deep; ENOSPC beyond [`ITEMS_MAX`], or [`NESTED_MAX`] epolls.
     pub fn add(&self, fd: Fd, file: &Rc<OpenFile>, interest: Event) -> Result<()> {
         if file.pulse().is_none() {
             return Err(Errno::PERM);
         }
-        if file.file().is_some_and(|file| file.epoll().is_some()) {
+        let nested = nested(file);
+        let is_exclusive = interest.events & linux::EPOLLEXCLUSIVE != 0;
+        if is_exclusive && (nested.is_some() || interest.events & !EXCLUSIVE != 0) {
+            return Err(Errno::INVAL);
+        }
+        let is_deep = |inner: &Epoll| inner.holds() > 0 || core::ptr::eq(inner, self);
+        if nested.is_some_and(|inner| is_deep(inner) || self.holders.get() > 0) {
             return Err(Errno::LOOP);
         }
         let mut items = self.items.borrow_mut();
@@ -116,25 +138,39 @@ impl Epoll {
         if items.len() >= ITEMS_MAX {
             items.retain(|_, item| item.file.strong_count() > 0);
         }
-        if items.len() >= ITEMS_MAX {
+        let has_room = nested.is_none_or(|_| count_nested(&items) < NESTED_MAX);
+        if items.len() >= ITEMS_MAX || !has_room {
             return Err(Errno::NOSPC);
         }
         items.insert(key, Item::new(file, interest));
+        if let Some(inner) = nested {
+            inner.holders.update(|holders| holders + 1);
+        }
+        self.changes.update(|changes| changes + 1);
         Ok(())
     }
 
-    /// EPOLL_CTL_MOD. ENOENT.
+    /// EPOLL_CTL_MOD. ENOENT; EINVAL where EPOLLEXCLUSIVE is there, or comes.
     pub fn modify(&self, fd: Fd, file: &Rc<OpenFile>, interest: Event) -> Result<()> {
         let mut items = self.items.borrow_mut();
         let item = items.get_mut(&Key::new(fd, file)).ok_or(Errno::NOENT)?;
+        if (item.interest.events | interest.events) & linux::EPOLLEXCLUSIVE != 0 {
+            return Err(Errno::INVAL);
+        }
         *item = Item::new(file, interest);
+        self.changes.update(|changes| changes + 1);
         Ok(())
     }
 
     /// EPOLL_CTL_DEL. ENOENT.
     pub fn remove(&self, fd: Fd, file: &Rc<OpenFile>) -> Result<()> {
         let item = self.items.borrow_mut().remove(&Key::new(fd, file));
-        item.map(drop).ok_or(Errno::NOENT)
+        item.map(|_| let_go(file)).ok_or(Errno::NOENT)
+    }
+
+    /// How many epolls are in it.
+    fn holds(&self) -> usize {
+        count_nested(&self.items.borrow())
     }
 
     /// Gives `tell` up to `most` events; how many it were.
@@ -170,12 +206,40 @@ impl File for Epoll {
         if ready { Poll::IN } else { Poll::empty() }
     }
 
+    /// It moves with every item's, whichever way.
     fn pulse(&self) -> Option<Pulse> {
-        Some(Pulse::default())
+        let items = self.items.borrow();
+        let pulses = items.values().filter_map(|item| item.file.upgrade()?.pulse());
+        let sum = |sum: u64, of: Pulse| sum.wrapping_add(of.input).wrapping_add(of.output);
+        Some(Pulse { input: pulses.fold(self.changes.get(), sum), output: 0 })
     }
 
     fn epoll(&self) -> Option<&Epoll> {
         Some(self)
+    }
+}
+
+impl Drop for Epoll {
+    fn drop(&mut self) {
+        let files = self.items.get_mut().values().filter_map(|item| item.file.upgrade());
+        files.for_each(|file| let_go(&file));
+    }
+}
+
+/// The epoll that a file is.
+fn nested(file: &OpenFile) -> Option<&Epoll> {
+    file.file()?.epoll()
+}
+
+fn count_nested(items: &BTreeMap<Key, Item>) -> usize {
+    let is_nested = |item: &&Item| item.file.upgrade().is_some_and(|file| nested(&file).is_some());
+    items.values().filter(is_nested).count()
+}
+
+/// One epoll less that this file is in.
+fn let_go(file: &OpenFile) {
+    if let Some(inner) = nested(file) {
+        inner.holders.update(|holders| holders - 1);
     }
 }
 

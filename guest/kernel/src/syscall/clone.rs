@@ -155,6 +155,7 @@ pub(super) fn new_thread(
     }
     let mut thread = Box::new(Thread::new(tid, process, context, registers));
     thread.blocked = parent.blocked;
+    thread.timer_slack_ns = parent.timer_slack_ns;
     thread.name.clone_from(&parent.name);
     if spawn.has(linux::CLONE_CHILD_CLEARTID) {
         thread.clear_tid = spawn.child_tid;

@@ -13,6 +13,7 @@ use linux_raw_sys::net;
 
 use super::control_message::{self, Area, Sent};
 use super::socket::{opened_socket, parse_address, put_address, socket_of, with_file};
+use super::time::timespec;
 use super::transfer::{Buffer, buffer, gather, raise_broken_pipe, reach, vector_at, window, zeros};
 use super::{Call, CallResult, Stop};
 use crate::errno::{Errno, Result};
@@ -24,8 +25,10 @@ use crate::net::{Address, Domain, Kind, Outgoing, Received, Socket};
 const HEADER_WORDS: usize = 7;
 /// Bytes of a struct mmsghdr: a struct msghdr, and how many bytes were sent.
 const MULTI_BYTES: u64 = 64;
-/// Most messages of one sendmmsg(2) (UIO_MAXIOV).
+/// Most messages of one sendmmsg(2) or recvmmsg(2) (UIO_MAXIOV).
 const MULTI_MAX: u64 = 1024;
+/// recvmmsg(2): no message but the first is waited for.
+const MSG_WAITFORONE: u32 = 0x1_0000;
 
 /// A struct msghdr.
 struct Header {
@@ -208,26 +211,58 @@ pub fn recvfrom(call: &mut Call<'_>) -> CallResult {
 /// recvmsg(2). As recvfrom(2).
 pub fn recvmsg(call: &mut Call<'_>) -> CallResult {
     let file = opened_socket(call)?;
-    let flags = call.uint(2);
-    let header = Header::get(call, call.args[1])?;
-    let mut received = receive(call, &file, &header.buffers, flags)?;
+    receive_header(call, &file, call.args[1], call.uint(2))
+}
+
+fn receive_header(call: &mut Call<'_>, file: &OpenFile, at: u64, flags: u32) -> CallResult {
+    let header = Header::get(call, at)?;
+    let mut received = receive(call, file, &header.buffers, flags)?;
     let mut told = flags & net::MSG_CMSG_CLOEXEC;
     if received.is_message && received.whole > received.count {
         told |= net::MSG_TRUNC;
     }
     if header.name != 0 {
-        let name = name_of(&received, socket_of(&file)?.domain());
+        let name = name_of(&received, socket_of(file)?.domain());
         let room = name.len().min(header.name_len as usize);
         call.put(header.name, &name[..room])?;
         call.put(header.address + 8, &(name.len() as u32).to_le_bytes())?;
     }
     let count = count_for(&received, flags);
     let (control_len, cut) =
-        control_message::put(call, socket_of(&file)?, header.control, &mut received, flags)?;
+        control_message::put(call, socket_of(file)?, header.control, &mut received, flags)?;
     told |= if cut { net::MSG_CTRUNC } else { 0 };
     call.put_words(header.address + 40, &[control_len])?;
     call.put(header.address + 48, &told.to_le_bytes())?;
     Ok(count)
+}
+
+/// recvmmsg(2): how many messages were received, as many as there is room for, or as come in the time that is given.
+/// With MSG_WAITFORONE only the first may wait. EAGAIN where none comes in time; else as recvmsg(2).
+pub fn recvmmsg(call: &mut Call<'_>) -> CallResult {
+    let file = opened_socket(call)?;
+    let [_, at, count, _, time, _] = call.args;
+    let timeout_ns = if time == 0 { None } else { Some(timespec(call, time)?) };
+    let is_over = timeout_ns.is_some() && call.is_over(timeout_ns);
+    let wait_for_one = call.uint(3) & MSG_WAITFORONE != 0;
+    let flags = call.uint(3) & !MSG_WAITFORONE;
+    let count = u64::from(count as u32).min(MULTI_MAX);
+    loop {
+        let index = call.thread.pending.messages;
+        if index == count {
+            return Ok(count);
+        }
+        let at = at.checked_add(index * MULTI_BYTES).ok_or(Errno::FAULT)?;
+        let waits = index == 0 || !wait_for_one && !is_over && !call.is_interrupted();
+        let more = if waits { 0 } else { net::MSG_DONTWAIT };
+        match receive_header(call, &file, at, flags | more) {
+            Ok(received) => {
+                call.put(at + HEADER_WORDS as u64 * 8, &(received as u32).to_le_bytes())?;
+                (call.thread.pending.messages, call.thread.pending.progress) = (index + 1, 0);
+            }
+            Err(Stop::Errno(_)) if index > 0 => return Ok(index),
+            Err(stop) => return Err(stop),
+        }
+    }
 }
 
 /// What a call returns: with MSG_TRUNC, the length of a message that was cut.

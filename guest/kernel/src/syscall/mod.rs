@@ -49,6 +49,8 @@ mod pidfd;
 #[cfg(feature = "bare-metal")]
 mod poll;
 #[cfg(feature = "bare-metal")]
+mod prctl;
+#[cfg(feature = "bare-metal")]
 mod process;
 #[cfg(feature = "bare-metal")]
 mod sched;

@@ -2,7 +2,6 @@
 
 use alloc::rc::Rc;
 
-use linux_raw_sys::prctl;
 use mayfly_abi::layout::USER_END;
 use mayfly_hal::cpu;
 
@@ -11,7 +10,6 @@ use crate::errno::Errno;
 use crate::kernel::Kernel;
 use crate::limits;
 use crate::process::Process;
-use crate::signal::is_signal;
 use crate::thread::{Registers, Thread};
 
 // arch_prctl(2)'s operations (asm/prctl.h).
@@ -21,8 +19,6 @@ const ARCH_GET_FS: u32 = 0x1003;
 const ARCH_GET_GS: u32 = 0x1004;
 /// What tells a parent of a program's end.
 const SIGCHLD: u8 = linux_raw_sys::general::SIGCHLD as u8;
-/// Longest name of a thread, without its NUL (TASK_COMM_LEN).
-const NAME_MAX: usize = 15;
 
 /// execve(2): replaces the program, whose other threads end. ENOENT, EACCES, ENOEXEC, ENOMEM, E2BIG, ELOOP.
 pub fn execve(call: &mut Call<'_>) -> CallResult {
@@ -86,62 +82,6 @@ pub fn arch_prctl(call: &mut Call<'_>) -> CallResult {
         ARCH_GET_GS => Ok(call.put_words(address, &[cpu::gs_base()]).map(|()| 0)?),
         _ => Err(Errno::INVAL.into()),
     }
-}
-
-/// prctl(2).
-pub fn prctl(call: &mut Call<'_>) -> CallResult {
-    match call.uint(0) {
-        prctl::PR_SET_NAME => {
-            let mut name = call.string(call.args[1], 4096, Errno::FAULT)?;
-            name.truncate(NAME_MAX);
-            if call.thread.tid == call.process.pid {
-                call.process.name.borrow_mut().clone_from(&name);
-            }
-            call.thread.name = name;
-            Ok(0)
-        }
-        prctl::PR_GET_NAME => {
-            let mut name = [0; NAME_MAX + 1];
-            name[..call.thread.name.len()].copy_from_slice(&call.thread.name);
-            call.put(call.args[1], &name)?;
-            Ok(0)
-        }
-        prctl::PR_SET_PDEATHSIG | prctl::PR_GET_PDEATHSIG => death_signal(call),
-        prctl::PR_SET_CHILD_SUBREAPER | prctl::PR_GET_CHILD_SUBREAPER => subreaper(call),
-        prctl::PR_GET_DUMPABLE | prctl::PR_SET_VMA => Ok(0),
-        prctl::PR_SET_DUMPABLE | prctl::PR_SET_NO_NEW_PRIVS | prctl::PR_SET_THP_DISABLE => Ok(0),
-        prctl::PR_GET_NO_NEW_PRIVS | prctl::PR_CAPBSET_READ => Ok(1),
-        _ => Err(Errno::INVAL.into()),
-    }
-}
-
-/// PR_SET_PDEATHSIG, PR_GET_PDEATHSIG. EFAULT, EINVAL.
-fn death_signal(call: &Call<'_>) -> CallResult {
-    let (pid, processes) = (call.process.pid, &call.kernel.processes);
-    if call.uint(0) == prctl::PR_SET_PDEATHSIG {
-        if call.args[1] != 0 && !is_signal(call.args[1]) {
-            return Err(Errno::INVAL.into());
-        }
-        let signal = call.args[1] as u8;
-        processes.with(|families| families.get_mut(pid).map(|of| of.death_signal = signal))?;
-        return Ok(0);
-    }
-    let signal = processes.with(|families| families.get(pid).map(|of| of.death_signal))?;
-    call.put(call.args[1], &u32::from(signal).to_le_bytes())?;
-    Ok(0)
-}
-
-/// PR_SET_CHILD_SUBREAPER, PR_GET_CHILD_SUBREAPER. EFAULT.
-fn subreaper(call: &Call<'_>) -> CallResult {
-    let (pid, processes) = (call.process.pid, &call.kernel.processes);
-    if call.uint(0) == prctl::PR_SET_CHILD_SUBREAPER {
-        let is = call.args[1] != 0;
-        processes.with(|families| families.get_mut(pid).map(|of| of.is_subreaper = is))?;
-        return Ok(0);
-    }
-    let is = processes.with(|families| families.get(pid).map(|of| of.is_subreaper))?;
-    call.put(call.args[1], &u32::from(is).to_le_bytes())?;
-    Ok(0)
 }
 
 /// getrlimit(2).

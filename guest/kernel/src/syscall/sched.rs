@@ -1,8 +1,11 @@
 //! Scheduling as programs ask for it (sched(7)): one vCPU, one policy.
 
+use linux_raw_sys::general::membarrier_cmd;
+
 use super::{Call, CallResult};
 use crate::errno::{Errno, Result};
 use crate::family::INIT;
+use crate::slice::SLICE_NS;
 
 /// SCHED_OTHER: the only policy.
 const SCHED_OTHER: u32 = linux_raw_sys::general::SCHED_NORMAL;
@@ -10,6 +13,14 @@ const SCHED_OTHER: u32 = linux_raw_sys::general::SCHED_NORMAL;
 const REAL_TIME: [u32; 2] = [1, 2];
 const WITHOUT_PRIORITY: [u32; 3] = [SCHED_OTHER, 3, 5];
 const PRIORITY_MAX: u64 = 99;
+/// membarrier(2)'s commands: which there are …
+const QUERY: u32 = membarrier_cmd::MEMBARRIER_CMD_QUERY as u32;
+/// … and those.
+const BARRIERS: u32 = membarrier_cmd::MEMBARRIER_CMD_GLOBAL as u32
+    | membarrier_cmd::MEMBARRIER_CMD_GLOBAL_EXPEDITED as u32
+    | membarrier_cmd::MEMBARRIER_CMD_REGISTER_GLOBAL_EXPEDITED as u32
+    | membarrier_cmd::MEMBARRIER_CMD_PRIVATE_EXPEDITED as u32
+    | membarrier_cmd::MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED as u32;
 /// 20 − nice, as the raw call has it.
 const PRIORITY: u64 = 20;
 
@@ -73,6 +84,26 @@ pub fn sched_setparam(call: &mut Call<'_>) -> CallResult {
     check_thread(call)?;
     let priority = i32::from_le_bytes(call.get(call.args[1])?);
     if priority == 0 { Ok(0) } else { Err(Errno::INVAL.into()) }
+}
+
+/// sched_rr_get_interval(2): how long a thread runs while others would. EFAULT, EINVAL, ESRCH.
+pub fn sched_rr_get_interval(call: &mut Call<'_>) -> CallResult {
+    if call.int(0) < 0 {
+        return Err(Errno::INVAL.into());
+    }
+    check_thread(call)?;
+    call.put_words(call.args[1], &[0, SLICE_NS])?;
+    Ok(0)
+}
+
+/// membarrier(2): with one vCPU every thread sees the others' writes in order, registered or not. EINVAL.
+pub fn membarrier(call: &mut Call<'_>) -> CallResult {
+    let (command, flags) = (call.uint(0), call.uint(1));
+    match command {
+        QUERY if flags == 0 => Ok(BARRIERS.into()),
+        command if flags == 0 && command.is_power_of_two() && command & BARRIERS != 0 => Ok(0),
+        _ => Err(Errno::INVAL.into()),
+    }
 }
 
 /// sched_get_priority_max(2). EINVAL.

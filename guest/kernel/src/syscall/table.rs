@@ -59,8 +59,8 @@ macro_rules! calls {
 #[cfg(feature = "bare-metal")]
 use super::{
     clone, control, copy, directory, epoll, event, file, fork, futex, identity, locks, memory,
-    message, metadata, pidfd, poll, process, sched, signalfd, signals, socket, sockopt, splice,
-    stat, storage, system, time, timer, transfer, wait, xattr,
+    message, metadata, pidfd, poll, prctl, process, sched, signalfd, signals, socket, sockopt,
+    splice, stat, storage, system, time, timer, transfer, wait, xattr,
 };
 
 const CLONES: &str =
@@ -117,7 +117,7 @@ calls! {
     __NR_pselect6 "pselect6" => Partial("descriptors below 1024"), poll::pselect6;
     __NR_epoll_create "epoll_create" => Supported, epoll::epoll_create;
     __NR_epoll_create1 "epoll_create1" => Supported, epoll::epoll_create1;
-    __NR_epoll_ctl "epoll_ctl" => Partial("an epoll in an epoll is ELOOP; EPOLLEXCLUSIVE is ignored"), epoll::epoll_ctl;
+    __NR_epoll_ctl "epoll_ctl" => Partial("epolls up to two deep, 64 in one; EPOLLEXCLUSIVE may wake several"), epoll::epoll_ctl;
     __NR_epoll_wait "epoll_wait" => Supported, epoll::epoll_wait;
     __NR_epoll_pwait "epoll_pwait" => Supported, epoll::epoll_pwait;
     __NR_epoll_pwait2 "epoll_pwait2" => Supported, epoll::epoll_pwait2;
@@ -198,7 +198,7 @@ calls! {
     __NR_mincore "mincore" => Supported, memory::mincore;
     __NR_mlock "mlock" => Supported, memory::mlock;
     __NR_munlock "munlock" => Supported, memory::mlock;
-    __NR_membarrier "membarrier" => Error(Errno::NOSYS, "there is one vCPU");
+    __NR_membarrier "membarrier" => Partial("barriers of one process and of all, which need no registration"), sched::membarrier;
     // The process.
     __NR_execve "execve" => Supported, process::execve;
     __NR_exit "exit" => Supported, process::exit;
@@ -212,7 +212,7 @@ calls! {
     __NR_pidfd_open "pidfd_open" => Supported, pidfd::pidfd_open;
     __NR_pidfd_send_signal "pidfd_send_signal" => Supported, pidfd::pidfd_send_signal;
     __NR_arch_prctl "arch_prctl" => Partial("FS and GS"), process::arch_prctl;
-    __NR_prctl "prctl" => Partial("names, dumpable, no_new_privs, the parent's death, subreapers"), process::prctl;
+    __NR_prctl "prctl" => Partial("names, dumpable, no_new_privs, the parent's death, subreapers, timer slack, which changes nothing"), prctl::prctl;
     __NR_set_tid_address "set_tid_address" => Supported, clone::set_tid_address;
     __NR_set_robust_list "set_robust_list" => Supported, clone::set_robust_list;
     __NR_get_robust_list "get_robust_list" => Supported, clone::get_robust_list;
@@ -228,6 +228,7 @@ calls! {
     __NR_sched_setparam "sched_setparam" => Partial("to priority 0"), sched::sched_setparam;
     __NR_sched_get_priority_max "sched_get_priority_max" => Supported, sched::sched_get_priority_max;
     __NR_sched_get_priority_min "sched_get_priority_min" => Supported, sched::sched_get_priority_min;
+    __NR_sched_rr_get_interval "sched_rr_get_interval" => Supported, sched::sched_rr_get_interval;
     __NR_getpriority "getpriority" => Supported, sched::getpriority;
     __NR_getrlimit "getrlimit" => Supported, process::getrlimit;
     __NR_setrlimit "setrlimit" => Partial("RLIMIT_CPU, RLIMIT_NOFILE and RLIMIT_NPROC are enforced, the last for root too"), process::setrlimit;
@@ -313,7 +314,7 @@ calls! {
     __NR_sendmsg "sendmsg" => Partial("SCM_RIGHTS over AF_UNIX; other control messages are ignored"), message::sendmsg;
     __NR_recvmsg "recvmsg" => Partial("SCM_RIGHTS over AF_UNIX is the only control message"), message::recvmsg;
     __NR_sendmmsg "sendmmsg" => Supported, message::sendmmsg;
-    __NR_recvmmsg "recvmmsg" => Error(Errno::NOSYS, "programs then use recvmsg");
+    __NR_recvmmsg "recvmmsg" => Partial("a time-out ends the wait for the first message too"), message::recvmmsg;
 }
 
 /// Whether a call may make a file ready for a thread that waits. Not those that programs make most often and that

@@ -1,3 +1,4 @@
+use std::vec;
 use std::vec::Vec;
 
 use super::*;
@@ -114,8 +115,63 @@ fn what_cannot_be_watched_is_refused() {
     assert_eq!(epoll.remove(4, &file), Err(Errno::NOENT));
     assert_eq!(epoll.remove(3, &file), Ok(()));
     assert_eq!(epoll.modify(3, &file, on(IN, 0)), Err(Errno::NOENT));
-    let inner: Rc<dyn File> = Rc::new(Epoll::default());
-    let inner =
-        machine.vfs.anonymous(inner, FileType::Regular, "anon_inode:[epoll]", OpenFlags::RDWR);
-    assert_eq!(epoll.add(6, &inner, on(IN, 0)), Err(Errno::LOOP));
+    let exclusive = linux::EPOLLEXCLUSIVE | IN;
+    assert_eq!(epoll.add(3, &file, on(exclusive | linux::EPOLLRDHUP, 0)), Err(Errno::INVAL));
+    epoll.add(3, &file, on(exclusive, 0)).unwrap();
+    assert_eq!(epoll.modify(3, &file, on(IN, 0)), Err(Errno::INVAL));
+    assert_eq!(epoll.modify(5, &file, on(exclusive, 0)), Err(Errno::INVAL));
+}
+
+/// A new epoll's file.
+fn epoll_file(machine: &Machine) -> Rc<OpenFile> {
+    let epoll: Rc<dyn File> = Rc::new(Epoll::default());
+    machine.vfs.anonymous(epoll, FileType::Regular, "anon_inode:[epoll]", OpenFlags::RDWR)
+}
+
+#[test]
+fn an_epoll_tells_of_those_in_it() {
+    let machine = machine();
+    let (outer, inner_file, file) = (Epoll::default(), epoll_file(&machine), counter(&machine, 0));
+    let inner = nested(&inner_file).unwrap();
+    outer.add(3, &inner_file, on(IN | EDGE, 7)).unwrap();
+    inner.add(4, &file, on(IN, 8)).unwrap();
+    assert!(told(&outer, 9).is_empty());
+    for _ in 0..2 {
+        add_one(&file);
+        assert_eq!(told(&outer, 9), [(IN, 7)]);
+        assert!(told(&outer, 9).is_empty(), "no news");
+    }
+    outer.modify(3, &inner_file, on(IN, 7)).unwrap();
+    assert_eq!((told(&outer, 9), told(&outer, 9)), (vec![(IN, 7)], vec![(IN, 7)]));
+    file.read(&mut [0; 8]).unwrap();
+    assert!(told(&outer, 9).is_empty());
+}
+
+#[test]
+fn epolls_are_two_deep_and_not_in_circles() {
+    let machine = machine();
+    let [a, b, c] = [(); 3].map(|()| epoll_file(&machine));
+    let (of_a, of_b, of_c) = (nested(&a).unwrap(), nested(&b).unwrap(), nested(&c).unwrap());
+    assert_eq!(of_a.add(3, &a, on(IN, 0)), Err(Errno::LOOP));
+    of_a.add(3, &b, on(IN, 0)).unwrap();
+    assert_eq!(of_b.add(3, &a, on(IN, 0)), Err(Errno::LOOP));
+    assert_eq!(of_b.add(3, &c, on(IN, 0)), Err(Errno::LOOP));
+    assert_eq!(of_c.add(3, &a, on(IN, 0)), Err(Errno::LOOP));
+    assert_eq!(of_a.add(4, &c, on(linux::EPOLLEXCLUSIVE | IN, 0)), Err(Errno::INVAL));
+    of_a.remove(3, &b).unwrap();
+    of_b.add(3, &c, on(IN, 0)).unwrap();
+    assert_eq!(of_c.add(3, &a, on(IN, 0)), Err(Errno::LOOP));
+    drop(b);
+    nested(&c).unwrap().add(3, &a, on(IN, 0)).unwrap();
+}
+
+#[test]
+fn nested_epolls_have_a_bound() {
+    let machine = machine();
+    let outer = Epoll::default();
+    let held: Vec<_> = (0..=NESTED_MAX as u32).map(|_| epoll_file(&machine)).collect();
+    for (fd, file) in (0..).zip(&held[1..]) {
+        outer.add(fd, file, on(IN, 0)).unwrap();
+    }
+    assert_eq!(outer.add(99, &held[0], on(IN, 0)), Err(Errno::NOSPC));
 }
