@@ -8,7 +8,8 @@
 //! ```
 //!
 //! A transaction that fails is taken apart: each job gets one of its own, so that a job that needs no room goes
-//! through on a full disk, and none suffers for another.
+//! through on a full disk, and none suffers for another. Not so where the database is lost: that is no job's fault, and
+//! what may have happened is not done again.
 
 use std::thread;
 
@@ -27,7 +28,7 @@ const BATCH_MAX: usize = 256;
 /// Why there is no answer.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum QueueError {
-    /// What the engine says. What was asked for has not happened.
+    /// What the engine says. What was asked for has not happened, unless it is [`EngineError::Unknown`].
     #[error(transparent)]
     Engine(#[from] EngineError),
     /// The thread is gone. What was asked for may have happened.
@@ -160,7 +161,7 @@ fn run(mut engine: Box<dyn Engine>, mut waiting: mpsc::Receiver<Box<dyn Job>>) {
     let mut jobs = Vec::new();
     while waiting.blocking_recv_many(&mut jobs, BATCH_MAX) > 0 {
         match transact(&mut *engine, &mut jobs) {
-            Err(_) if jobs.len() > 1 => {
+            Err(EngineError::Full | EngineError::Failed(_)) if jobs.len() > 1 => {
                 for job in jobs.drain(..) {
                     let mut alone = [job];
                     let committed = transact(&mut *engine, &mut alone);

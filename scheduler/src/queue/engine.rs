@@ -1,4 +1,4 @@
-//! What a queue is made on: the one interface that SQLite and any other engine fill.
+//! What a queue is made on: the one interface that SQLite and PostgreSQL fill.
 //!
 //! ```text
 //!            append                lease                    complete
@@ -23,12 +23,20 @@ pub enum Durability {
     Power,
 }
 
-/// Why an engine does nothing. What was begun has not happened.
+/// Why an engine does nothing. What was begun has not happened, unless it says [`EngineError::Unknown`].
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum EngineError {
     /// There is no room. It may work again when there is.
     #[error("the disk is full: nothing more is taken until there is room")]
     Full,
+    /// Its server can't be reached. It is tried again by itself.
+    #[error("the queue's database can't be reached: {0}. Nothing is taken until it can be")]
+    Unavailable(String),
+    /// The connection broke during the commit: what was begun has happened, or has not.
+    #[error(
+        "the queue's database was lost during a commit ({0}): what was asked for may have happened"
+    )]
+    Unknown(String),
     /// Anything else.
     #[error("the queue's database failed: {0}")]
     Failed(String),

@@ -4,7 +4,7 @@
 //!   API, pollers ── work ──▶ Queue (commit.rs): one thread, many clients' work in one commit
 //!                              │
 //!                              ▼
-//!                            Engine (engine.rs): sqlite.rs
+//!                            Engine (engine.rs): sqlite.rs, or postgres/; sql.rs is what both say
 //!
 //!   arrivals.rs  who waits for a message      fair.rs   whose turn it is      retry.rs  when to try again
 //! ```
@@ -19,6 +19,7 @@ mod commit;
 mod engine;
 pub mod fair;
 mod message;
+mod postgres;
 mod registry;
 pub mod retry;
 mod sqlite;
@@ -28,5 +29,6 @@ mod tests;
 pub use commit::{Queue, QueueError};
 pub use engine::{Durability, Engine, EngineError};
 pub use message::{Appended, Depth, Document, Head, Lease, Leased, Message, New, Wanted};
+pub use postgres::{Postgres, PostgresError, Server};
 pub use registry::Registry;
 pub use sqlite::Sqlite;

@@ -1,7 +1,11 @@
 //! Every engine behaves alike.
 
 mod commit;
+mod database;
 mod files;
 mod model;
+mod outages;
 mod random;
+mod servers;
+mod shared;
 mod suite;

@@ -91,9 +91,20 @@ struct Player<'a> {
     now_ms: i64,
     tokens: u64,
     leases: Vec<Lease>,
+    /// Messages' numbers, in the order of their coming. Of two that are the same, the first was forgotten.
+    numbers: Vec<u64>,
 }
 
 impl Player<'_> {
+    /// How many came before: one engine's numbers have gaps where another's have none.
+    fn number(&self, id: u64) -> u64 {
+        self.numbers.iter().rposition(|one| *one == id).unwrap_or(usize::MAX) as u64
+    }
+
+    fn numbered(&self, message: Message) -> Message {
+        Message { id: self.number(message.id), ..message }
+    }
+
     fn lease_before(&self, back: usize) -> Lease {
         // A stranger's, where there is none.
         let at = self.leases.len().checked_sub(back + 1);
@@ -112,7 +123,11 @@ impl Player<'_> {
                     group: group.map(|group| group.to_string()),
                     unique: name.map(|name| (name.to_string(), now_ms + 3)),
                 };
-                format!("{:?}", self.engine.append(LANES[lane], &new))
+                let appended = self.engine.append(LANES[lane], &new).unwrap();
+                if appended.same.is_none() {
+                    self.numbers.push(appended.id);
+                }
+                format!("{:?}", Appended { id: self.number(appended.id), ..appended })
             }
             Operation::Lease { lane, count, time, in_order, leases_max } => {
                 self.tokens += 1;
@@ -126,8 +141,10 @@ impl Player<'_> {
                     in_order,
                     leases_max: leases_max.map(|max| (max, "dead".into())),
                 });
-                self.leases.extend(leased.iter().flatten().map(|one| one.lease));
-                format!("{leased:?}")
+                let leased = leased.unwrap();
+                self.leases.extend(leased.iter().map(|one| one.lease));
+                let messages = leased.into_iter().map(|one| self.numbered(one.message));
+                format!("{:?}", messages.collect::<Vec<_>>())
             }
             Operation::Renew { back, time } => {
                 let lease = self.lease_before(back);
@@ -172,7 +189,9 @@ impl Player<'_> {
         let mut seen = format!("{:?}", self.engine.heads("q/").unwrap());
         for lane in LANES.into_iter().chain(["dead"]) {
             seen += &format!("{:?}", self.engine.depth(lane, self.now_ms).unwrap());
-            seen += &format!("{:?}\n", self.engine.peek(lane, usize::MAX).unwrap());
+            let messages = self.engine.peek(lane, usize::MAX).unwrap();
+            let messages = messages.into_iter().map(|one| self.numbered(one));
+            seen += &format!("{:?}\n", messages.collect::<Vec<_>>());
         }
         seen
     }
@@ -183,12 +202,12 @@ proptest! {
 
     #[test]
     fn every_engine_answers_as_the_model(operations in vec(operation(), 1..120)) {
-        for (name, mut engine, _dir) in engines() {
+        for (name, mut engine, _place) in engines() {
             let mut model = Model::default();
             let [mut real, mut ideal] = [&mut *engine as &mut dyn Engine, &mut model]
                 .map(|engine| {
                     engine.begin(Durability::Process).unwrap();
-                    Player { engine, now_ms: 1000, tokens: 0, leases: Vec::new() }
+                    Player { engine, now_ms: 1000, tokens: 0, leases: Vec::new(), numbers: Vec::new() }
                 });
             for (at, operation) in operations.iter().enumerate() {
                 let (found, wanted) = (real.play(operation), ideal.play(operation));

@@ -1,18 +1,27 @@
 //! What any engine must do, one promise each.
 
+use std::any::Any;
+
 use bytes::Bytes;
-use tempfile::TempDir;
 
 use super::super::Sqlite;
 use super::super::engine::{Durability, Engine};
 use super::super::message::*;
+use super::database::TestDatabase;
 use super::model::Model;
 
-/// One of each kind, by name, and where it keeps its files.
-pub(super) fn engines() -> Vec<(&'static str, Box<dyn Engine>, TempDir)> {
+/// An engine, by name, and what ends with it: its files, or its database.
+type Named = (&'static str, Box<dyn Engine>, Box<dyn Any>);
+
+/// One of each kind.
+pub(super) fn engines() -> Vec<Named> {
     let dir = tempfile::tempdir().unwrap();
     let sqlite = Sqlite::open(dir.path()).unwrap();
-    vec![("sqlite", Box::new(sqlite), dir)]
+    let mut engines: Vec<Named> = vec![("sqlite", Box::new(sqlite), Box::new(dir))];
+    if let Some(database) = TestDatabase::new() {
+        engines.push(("postgres", Box::new(database.engine()), Box::new(database)));
+    }
+    engines
 }
 
 pub(super) fn new(head: &str, due_ms: i64) -> New {
@@ -33,11 +42,8 @@ pub(super) fn wanted(lane: &str, now_ms: i64) -> Wanted {
 
 /// Has `check` look at every engine, and at the model, within a transaction.
 fn each(check: impl Fn(&mut dyn Engine)) {
-    for (name, mut engine, _dir) in engines().into_iter().chain([(
-        "model",
-        Box::new(Model::default()) as _,
-        tempfile::tempdir().unwrap(),
-    )]) {
+    let model = ("model", Box::new(Model::default()) as _, Box::new(()) as _);
+    for (name, mut engine, _place) in engines().into_iter().chain([model]) {
         println!("{name}");
         engine.begin(Durability::Power).unwrap();
         check(&mut *engine);

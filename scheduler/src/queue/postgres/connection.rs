@@ -1,0 +1,105 @@
+//! One session with a server: statements that are prepared once, each with an end to how long it may take, and what goes
+//! wrong, sorted by what is to be done about it.
+//!
+//! The client is asynchronous; its tasks run on this thread alone, while it waits for an answer.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use tokio::runtime::{Builder, Runtime};
+use tokio_postgres::error::{Severity, SqlState};
+use tokio_postgres::types::ToSql;
+use tokio_postgres::{Client, Error, NoTls, Row, Statement};
+
+use super::chain;
+use super::server::Server;
+use crate::queue::engine::{EngineError, Result};
+
+/// How long the server may work on a statement; removing a million messages takes half of it.
+const STATEMENT_MAX: &str = "60s";
+/// How long to wait for an answer: a server that is there gives one by then.
+const ANSWER_MAX: Duration = Duration::from_secs(70);
+
+/// A statement's values.
+pub(super) type Values<'a> = &'a [&'a (dyn ToSql + Sync)];
+
+/// A session.
+pub(super) struct Connection {
+    runtime: Runtime,
+    client: Client,
+    statements: HashMap<&'static str, Statement>,
+}
+
+impl Connection {
+    /// Connects, and finds tables in `schema`.
+    pub(super) fn open(server: &Server, schema: &str) -> Result<Connection> {
+        let failed = |error: std::io::Error| EngineError::Failed(error.to_string());
+        let runtime = Builder::new_current_thread().enable_all().build().map_err(failed)?;
+        let connecting = async {
+            let (client, connection) = server.config().connect(NoTls).await?;
+            // Its errors reach whoever asks the client for something.
+            tokio::spawn(connection);
+            Ok(client)
+        };
+        let client = within(&runtime, connecting)?;
+        let mut connection = Connection { runtime, client, statements: HashMap::new() };
+        // A client that is gone, or asleep, holds no lock for long.
+        connection.run(&format!(
+            "SET search_path TO {schema};
+             SET statement_timeout TO '{STATEMENT_MAX}';
+             SET idle_in_transaction_session_timeout TO '{STATEMENT_MAX}';
+             SET tcp_keepalives_idle TO 10;
+             SET tcp_keepalives_interval TO 5;
+             SET tcp_keepalives_count TO 3;
+             SET client_min_messages TO warning"
+        ))?;
+        Ok(connection)
+    }
+
+    /// Statements without values, one after the other.
+    pub(super) fn run(&mut self, sql: &str) -> Result<()> {
+        within(&self.runtime, self.client.batch_execute(sql))
+    }
+
+    /// How many rows a statement changed. Values are `?1`, `?2`, ….
+    pub(super) fn change(&mut self, sql: &'static str, values: Values<'_>) -> Result<u64> {
+        let statement = self.statement(sql)?;
+        within(&self.runtime, self.client.execute(&statement, values))
+    }
+
+    /// What a statement answers.
+    pub(super) fn rows(&mut self, sql: &'static str, values: Values<'_>) -> Result<Vec<Row>> {
+        let statement = self.statement(sql)?;
+        within(&self.runtime, self.client.query(&statement, values))
+    }
+
+    fn statement(&mut self, sql: &'static str) -> Result<Statement> {
+        if let Some(statement) = self.statements.get(sql) {
+            return Ok(statement.clone());
+        }
+        let theirs = sql.replace('?', "$");
+        let statement = within(&self.runtime, self.client.prepare(&theirs))?;
+        self.statements.insert(sql, statement.clone());
+        Ok(statement)
+    }
+}
+
+/// Waits for an answer, but not for ever.
+fn within<T>(
+    runtime: &Runtime,
+    work: impl Future<Output = std::result::Result<T, Error>>,
+) -> Result<T> {
+    let answer = runtime.block_on(async { tokio::time::timeout(ANSWER_MAX, work).await });
+    let silent = |_| EngineError::Unavailable(format!("no answer for {ANSWER_MAX:?}"));
+    answer.map_err(silent)?.map_err(sort)
+}
+
+fn sort(error: Error) -> EngineError {
+    let Some(said) = error.as_db_error() else { return EngineError::Unavailable(chain(&error)) };
+    let is_end = matches!(said.parsed_severity(), Some(Severity::Fatal | Severity::Panic));
+    match said.code() {
+        &SqlState::DISK_FULL => EngineError::Full,
+        _ if is_end => EngineError::Unavailable(said.message().to_owned()),
+        code => EngineError::Failed(format!("{} (SQLSTATE {})", said.message(), code.code())),
+    }
+}

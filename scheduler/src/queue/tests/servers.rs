@@ -1,0 +1,150 @@
+//! Databases that are not as they should be, and who may use them.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use super::super::engine::{Durability, Engine, EngineError};
+use super::super::{New, Postgres, PostgresError, Queue, QueueError, Server, Wanted};
+use super::database::TestDatabase;
+use super::suite::{new, wanted};
+
+/// Room that an administrator finds: 4 MiB of what can't be pressed.
+const BALLAST: &str = "CREATE TABLE ballast AS
+     SELECT gen_random_uuid() AS one, gen_random_uuid() AS two FROM generate_series(1, 64 * 1024)";
+
+fn refusal(server: Server) -> PostgresError {
+    Postgres::connect(server).err().expect("a refusal")
+}
+
+#[test]
+fn what_is_there_is_found_again() {
+    let Some(database) = TestDatabase::new() else { return };
+    let mut engine = database.engine();
+    engine.begin(Durability::Power).unwrap();
+    engine.append("q", &new("a", 0)).unwrap();
+    engine.commit().unwrap();
+    drop(engine);
+    let mut engine = database.engine();
+    engine.begin(Durability::Power).unwrap();
+    assert_eq!(engine.depth("q", 0).unwrap().due, 1);
+}
+
+#[test]
+fn a_power_proof_commit_waits_for_the_disk_and_another_does_not() {
+    let Some(database) = TestDatabase::new() else { return };
+    let mut engine = database.engine();
+    // Whatever the database's own default is.
+    database.sql(&format!("ALTER DATABASE {} SET synchronous_commit TO off", database.name));
+    for (durability, setting) in [(Durability::Power, "on"), (Durability::Process, "off")] {
+        engine.begin(durability).unwrap();
+        assert_eq!(engine.shows("SHOW synchronous_commit"), setting);
+        engine.commit().unwrap();
+    }
+}
+
+#[test]
+fn tables_of_others_and_of_later_versions_are_refused() {
+    let Some(database) = TestDatabase::new() else { return };
+    drop(database.engine());
+    database.sql("UPDATE mayfly.mark SET schema = schema + 1");
+    let error = refusal(database.server());
+    assert!(matches!(error, PostgresError::Foreign { .. }), "{error}");
+    assert!(error.to_string().contains("Use the version that made it"), "{error}");
+    database.sql("DROP SCHEMA mayfly CASCADE; CREATE SCHEMA mayfly; CREATE TABLE mayfly.x (y INT)");
+    let error = refusal(database.server());
+    assert!(matches!(error, PostgresError::Foreign { .. }), "{error}");
+    assert_eq!(database.sql("SELECT count(*) FROM mayfly.x"), "0", "it is as it was");
+    // An empty schema is a place that an administrator has made.
+    database.sql("DROP TABLE mayfly.x");
+    drop(database.engine());
+}
+
+#[test]
+fn a_database_that_does_not_keep_all_texts_is_refused() {
+    let Some(cluster) = mayfly_postgres::shared() else { return };
+    let name = cluster.database_with("ENCODING 'LATIN1' LOCALE 'C' TEMPLATE template0");
+    let error = refusal(Server::parse(&cluster.url(&name)).unwrap());
+    assert!(matches!(error, PostgresError::Encoding(..)), "{error}");
+}
+
+#[test]
+fn a_text_that_it_does_not_take_fails_alone() {
+    let Some(database) = TestDatabase::new() else { return };
+    let mut engine = database.engine();
+    engine.begin(Durability::Power).unwrap();
+    let refused = engine.append("q", &new("a\0b", 0));
+    assert!(matches!(refused, Err(EngineError::Failed(_))), "{refused:?}");
+    assert!(engine.commit().is_err(), "the server would say nothing, and keep nothing");
+    engine.rollback();
+    engine.begin(Durability::Power).unwrap();
+    engine.append("q", &new("ab", 0)).unwrap();
+    engine.commit().unwrap();
+}
+
+#[test]
+fn a_password_is_asked_for_over_tcp() {
+    let Some(database) = TestDatabase::new() else { return };
+    let (url, password) = database.cluster.tcp(&database.name);
+    let server = Server::parse(&url).unwrap();
+    for wrong in [server.clone(), server.clone().with_password("wrong")] {
+        let error = refusal(wrong);
+        assert!(matches!(error, PostgresError::Refused { .. }), "{error}");
+        assert!(error.to_string().contains("password"), "{error}");
+    }
+    drop(Postgres::connect(server.with_password(password)).unwrap());
+}
+
+#[test]
+fn nobody_there_is_said_with_the_address() {
+    let error = refusal(Server::parse("postgres://ada:s3cret@127.0.0.1:1/events").unwrap());
+    let said = error.to_string();
+    assert!(said.contains("127.0.0.1:1/events") && said.contains("refused"), "{said}");
+    assert!(!said.contains("s3cret"), "{said}");
+}
+
+#[test]
+fn one_platform_at_a_time_and_the_next_as_soon_as_it_is_gone() {
+    let Some(database) = TestDatabase::new() else { return };
+    let one = Postgres::connect_alone(database.server()).unwrap();
+    let error = Postgres::connect_alone(database.server()).err().expect("a refusal");
+    assert!(matches!(error, PostgresError::InUse(_)), "{error}");
+    // It is a lock among platforms, not against everybody.
+    drop(database.engine());
+    drop(one);
+    drop(Postgres::connect_alone(database.server()).unwrap());
+}
+
+#[tokio::test]
+async fn a_full_disk_refuses_what_needs_room_loses_nothing_and_recovers() {
+    let Some(cluster) = mayfly_postgres::own_with_small_disk(24) else { return };
+    let name = cluster.database_with("TABLESPACE small");
+    let server = Server::parse(&cluster.url(&name)).unwrap();
+    let connect = move || Postgres::connect(server).unwrap();
+    let engine = tokio::task::spawn_blocking(connect).await.unwrap();
+    let queue = Arc::new(Queue::start(Box::new(engine)).unwrap());
+    // Random bytes: the server would press others.
+    let body: Vec<u8> = (0..10_000).flat_map(|_| *uuid::Uuid::new_v4().as_bytes()).collect();
+    let body = Bytes::from(body);
+    let big = || vec![New::now("big".into(), body.clone(), 0)];
+    cluster.sql(&name, BALLAST);
+    let mut accepted = 0;
+    let error = loop {
+        match queue.append("q", big()).await {
+            Ok(_) => accepted += 1,
+            Err(error) => break error,
+        }
+    };
+    assert_eq!(error, QueueError::Engine(EngineError::Full));
+    assert!(accepted > 2, "{accepted}");
+    // It works again once there is room. Until then, a lease may find none for the row that it writes anew.
+    cluster.sql(&name, "DROP TABLE ballast");
+    let all = Wanted { count: usize::MAX, ..wanted("q", 0) };
+    let leased = queue.lease(all).await.unwrap();
+    assert_eq!(leased.len(), accepted);
+    assert!(leased.iter().all(|one| one.message.body == body));
+    for one in &leased {
+        assert!(queue.settle(one.lease, Vec::new()).await.unwrap());
+    }
+    assert!(queue.append("q", big()).await.is_ok());
+}
