@@ -19,6 +19,7 @@ use crate::logs::Logs;
 use crate::poller::Pollers;
 use crate::queue::retry::Delays;
 use crate::queue::{Queue, QueueError, Sqlite};
+use crate::schedules::Schedules;
 use crate::service::{Identity, Parts, Service};
 use crate::sources::Sources;
 use crate::sqs::Queues;
@@ -74,6 +75,7 @@ pub struct Server {
     listener: TcpListener,
     platform: Arc<Platform>,
     polling: JoinHandle<()>,
+    ticking: JoinHandle<()>,
     /// Keeps others out of the data directory.
     _lock: File,
 }
@@ -144,9 +146,26 @@ impl Server {
         let sources =
             Sources::start(Arc::clone(&queues), Arc::clone(&functions), Arc::clone(&service))
                 .await?;
-        let platform =
-            Platform { functions, layers, code, logs, service, pollers, queues, sources, address };
-        let platform = Arc::new(platform);
+        let schedules = Schedules::load(
+            service.identity.clone(),
+            Arc::clone(&functions),
+            Arc::clone(&queues),
+            config.delays,
+        );
+        let schedules = schedules.await?;
+        let ticking = schedules.start();
+        let platform = Arc::new(Platform {
+            functions,
+            layers,
+            code,
+            logs,
+            service,
+            pollers,
+            queues,
+            sources,
+            schedules,
+            address,
+        });
         let within = Arc::downgrade(&platform);
         platform.service.open_platform(Box::new(move |stream| {
             let platform = within.upgrade();
@@ -160,7 +179,7 @@ impl Server {
             let latest = &entry.latest;
             api::provision(&platform, &latest.configuration.name, latest.id);
         }
-        Ok(Server { listener, platform, polling, _lock: lock })
+        Ok(Server { listener, platform, polling, ticking, _lock: lock })
     }
 
     /// Where it listens; a port of 0 has become a real one.
@@ -182,6 +201,8 @@ impl Server {
         let (down, is_down) = tokio::sync::oneshot::channel::<()>();
         let stopping = async move {
             stop.await;
+            // A run is a transaction: it has happened, or the next platform does it.
+            self.ticking.abort();
             pollers.stop();
             let batches = sources.stop();
             // New invocations are refused at once; those at work get their answer over open connections.

@@ -44,10 +44,7 @@ impl ApiError {
 
     /// A value outside of what the model allows, in the words that Lambda's front has for it.
     pub(super) fn constraint(value: &str, member: &str, must: &str) -> ApiError {
-        Self::invalid(format!(
-            "1 validation error detected: Value '{value}' at '{member}' failed to satisfy constraint: \
-             Member must {must}"
-        ))
+        Self::invalid(constraint(value, member, must))
     }
 
     pub(super) fn not_found(identity: &Identity, name: &FunctionName) -> ApiError {
@@ -144,6 +141,14 @@ impl ApiError {
         let message = "This operation is not one of Mayfly's";
         Self::new(StatusCode::NOT_FOUND, "UnknownOperationException", message)
     }
+}
+
+/// What AWS' front says of a value that the model does not allow.
+pub(super) fn constraint(value: &str, member: &str, must: &str) -> String {
+    format!(
+        "1 validation error detected: Value '{value}' at '{member}' failed to satisfy constraint: \
+         Member must {must}"
+    )
 }
 
 impl From<StoreError> for ApiError {

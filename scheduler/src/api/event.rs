@@ -7,10 +7,7 @@ use super::Platform;
 use super::error::ApiError;
 use super::invoke::Request;
 use crate::clock;
-use crate::poller::Event;
-
-/// Largest payload of an event: 1 MB (Lambda quotas, asynchronous invocation).
-pub(super) const PAYLOAD_BYTES_MAX: usize = 1 << 20;
+use crate::poller::{EVENT_BYTES_MAX, Event};
 
 /// Takes an event, whether or not its function may run now.
 ///
@@ -21,8 +18,8 @@ pub(super) async fn accept(
     request: Request<'_>,
 ) -> Result<Response, ApiError> {
     let Request { invocation, qualifier, .. } = request;
-    if invocation.payload.len() > PAYLOAD_BYTES_MAX {
-        return Err(ApiError::too_large(PAYLOAD_BYTES_MAX));
+    if invocation.payload.len() > EVENT_BYTES_MAX {
+        return Err(ApiError::too_large(EVENT_BYTES_MAX));
     }
     let event = Event {
         request_id: invocation.request_id,

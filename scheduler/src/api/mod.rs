@@ -1,5 +1,5 @@
 //! Lambda's REST API (rest-json, version 2015-03-31; shapes, limits and errors as in botocore's model of
-//! the service), and on the same address CloudWatch Logs' and SQS', which name their calls in a header.
+//! the service), and on the same address CloudWatch Logs' and SQS', which name their calls in a header, and EventBridge Scheduler's.
 //!
 //! | | | |
 //! | --- | --- | --- |
@@ -35,6 +35,7 @@
 //! | GET | /2021-10-31/functions/F/urls | ListFunctionUrlConfigs |
 //! | GET, PUT | /2021-07-20/functions/F/runtime-management-config | GetRuntimeManagementConfig, Put… |
 //! | GET, PUT | /2024-08-31/functions/F/recursion-config | GetFunctionRecursionConfig, Put… |
+//! | any | /schedules…, /schedule-groups…, /tags/ARN | EventBridge Scheduler's: see [`schedules`] |
 //! | GET | /code/SHA256 | the upload, where GetFunction's Code.Location points |
 //! | GET | /mayfly/environments | Mayfly's own: what is alive, and when what happened in its start |
 //! | GET, POST | /mayfly/queues… | Mayfly's own: what is queued |
@@ -71,6 +72,7 @@ mod provisioned;
 mod queues;
 mod recursion;
 mod runtime_management;
+mod schedules;
 mod shapes;
 mod sqs;
 mod statement;
@@ -99,6 +101,7 @@ use uuid::Uuid;
 
 use crate::logs::Logs;
 use crate::poller::Pollers;
+use crate::schedules::Schedules;
 use crate::service::Service;
 use crate::sources::Sources;
 use crate::sqs::Queues;
@@ -119,6 +122,7 @@ pub(crate) struct Platform {
     pub(crate) pollers: Arc<Pollers>,
     pub(crate) queues: Arc<Queues>,
     pub(crate) sources: Arc<Sources>,
+    pub(crate) schedules: Arc<Schedules>,
     /// Where it listens: part of the locations that it tells.
     pub(crate) address: SocketAddr,
 }
@@ -193,6 +197,7 @@ pub(crate) fn router(platform: Arc<Platform>) -> Router {
         .route("/mayfly/queues/messages", get(queues::peek))
         .route("/mayfly/queues/redrive", post(queues::redrive))
         .route("/mayfly/queues/purge", post(queues::purge))
+        .merge(schedules::router())
         .route("/", named.clone())
         .route("/{account}/{queue}", named)
         .route("/code/{sha256}", get(functions::download))

@@ -11,6 +11,7 @@ mod provisioned;
 mod queues;
 mod rig;
 mod runtime_management;
+mod schedules;
 mod sqs;
 mod streaming;
 mod tags;

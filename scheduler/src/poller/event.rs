@@ -9,6 +9,8 @@ use crate::queue::{Message, New};
 
 /// The queues of events; what follows is the function's number.
 pub(crate) const LANES: &str = "event/";
+/// Largest payload of an event: 1 MB (Lambda quotas, asynchronous invocation).
+pub(crate) const EVENT_BYTES_MAX: usize = 1 << 20;
 /// How often an event may lead to the next through destinations (Lambda developer guide, "Use Lambda recursive loop
 /// detection").
 pub(crate) const HOPS_MAX: u32 = 16;

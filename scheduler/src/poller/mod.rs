@@ -34,8 +34,8 @@ use crate::sqs::Queues;
 use crate::store::FunctionStore;
 
 pub(crate) use destination::Target;
-pub(crate) use event::Event;
 use event::LANES;
+pub(crate) use event::{EVENT_BYTES_MAX, Event};
 use held::{Held, LEASE_MS};
 
 /// How long to leave a queue alone that does not answer.

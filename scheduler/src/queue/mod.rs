@@ -30,5 +30,5 @@ pub use commit::{Queue, QueueError};
 pub use engine::{Durability, Engine, EngineError};
 pub use message::{Appended, Depth, Document, Head, Lease, Leased, Message, New, Wanted};
 pub use postgres::{Postgres, PostgresError, Server};
-pub use registry::Registry;
+pub use registry::{Registry, Step};
 pub use sqlite::Sqlite;

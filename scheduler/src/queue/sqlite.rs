@@ -93,7 +93,7 @@ impl Sqlite {
 
     /// Makes the disk look full once the file has so many pages.
     #[cfg(test)]
-    pub(super) fn limit_pages(&mut self, pages: Option<u32>) {
+    pub(crate) fn limit_pages(&mut self, pages: Option<u32>) {
         if let Some(pages) = pages {
             self.connection.pragma_update(None, "max_page_count", pages).unwrap();
         }

@@ -1,3 +1,218 @@
 //! Schedules: functions and queues that are called by the clock (EventBridge Scheduler user guide).
+//!
+//! ```text
+//!   api ── put, remove ──▶ Schedules ──▶ documents in the queues' database: schedule.rs, group.rs
+//!                             │ tick
+//!   plan.rs: what is due ─────┤        one transaction: the next time moves, the run's message is there
+//!     └ expression/: when     └──▶ delivery.rs ──▶ events, sqs/NAME, dead letters
+//!                                    └ notice.rs: what a target gets
+//! ```
+//!
+//! A run happens once: a crash at any moment is before its transaction or behind it.
 
+mod delivery;
 pub mod expression;
+mod group;
+mod notice;
+mod plan;
+mod replace;
+mod schedule;
+#[cfg(test)]
+mod tests;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{Mutex, MutexGuard, Notify};
+use tokio::task::JoinHandle;
+use uuid::Uuid;
+
+use crate::clock;
+use crate::queue::retry::Delays;
+use crate::queue::{Durability, Queue, QueueError, Registry, Step, Wanted};
+use crate::service::Identity;
+use crate::sqs::Queues;
+use crate::store::FunctionStore;
+use delivery::{Courier, LANE};
+pub(crate) use group::{DEFAULT as DEFAULT_GROUP, Group};
+pub(crate) use schedule::{Schedule, Target};
+
+/// Schedules that run in one transaction: their inputs are in memory at once, 256 KB each.
+const BATCH_MAX: usize = 64;
+/// How long a retry may take before somebody else may take it: it is one transaction.
+const LEASE_MS: i64 = 60_000;
+/// How long to leave a database alone that does not answer.
+const PATIENCE: Duration = Duration::from_secs(1);
+/// Longest sleep: a clock that was set is noticed.
+const SLEEP_MAX: Duration = Duration::from_secs(10);
+
+/// All schedules and their groups.
+pub(crate) struct Schedules {
+    pub(crate) groups: Registry<Group>,
+    by_name: Registry<Schedule>,
+    queue: Arc<Queue>,
+    courier: Courier,
+    /// Held while a schedule is made and while a group goes: none is made in a group that is gone.
+    membership: Mutex<()>,
+    changed: Notify,
+}
+
+impl Schedules {
+    /// The schedules in the database. Nothing runs yet.
+    ///
+    /// # Errors
+    /// The database's.
+    pub(crate) async fn load(
+        identity: Identity,
+        functions: Arc<FunctionStore>,
+        queues: Arc<Queues>,
+        delays: Delays,
+    ) -> Result<Arc<Schedules>, QueueError> {
+        let queue = Arc::clone(&queues.queue);
+        let groups: Registry<Group> = Registry::load(Arc::clone(&queue), "schedule-group").await?;
+        let by_name = Registry::load(Arc::clone(&queue), "schedule").await?;
+        let now_ms = clock::unix_ms();
+        let kept = |group: Option<&Group>| match group {
+            Some(group) => Ok::<_, QueueError>(group.clone()),
+            None => Ok(Group {
+                name: DEFAULT_GROUP.into(),
+                created_ms: now_ms,
+                modified_ms: now_ms,
+                ..Group::default()
+            }),
+        };
+        groups.change(DEFAULT_GROUP, kept).await?;
+        // Whoever was at it is gone.
+        queue.work(Durability::Process, move |engine| engine.abandon(LANE, now_ms)).await?;
+        let courier = Courier { identity, functions, queues, delays };
+        let (membership, changed) = (Mutex::default(), Notify::new());
+        Ok(Arc::new(Schedules { groups, by_name, queue, courier, membership, changed }))
+    }
+
+    /// Runs what is due, for ever.
+    pub(crate) fn start(self: &Arc<Schedules>) -> JoinHandle<()> {
+        let schedules = Arc::clone(self);
+        tokio::spawn(async move {
+            loop {
+                let sleep = match schedules.tick(clock::unix_ms()).await {
+                    Ok(due_ms) => {
+                        let wait_ms = due_ms.saturating_sub(clock::unix_ms()).max(0);
+                        Duration::from_millis(wait_ms.unsigned_abs()).min(SLEEP_MAX)
+                    }
+                    // It has not happened.
+                    Err(_) => PATIENCE,
+                };
+                tokio::select! {
+                    () = schedules.changed.notified() => {}
+                    () = tokio::time::sleep(sleep) => {}
+                }
+            }
+        })
+    }
+
+    pub(crate) fn get(&self, group: &str, name: &str) -> Option<Arc<Schedule>> {
+        self.by_name.get(&Schedule::key(group, name))
+    }
+
+    /// All of them, by their groups and names.
+    pub(crate) fn list(&self) -> Vec<Arc<Schedule>> {
+        self.by_name.list()
+    }
+
+    pub(crate) fn count(&self) -> usize {
+        self.by_name.count()
+    }
+
+    /// Puts what `change` makes of a schedule, or of none, in its place.
+    ///
+    /// # Errors
+    /// What `change` says, or the database.
+    pub(crate) async fn change<E: From<QueueError>>(
+        &self,
+        group: &str,
+        name: &str,
+        change: impl FnOnce(Option<&Schedule>) -> Result<Schedule, E>,
+    ) -> Result<Arc<Schedule>, E> {
+        let _membership = self.membership.lock().await;
+        let changed = self.by_name.change(&Schedule::key(group, name), change).await;
+        self.changed.notify_one();
+        changed
+    }
+
+    /// Removes a schedule. Whether there was one.
+    ///
+    /// # Errors
+    /// The database's.
+    pub(crate) async fn remove(&self, group: &str, name: &str) -> Result<bool, QueueError> {
+        self.by_name.remove(&Schedule::key(group, name), |_| Ok(())).await
+    }
+
+    /// Removes a group, its schedules first. Whether there was one.
+    ///
+    /// # Errors
+    /// The database's: then some of its schedules may be gone.
+    pub(crate) async fn remove_group(&self, name: &str) -> Result<bool, QueueError> {
+        let _membership: MutexGuard<'_, ()> = self.membership.lock().await;
+        let of_group: Vec<String> = self
+            .list()
+            .iter()
+            .filter(|one| one.group == name)
+            .map(|one| Schedule::key(&one.group, &one.name))
+            .collect();
+        let gone = |_: Option<&Schedule>| Step { after: None, follows: Vec::new() };
+        self.by_name.step(&of_group, gone).await?;
+        self.groups.remove(name, |_| Ok(())).await
+    }
+
+    /// Does what is due at `now_ms`; when there is something next.
+    async fn tick(&self, now_ms: i64) -> Result<i64, QueueError> {
+        while self.fire(now_ms).await? {}
+        while self.retry(now_ms).await? {}
+        let retries = self.queue.work(Durability::Process, |engine| engine.heads(LANE)).await?;
+        let retries = retries.into_iter().map(|head| head.due_ms);
+        let runs = self.list().into_iter().filter_map(|one| Some(one.next?.due_ms));
+        Ok(runs.chain(retries).min().unwrap_or(i64::MAX))
+    }
+
+    /// Runs schedules that are due. Whether there may be more.
+    async fn fire(&self, now_ms: i64) -> Result<bool, QueueError> {
+        let is_due = |one: &Arc<Schedule>| {
+            one.next.is_some_and(|run| one.is_enabled && run.due_ms <= now_ms)
+        };
+        let due = self.list().into_iter().filter(is_due).take(BATCH_MAX);
+        let due: Vec<String> = due.map(|one| Schedule::key(&one.group, &one.name)).collect();
+        self.by_name.step(&due, |before| self.step(before, now_ms)).await?;
+        Ok(due.len() == BATCH_MAX)
+    }
+
+    /// A schedule's run, if it is still due: a client may have changed it just now.
+    fn step(&self, before: Option<&Schedule>, now_ms: i64) -> Step<Schedule> {
+        let Some((schedule, fired)) = before.and_then(|one| Some((one, one.fire(now_ms)?))) else {
+            return Step { after: before.cloned(), follows: Vec::new() };
+        };
+        let follows = self.courier.first(schedule, fired, now_ms).into_iter().collect();
+        let is_gone = fired.next.is_none() && schedule.goes_when_done;
+        let last_ms = Some(fired.run.scheduled_ms);
+        let after = Schedule { next: fired.next, last_ms, ..schedule.clone() };
+        Step { after: Some(after).filter(|_| !is_gone), follows }
+    }
+
+    /// Tries deliveries again that are due. Whether there may be more.
+    async fn retry(&self, now_ms: i64) -> Result<bool, QueueError> {
+        let wanted = Wanted {
+            lane: LANE.into(),
+            count: BATCH_MAX,
+            now_ms,
+            until_ms: now_ms + LEASE_MS,
+            token: Uuid::new_v4().as_u64_pair().1,
+            in_order: false,
+            leases_max: None,
+        };
+        let leased = self.queue.lease(wanted).await?;
+        for one in &leased {
+            let follows = self.courier.again(&one.message, now_ms).into_iter().collect();
+            self.queue.settle(one.lease, follows).await?;
+        }
+        Ok(leased.len() == BATCH_MAX)
+    }
+}

@@ -75,6 +75,16 @@ impl Identity {
         format!("arn:aws:sqs:{}:{}:{name}", self.region, self.account)
     }
 
+    /// The ARN of a schedule.
+    pub(crate) fn schedule_arn(&self, group: &str, name: &str) -> String {
+        format!("arn:aws:scheduler:{}:{}:schedule/{group}/{name}", self.region, self.account)
+    }
+
+    /// The ARN of a group of schedules.
+    pub(crate) fn schedule_group_arn(&self, name: &str) -> String {
+        format!("arn:aws:scheduler:{}:{}:schedule-group/{name}", self.region, self.account)
+    }
+
     /// The ARN of a layer.
     pub(crate) fn layer_arn(&self, name: &str) -> String {
         format!("arn:aws:lambda:{}:{}:layer:{name}", self.region, self.account)

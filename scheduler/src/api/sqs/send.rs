@@ -5,7 +5,6 @@ use std::collections::BTreeMap;
 use bytes::Bytes;
 use serde::Deserialize;
 use serde_json::{Value, json};
-use sha2::{Digest, Sha256};
 
 use super::error::SqsError;
 use super::{Answer, batch, queue};
@@ -13,7 +12,8 @@ use crate::api::Platform;
 use crate::clock;
 use crate::queue::{Appended, New};
 use crate::sqs::{
-    Attribute, Definition, Envelope, MESSAGE_BYTES_MAX, of_attributes, of_body, sequence,
+    Attribute, Definition, Envelope, MESSAGE_BYTES_MAX, is_sendable, name_of_content,
+    of_attributes, of_body, sequence,
 };
 
 /// Attributes of a message, and their names.
@@ -154,8 +154,7 @@ impl Message {
         match &self.message_deduplication_id {
             Some(id) => Ok(Some(id.clone())),
             None if queue.attributes.is_deduplicated_by_content => {
-                let digest = Sha256::digest(self.message_body.as_bytes());
-                Ok(Some(digest.iter().map(|byte| format!("{byte:02x}")).collect()))
+                Ok(Some(name_of_content(self.message_body.as_bytes())))
             }
             None => Err(SqsError::invalid(
                 "The queue should either have ContentBasedDeduplication enabled or \
@@ -215,12 +214,6 @@ fn check_attributes(attributes: &BTreeMap<String, Attribute>) -> Result<(), SqsE
         }
     }
     Ok(())
-}
-
-fn is_sendable(text: &str) -> bool {
-    text.chars().all(|one| {
-        matches!(one, '\t' | '\n' | '\r' | ' '..='\u{d7ff}' | '\u{e000}'..='\u{fffd}' | '\u{10000}'..)
-    })
 }
 
 fn is_id(id: &str) -> bool {

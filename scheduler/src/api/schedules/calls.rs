@@ -1,0 +1,131 @@
+//! CreateSchedule, GetSchedule, ListSchedules, UpdateSchedule, DeleteSchedule.
+
+use axum::Json;
+use axum::extract::{Path, State};
+use axum::response::IntoResponse;
+use serde_json::json;
+use uuid::Uuid;
+
+use super::error::ScheduleError;
+use super::shapes::{self, ScheduleInput};
+use super::{Answer, Body, Parameters, check, parse};
+use crate::api::functions::Shared;
+use crate::clock;
+use crate::schedules::{DEFAULT_GROUP, Schedule};
+
+/// Schedules of a platform: what is read through at each tick, and kept in memory.
+const SCHEDULES_MAX: usize = 100_000;
+
+pub(super) async fn create(
+    State(platform): Shared,
+    Path(name): Path<String>,
+    body: Body,
+) -> Answer {
+    let identity = &platform.service.identity;
+    let input: ScheduleInput = parse(body)?;
+    let schedule = Schedule { id: Uuid::new_v4().to_string(), ..input.schedule(identity, name)? };
+    let (group, name) = (schedule.group.clone(), schedule.name.clone());
+    let schedules = &platform.schedules;
+    let created = schedules.change(&group, &name, |before| {
+        schedules.groups.get(&group).ok_or_else(|| ScheduleError::no_group(&group))?;
+        match before {
+            // The same request again: its answer got lost.
+            Some(before)
+                if before.client_token.is_some()
+                    && before.client_token == schedule.client_token =>
+            {
+                return Ok(before.clone());
+            }
+            Some(_) => return Err(ScheduleError::exists("Schedule", &name)),
+            None => {}
+        }
+        if schedules.count() >= SCHEDULES_MAX {
+            return Err(ScheduleError::too_many("schedules", SCHEDULES_MAX));
+        }
+        let now_ms = clock::unix_ms();
+        shapes::dates(&schedule, now_ms)?;
+        schedule.in_place_of(None, now_ms).ok_or_else(never)
+    });
+    created.await?;
+    Ok(Json(json!({ "ScheduleArn": identity.schedule_arn(&group, &name) })).into_response())
+}
+
+pub(super) async fn update(
+    State(platform): Shared,
+    Path(name): Path<String>,
+    body: Body,
+) -> Answer {
+    let identity = &platform.service.identity;
+    let input: ScheduleInput = parse(body)?;
+    let schedule = input.schedule(identity, name)?;
+    let (group, name) = (schedule.group.clone(), schedule.name.clone());
+    let updated = platform.schedules.change(&group, &name, |before| {
+        let before = before.ok_or_else(|| ScheduleError::no_schedule(&name))?;
+        let now_ms = clock::unix_ms();
+        if (before.start_ms, before.end_ms) != (schedule.start_ms, schedule.end_ms) {
+            shapes::dates(&schedule, now_ms)?;
+        }
+        let (id, client_token) = (before.id.clone(), before.client_token.clone());
+        let schedule = Schedule { id, client_token, ..schedule };
+        schedule.in_place_of(Some(before), now_ms).ok_or_else(never)
+    });
+    updated.await?;
+    Ok(Json(json!({ "ScheduleArn": identity.schedule_arn(&group, &name) })).into_response())
+}
+
+pub(super) async fn get(
+    State(platform): Shared,
+    Path(name): Path<String>,
+    parameters: Parameters,
+) -> Answer {
+    let group = of_group(&name, &parameters)?;
+    let found = platform.schedules.get(group, &name);
+    let found = found.ok_or_else(|| ScheduleError::no_schedule(&name))?;
+    Ok(Json(shapes::show(&platform.service.identity, &found)).into_response())
+}
+
+pub(super) async fn delete(
+    State(platform): Shared,
+    Path(name): Path<String>,
+    parameters: Parameters,
+) -> Answer {
+    let group = of_group(&name, &parameters)?;
+    parameters.client_token()?;
+    match platform.schedules.remove(group, &name).await? {
+        true => Ok(Json(json!({})).into_response()),
+        false => Err(ScheduleError::no_schedule(&name)),
+    }
+}
+
+pub(super) async fn list(State(platform): Shared, parameters: Parameters) -> Answer {
+    let group = parameters.get("ScheduleGroup");
+    if let Some(group) = group {
+        check::name(group, "groupName")?;
+        platform.schedules.groups.get(group).ok_or_else(|| ScheduleError::no_group(group))?;
+    }
+    let prefix = parameters.prefix()?;
+    let words = [("ENABLED", true), ("DISABLED", false)];
+    let state = parameters.get("State").map(|state| check::one_of(state, "state", words));
+    let state = state.transpose()?;
+    let found = platform.schedules.list().into_iter().filter(|one| {
+        group.is_none_or(|group| one.group == group)
+            && one.name.starts_with(prefix)
+            && state.is_none_or(|state| one.is_enabled == state)
+    });
+    let identity = &platform.service.identity;
+    let key = |one: &Schedule| Schedule::key(&one.group, &one.name);
+    let show = |one: &Schedule| shapes::summary(identity, one);
+    Ok(Json(shapes::page("Schedules", found, key, show, parameters.page()?)).into_response())
+}
+
+/// The group that a query names, or the one that is meant where it names none.
+fn of_group<'a>(name: &str, parameters: &'a Parameters) -> Result<&'a str, ScheduleError> {
+    check::name(name, "name")?;
+    let group = parameters.get("groupName").unwrap_or(DEFAULT_GROUP);
+    check::name(group, "groupName")?;
+    Ok(group)
+}
+
+fn never() -> ScheduleError {
+    ScheduleError::invalid("Invalid Schedule Expression: there is no time to come that it names.")
+}
