@@ -123,8 +123,10 @@ fn report(
         "faults": {
             "all": tally.faults(),
             "deaths": tally.deaths,
+            "failed_starts": tally.failed_starts,
             "time_outs": tally.time_outs,
             "updates": tally.updates,
+            "alias_moves": tally.moves,
             "clock_jumps": tally.jumps,
             "lies": tally.lies,
         },
@@ -139,8 +141,9 @@ fn table(report: &Value) -> String {
         "worlds         {} (seeds from {})\n\
          events         {}, {} a second, each judged\n\
          invocations    {}: {} dispatched, {} refused\n\
-         started ahead  {}\n\
-         faults         {}: {} deaths, {} time-outs, {} updates, {} jumps of the clock, {} lies\n\
+         started ahead  {}, and {} to be kept\n\
+         faults         {}: {} deaths, {} failed starts, {} time-outs, {} jumps of the clock, {} lies, {} updates\n\
+         aliases        {} moved with what is kept for them\n\
          rules broken   {}\n",
         report["seeds"],
         report["first_seed"],
@@ -150,12 +153,15 @@ fn table(report: &Value) -> String {
         report["dispatched"],
         report["refused"],
         report["started_ahead"],
+        report["provisioned"],
         faults["all"],
         faults["deaths"],
+        faults["failed_starts"],
         faults["time_outs"],
-        faults["updates"],
         faults["clock_jumps"],
         faults["lies"],
+        faults["updates"],
+        faults["alias_moves"],
         report["rules_broken"],
     );
     let rows = report["placements"].as_array().map(Vec::as_slice).unwrap_or_default();

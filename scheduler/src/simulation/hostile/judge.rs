@@ -1,7 +1,9 @@
 //! Whether what the pool wants done is right, by what is true in the world.
 
+use std::collections::BTreeMap;
+
 use super::world::{Judgement, Open, Phase, Process, World, holds};
-use crate::core::{Action, EnvironmentId, InvocationId, KeepAlivePolicy, Outcome};
+use crate::core::{Action, DeploymentId, EnvironmentId, InvocationId, KeepAlivePolicy, Outcome};
 
 impl World {
     pub(super) fn judge(&mut self, action: Action) -> Judgement {
@@ -35,12 +37,9 @@ impl World {
                 let process = self.processes.get_mut(&environment);
                 let process = process.ok_or("only what is alive is killed")?;
                 holds(!process.is_killed, "nothing is killed twice")?;
+                let is_kept = process.is_provisioned && process.phase == Phase::Waiting;
                 process.is_killed = true;
-                let (phase, deployment) = (process.phase, process.deployment.id);
-                let is_kept = process.is_provisioned && phase == Phase::Waiting;
-                let wanted = self.provisioned.get(&deployment).map_or(0, |(_, count)| *count);
-                let is_spare = self.is_stopping || self.kept(deployment) >= wanted as usize;
-                holds(!is_kept || is_spare, "what is to be kept is not taken for others")
+                holds(!is_kept || self.is_stopping, "what is to be kept is not taken for others")
             }
             Action::Complete { invocation, environment, outcome } => {
                 let open = self.open.remove(&invocation);
@@ -135,6 +134,9 @@ impl World {
         holds(held == self.pool.memory_mib(), "the pool knows what is held")?;
         let count = self.processes.len();
         holds(count <= self.limits.environments_max, "there are not too many processes")?;
+        let is_within = self.open.len() <= self.limits.environments_max;
+        holds(is_within, "no more is under way than may be at work at once")?;
+        self.judge_kept()?;
         for process in self.processes.values().filter(|process| !process.is_killed) {
             let age = self.now - process.since;
             match process.phase {
@@ -147,6 +149,23 @@ impl World {
                 }
                 Phase::Booting | Phase::Answered => {}
             }
+        }
+        Ok(())
+    }
+
+    /// No more is kept than is wanted, and what is kept is what the pool says.
+    fn judge_kept(&self) -> Judgement {
+        let mut kept: BTreeMap<DeploymentId, (usize, usize)> = BTreeMap::new();
+        for process in self.processes.values().filter(|process| process.is_kept()) {
+            let (count, ready) = kept.entry(process.deployment.id).or_default();
+            *count += 1;
+            *ready += usize::from(process.phase != Phase::Booting);
+        }
+        for (deployment, (_, wanted)) in &self.provisioned {
+            let (count, ready) = kept.get(deployment).copied().unwrap_or_default();
+            holds(count <= *wanted as usize, "no more is kept than is wanted")?;
+            let told = self.pool.provisioned(*deployment).allocated;
+            holds(told == ready, "the pool knows what is kept")?;
         }
         Ok(())
     }

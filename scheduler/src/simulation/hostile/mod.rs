@@ -1,15 +1,18 @@
-//! The pool in a hostile world: environments die at every step, hang, answer late or twice, functions are replaced and
-//! deleted while they run, and the clock jumps.
+//! The pool in a hostile world: environments die at every step, hang, answer late or twice, or can't be started at all;
+//! functions are replaced, published and deleted while they run, what is reserved and kept of them changes, aliases move;
+//! and the clock jumps.
 //!
 //! ```text
-//!   seed ─▶ World: what is true ──▶ events ──▶ Pool
-//!             ▲                                 │
-//!             └── judge: was that right? ◀── actions
+//!   seed ─▶ world: what is true, clients: what they change ──▶ events ──▶ Pool
+//!             ▲                                                            │
+//!             └────── judge: was that right? rest: is all there? ◀──── actions
 //! ```
 //!
 //! What has been found wrong comes back with its seed and its step; the same seed does the same again.
 
+mod clients;
 mod judge;
+mod rest;
 #[cfg(test)]
 mod tests;
 mod world;
@@ -48,10 +51,14 @@ pub struct Tally {
     pub provisioned: u64,
     /// Environments that ended by themselves, or never got ready.
     pub deaths: u64,
+    /// Environments that the host could not start.
+    pub failed_starts: u64,
     /// Invocations and starts that took too long.
     pub time_outs: u64,
-    /// Functions replaced, deleted or given another bound while they were at work.
+    /// Functions replaced, published, deleted, or given another bound or alias, while they were at work.
     pub updates: u64,
+    /// Aliases among them that took environments along.
+    pub moves: u64,
     /// Jumps of the clock, backwards or by many minutes.
     pub jumps: u64,
     /// Events that were lies, or came long after their time.
@@ -61,12 +68,12 @@ pub struct Tally {
 impl Tally {
     /// Everything that was done to hurt the pool.
     pub fn faults(&self) -> u64 {
-        self.deaths + self.time_outs + self.updates + self.jumps + self.lies
+        self.deaths + self.failed_starts + self.time_outs + self.updates + self.jumps + self.lies
     }
 
     /// Adds another world's.
     pub fn add(&mut self, other: &Tally) {
-        let sums: [(&mut u64, u64); 11] = [
+        let sums: [(&mut u64, u64); 13] = [
             (&mut self.events, other.events),
             (&mut self.invocations, other.invocations),
             (&mut self.dispatched, other.dispatched),
@@ -74,8 +81,10 @@ impl Tally {
             (&mut self.started_ahead, other.started_ahead),
             (&mut self.provisioned, other.provisioned),
             (&mut self.deaths, other.deaths),
+            (&mut self.failed_starts, other.failed_starts),
             (&mut self.time_outs, other.time_outs),
             (&mut self.updates, other.updates),
+            (&mut self.moves, other.moves),
             (&mut self.jumps, other.jumps),
             (&mut self.lies, other.lies),
         ];

@@ -25,8 +25,9 @@ fn no_fault_breaks_the_pool() {
         }
     }
     let ahead = [all.started_ahead, all.provisioned];
-    let rare = [all.refused, all.deaths, all.time_outs, all.updates, all.jumps];
-    let mut rare = rare.into_iter().chain(ahead);
+    let deaths = [all.deaths, all.failed_starts, all.time_outs];
+    let rare = [all.refused, all.updates, all.moves, all.jumps].into_iter().chain(deaths);
+    let mut rare = rare.chain(ahead);
     assert!(!is_whole || rare.all(|count| count >= 50), "a world without trouble: {all:?}");
 }
 
