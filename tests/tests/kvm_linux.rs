@@ -29,3 +29,8 @@ fn signals_can_be_read() {
 fn epolls_nest_and_messages_come_together() {
     same("nesting");
 }
+
+#[test]
+fn mutexes_with_priority_inheritance_are_handed_over() {
+    same("inheritance");
+}

@@ -206,6 +206,7 @@ fn interrupt(kernel: &Kernel, thread: &mut Thread, delivery: &Delivery) {
     kernel.threads.leave_futex(thread.tid);
     let restart = matches!(delivery, Delivery::Handle(_, Action { flags, .. })
         if flags & u64::from(linux::SA_RESTART) != 0 && thread.pending.deadline_ns.is_none());
+    let restart = restart || thread.pending.restarts;
     if thread.pending.progress > 0 {
         thread.context.rax = thread.pending.progress;
     } else if restart {

@@ -25,6 +25,8 @@ pub struct Pending {
     pub processor_ns: Option<u64>,
     /// It has been in a futex's queue: if it is not any more, it was woken.
     pub queued: bool,
+    /// A signal's handler does not end the call: it is made again afterwards, whatever SA_RESTART says.
+    pub restarts: bool,
     /// Signals that end the wait, although they are blocked (sigtimedwait(2)).
     pub awaited: u64,
     /// Messages received (recvmmsg(2)).

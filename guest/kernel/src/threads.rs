@@ -99,6 +99,11 @@ impl Threads {
         self.parked.borrow_mut().get_mut(&tid).map(|thread| work(thread))
     }
 
+    /// Whether there is a thread of this number, besides the one that runs.
+    pub fn is_parked(&self, tid: Tid) -> bool {
+        self.parked.borrow().contains_key(&tid)
+    }
+
     /// Gives `work` each of a process's threads that do not run.
     pub fn for_each(&self, process: &Rc<Process>, mut work: impl FnMut(&mut Thread)) {
         let mut parked = self.parked.borrow_mut();
@@ -225,6 +230,29 @@ impl Threads {
     pub fn wake_at(&self, key: Key, most: u32, bits: u32) -> u32 {
         let mut agenda = self.agenda.borrow_mut();
         self.futexes.borrow_mut().wake(key, most, bits, |tid| agenda.wake(tid))
+    }
+
+    /// Puts the thread that runs among those that wait to inherit a futex of `owner`'s.
+    pub fn inherit_at(&self, key: Key, tid: Tid, owner: Tid) {
+        self.futexes.borrow_mut().inherit(key, tid, owner);
+    }
+
+    /// Notes whose a futex is; whether others wait to inherit it.
+    pub fn own_futex(&self, key: Key, owner: Tid) -> bool {
+        self.futexes.borrow_mut().own(key, owner)
+    }
+
+    /// Wakes the thread that inherits a futex: which it is, and whether others wait for that.
+    pub fn hand_over(&self, key: Key) -> Option<(Tid, bool)> {
+        let heir = self.futexes.borrow_mut().hand_over(key)?;
+        self.agenda.borrow_mut().wake(heir.0);
+        Some(heir)
+    }
+
+    /// Wakes those that inherit the futexes of a thread that ends.
+    pub fn bequeath(&self, owner: Tid) {
+        let mut agenda = self.agenda.borrow_mut();
+        self.futexes.borrow_mut().bequeath(owner, |heir| agenda.wake(heir));
     }
 
     /// Wakes up to `wake` threads at `from` and sends up to `send` others to `to`; how many it were together.

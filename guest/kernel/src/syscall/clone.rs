@@ -193,6 +193,7 @@ pub fn leave(kernel: &Kernel, thread: &mut Thread) {
     if clear_tid != 0 && call.put(clear_tid, &0u32.to_le_bytes()).is_ok() {
         kernel.threads.wake_at(key(call, clear_tid), 1, ANY);
     }
+    kernel.threads.bequeath(call.thread.tid);
     (thread.robust_list, thread.clear_tid) = (0, 0);
 }
 
@@ -203,7 +204,7 @@ fn key(call: &Call<'_>, address: u64) -> Key {
 
 /// Marks each futex of the list, and the one that the thread was about to add or remove (struct robust_list_head:
 /// first entry, offset from an entry to its futex, pending entry). Bit 0 of an entry's address marks a futex with
-/// priority inheritance, which is the program's own matter.
+/// priority inheritance, which is handed over instead of waking somebody.
 fn leave_robust_list(call: &Call<'_>, head: u64) -> Result<()> {
     let [first, offset, pending] = call.get_words(head)?;
     let mut entry = first;

@@ -6,22 +6,25 @@
 use linux_raw_sys::general as linux;
 
 use super::time::timespec;
-use super::{Call, CallResult, Stop};
+use super::{Call, CallResult, Stop, futex_pi};
 use crate::clock;
 use crate::errno::{Errno, Result};
 use crate::futex::{ANY, Key};
 
 /// Bytes of a futex.
 const WORD_BYTES: u64 = 4;
+/// As FUTEX_LOCK_PI, with a choice of clocks.
+const FUTEX_LOCK_PI2: u32 = 13;
 /// In FUTEX_WAKE_OP's operation: the operand is a number of bits to shift 1 by.
 const OPERAND_SHIFTS: u32 = linux::FUTEX_OP_OPARG_SHIFT;
 
-/// futex(2). EAGAIN where the value has changed, EFAULT, EINTR, EINVAL, ETIMEDOUT; ENOSYS for what has to do with
-/// priorities.
+/// futex(2). EAGAIN where the value has changed, EFAULT, EINTR, EINVAL, ETIMEDOUT; ENOSYS for what libraries do not use
+/// any more.
 pub fn futex(call: &mut Call<'_>) -> CallResult {
     let operation = call.uint(1) & !linux::FUTEX_PRIVATE_FLAG;
     let command = operation & !linux::FUTEX_CLOCK_REALTIME;
-    if command != operation && command != linux::FUTEX_WAIT_BITSET {
+    let has_clock = matches!(command, linux::FUTEX_WAIT_BITSET | FUTEX_LOCK_PI2);
+    if command != operation && !has_clock {
         return Err(Errno::NOSYS.into());
     }
     match command {
@@ -37,6 +40,11 @@ pub fn futex(call: &mut Call<'_>) -> CallResult {
             requeue(call)
         }
         linux::FUTEX_WAKE_OP => wake_operation(call),
+        // FUTEX_LOCK_PI's time is always by that clock.
+        linux::FUTEX_LOCK_PI => futex_pi::lock(call, true, true),
+        FUTEX_LOCK_PI2 => futex_pi::lock(call, true, command != operation),
+        linux::FUTEX_TRYLOCK_PI => futex_pi::lock(call, false, false),
+        linux::FUTEX_UNLOCK_PI => futex_pi::unlock(call),
         _ => Err(Errno::NOSYS.into()),
     }
 }
@@ -70,18 +78,20 @@ fn wait(call: &mut Call<'_>, operation: u32, bits: u32) -> CallResult {
 
 /// How long to wait, ns. FUTEX_WAIT's time is a duration, FUTEX_WAIT_BITSET's a moment.
 fn timeout(call: &Call<'_>, operation: u32) -> Result<Option<u64>> {
+    match (operation, call.args[3]) {
+        (linux::FUTEX_WAIT, 0) => Ok(None),
+        (linux::FUTEX_WAIT, time) => timespec(call, time).map(Some),
+        _ => moment(call, operation & linux::FUTEX_CLOCK_REALTIME != 0),
+    }
+}
+
+/// How long it is to the moment at argument 3, ns; `None` where there is none.
+pub(super) fn moment(call: &Call<'_>, on_realtime: bool) -> Result<Option<u64>> {
     if call.args[3] == 0 {
         return Ok(None);
     }
-    let time = timespec(call, call.args[3])?;
-    let now = match operation & linux::FUTEX_CLOCK_REALTIME {
-        0 => clock::monotonic_ns(),
-        _ => clock::realtime_ns(),
-    };
-    match operation {
-        linux::FUTEX_WAIT => Ok(Some(time)),
-        _ => Ok(Some(time.saturating_sub(now))),
-    }
+    let now = if on_realtime { clock::realtime_ns() } else { clock::monotonic_ns() };
+    Ok(Some(timespec(call, call.args[3])?.saturating_sub(now)))
 }
 
 fn wake(call: &Call<'_>, bits: u32) -> CallResult {
@@ -140,7 +150,7 @@ fn wake_operation(call: &Call<'_>) -> CallResult {
 }
 
 /// The futex at an address. EINVAL where it is not aligned.
-fn key(call: &Call<'_>, address: u64) -> Result<Key> {
+pub(super) fn key(call: &Call<'_>, address: u64) -> Result<Key> {
     if !address.is_multiple_of(WORD_BYTES) {
         return Err(Errno::INVAL);
     }
@@ -149,7 +159,7 @@ fn key(call: &Call<'_>, address: u64) -> Result<Key> {
 }
 
 /// The word at an address. EFAULT, EINVAL.
-fn value(call: &Call<'_>, address: u64) -> Result<u32> {
+pub(super) fn value(call: &Call<'_>, address: u64) -> Result<u32> {
     if !address.is_multiple_of(WORD_BYTES) {
         return Err(Errno::INVAL);
     }

@@ -35,6 +35,8 @@ mod fork;
 #[cfg(feature = "bare-metal")]
 mod futex;
 #[cfg(feature = "bare-metal")]
+mod futex_pi;
+#[cfg(feature = "bare-metal")]
 pub mod identity;
 #[cfg(feature = "bare-metal")]
 mod locks;

@@ -217,7 +217,7 @@ calls! {
     __NR_set_robust_list "set_robust_list" => Supported, clone::set_robust_list;
     __NR_get_robust_list "get_robust_list" => Supported, clone::get_robust_list;
     __NR_rseq "rseq" => Error(Errno::NOSYS, "one vCPU needs no restartable sequences");
-    __NR_futex "futex" => Partial("without priority inheritance"), futex::futex;
+    __NR_futex "futex" => Partial("without FUTEX_WAIT_REQUEUE_PI and its counterpart; all priorities are the same"), futex::futex;
     __NR_futex_waitv "futex_waitv" => Error(Errno::NOSYS, "programs then wait for one");
     __NR_sched_yield "sched_yield" => Supported, sched::sched_yield;
     __NR_sched_getaffinity "sched_getaffinity" => Supported, sched::sched_getaffinity;
