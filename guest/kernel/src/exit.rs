@@ -69,7 +69,7 @@ impl Kernel {
             if let Some(process) =
                 self.processes.get(orphan.pid).filter(|_| orphan.death_signal > 0)
             {
-                let info = Info::from_process(orphan.death_signal, 0, pid);
+                let info = Info::from_process(orphan.death_signal, 0, pid, 0);
                 // A full queue loses it: nobody is left to be told.
                 let _ = self.send(&process, info, None);
             }

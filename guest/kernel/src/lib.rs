@@ -24,6 +24,7 @@ mod clock;
 mod command;
 #[cfg(feature = "bare-metal")]
 mod console;
+pub mod credentials;
 #[cfg(feature = "bare-metal")]
 mod devices;
 #[cfg(feature = "bare-metal")]

@@ -10,6 +10,7 @@ use mayfly_abi::CpuInfo;
 use mayfly_hal::phys::{self, Frame};
 
 use crate::clock;
+use crate::credentials::Credentials;
 use crate::family::{INIT, Member, Pid};
 use crate::fs::{Dentry, File, OpenFile, ProcessInfo, System, Vfs};
 use crate::kernel::{HOSTNAME, RELEASE};
@@ -89,6 +90,12 @@ impl System for Machine {
 
     fn fill_random(&self, to: &mut [u8]) {
         self.random.fill(to);
+    }
+
+    fn owner(&self) -> (u32, u32) {
+        let process = self.process.borrow();
+        let ids = process.as_ref().map(|process| process.credentials.borrow().ids());
+        ids.map_or((0, 0), |[user, group]| (user.effective, group.effective))
     }
 
     fn take_frame(&self, zeroed: bool) -> Option<Frame> {
@@ -194,6 +201,10 @@ impl ProcessInfo for Shown {
 
     fn root_directory(&self) -> Rc<Dentry> {
         self.process.paths.borrow().root.clone()
+    }
+
+    fn credentials(&self) -> Credentials {
+        self.process.credentials.borrow().clone()
     }
 
     fn arguments(&self) -> Vec<u8> {

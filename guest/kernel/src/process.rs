@@ -9,6 +9,7 @@ use alloc::vec::Vec;
 use core::cell::{Cell, RefCell};
 
 use crate::agenda::Tid;
+use crate::credentials::Credentials;
 use crate::errno::Result;
 use crate::family::Pid;
 use crate::fs::{Dentry, FdTable};
@@ -65,6 +66,8 @@ pub struct Process {
     pub started: RefCell<Rc<Started>>,
     /// Its name: the last part of the executable's path, 15 bytes at most (prctl PR_SET_NAME).
     pub name: RefCell<Vec<u8>>,
+    /// Who it says it is.
+    pub credentials: RefCell<Credentials>,
     /// What its limits are, soft and hard (getrlimit(2)).
     pub limits: RefCell<Limits>,
     /// How long its threads have run, ns: up to the beginning of the turn that is on.
@@ -97,6 +100,7 @@ impl Process {
             signals: RefCell::new(Signals::of_first()),
             started: RefCell::new(Rc::new(started)),
             name: RefCell::new(Vec::new()),
+            credentials: RefCell::default(),
             limits: RefCell::new(Limits::default()),
             ran_ns: Cell::new(0),
             is_stopped: Cell::new(false),
@@ -117,6 +121,7 @@ impl Process {
             signals: RefCell::new(self.signals.borrow().of_child()),
             started: self.started.clone(),
             name: self.name.clone(),
+            credentials: self.credentials.clone(),
             limits: self.limits.clone(),
             ran_ns: Cell::new(0),
             is_stopped: Cell::new(false),

@@ -14,6 +14,7 @@ use mayfly_abi::BootInfo;
 use mayfly_hal::context::Context;
 use mayfly_hal::jump;
 
+use crate::credentials::Ids;
 use crate::errno::{Errno, Result};
 use crate::exec::{Environment, Executable, Image};
 use crate::fs::{Dentry, Follow};
@@ -42,13 +43,14 @@ impl Kernel {
         (!keeps).then_some(Entries { call, answer, answered: &identity::ANSWERED })
     }
 
-    /// Loads a program; no process changes. EACCES, ELOOP, ENOENT, ENOEXEC, ENOMEM, E2BIG.
+    /// Loads a program for these users and groups; no process changes. EACCES, ELOOP, ENOENT, ENOEXEC, ENOMEM, E2BIG.
     pub fn load_program(
         &self,
         cwd: &Rc<Dentry>,
         path: &[u8],
         argv: Vec<Vec<u8>>,
         env: Vec<Vec<u8>>,
+        ids: [Ids; 2],
     ) -> Result<Loaded> {
         let (dentry, executable, argv) = self.find_program(cwd, path, argv)?;
         let open = |path: &[u8]| {
@@ -62,6 +64,7 @@ impl Kernel {
             random: &random,
             vdso: &self.vdso,
             calls: self.entries(),
+            ids,
             signal_frame_bytes: sigframe::frame_bytes(&self.fpu) as u64,
         };
         let image = executable.load(&argv, &env, path, &environment)?;
@@ -136,7 +139,8 @@ impl Kernel {
         for file in console::open(&self.vfs, &self.devices, command.terminals)? {
             process.files.add(file, 0, false)?;
         }
-        let loaded = self.load_program(&cwd, &path, command.argv, command.env)?;
+        let loaded =
+            self.load_program(&cwd, &path, command.argv, command.env, Default::default())?;
         let context = self.start_program(&process, loaded)?;
         self.processes.add_first(&process);
         Ok(Thread::new(process.pid, process, context, Registers::initial(&self.fpu)?))

@@ -18,6 +18,7 @@ use mayfly_hal::phys::Frame;
 
 use self::elf::{HEADER_BYTES, Program, Segment};
 use self::stack::{Auxiliary, Stack};
+use crate::credentials::Ids;
 use crate::errno::{Errno, Result};
 use crate::fs::{Dentry, FileType, Inode};
 use crate::mm::{AddressSpace, Backing, Placement, Protection, Sharing};
@@ -65,6 +66,8 @@ pub struct Environment<'a> {
     pub vdso: &'a Frame,
     /// How system calls can be made jumps; `None` where they stay traps.
     pub calls: Option<Entries>,
+    /// Whose user's and whose group's it is.
+    pub ids: [Ids; 2],
     /// What a signal handler's stack takes at most, bytes.
     pub signal_frame_bytes: u64,
 }
@@ -138,6 +141,7 @@ impl Executable {
             header_count: program.header_count.into(),
             base,
             entry: bias.wrapping_add(program.entry),
+            ids: environment.ids,
             hwcap: environment.cpu.hwcap.into(),
             hwcap2: environment.cpu.hwcap2.into(),
             vdso: stack_top,

@@ -12,6 +12,8 @@ use alloc::vec::Vec;
 
 use linux_raw_sys::auxvec as linux;
 
+use crate::credentials::Ids;
+
 /// Values for the auxiliary vector (getauxval(3)) that the loader decides.
 #[derive(Clone, Copy, Debug)]
 pub struct Auxiliary {
@@ -23,6 +25,8 @@ pub struct Auxiliary {
     pub base: u64,
     /// AT_ENTRY.
     pub entry: u64,
+    /// AT_UID, AT_EUID, and AT_GID, AT_EGID.
+    pub ids: [Ids; 2],
     /// AT_HWCAP.
     pub hwcap: u64,
     /// AT_HWCAP2.
@@ -63,6 +67,9 @@ pub fn build(top: u64, argv: &[Vec<u8>], env: &[Vec<u8>], path: &[u8], aux: &Aux
     let env: Vec<u64> = env.iter().map(|string| put(string, b"\0")).collect();
     let base = (top - strings.len() as u64) & !15;
 
+    let [user, group] = aux.ids;
+    // Its libraries are not to trust its environment.
+    let is_secure = aux.ids.iter().any(|ids| ids.real != ids.effective);
     let pairs = [
         (linux::AT_SYSINFO_EHDR, aux.vdso),
         (linux::AT_MINSIGSTKSZ, aux.signal_stack),
@@ -75,11 +82,11 @@ pub fn build(top: u64, argv: &[Vec<u8>], env: &[Vec<u8>], path: &[u8], aux: &Aux
         (linux::AT_BASE, aux.base),
         (linux::AT_FLAGS, 0),
         (linux::AT_ENTRY, aux.entry),
-        (linux::AT_UID, 0),
-        (linux::AT_EUID, 0),
-        (linux::AT_GID, 0),
-        (linux::AT_EGID, 0),
-        (linux::AT_SECURE, 0),
+        (linux::AT_UID, user.real.into()),
+        (linux::AT_EUID, user.effective.into()),
+        (linux::AT_GID, group.real.into()),
+        (linux::AT_EGID, group.effective.into()),
+        (linux::AT_SECURE, is_secure.into()),
         (linux::AT_RANDOM, base + random),
         (linux::AT_HWCAP2, aux.hwcap2),
         (linux::AT_EXECFN, base + path),
@@ -116,6 +123,7 @@ mod tests {
             entry: 0x40_1000,
             hwcap: 1,
             hwcap2: 2,
+            ids: Default::default(),
             vdso: 0x7fff_f000,
             signal_stack: 4096,
             random: [9; 16],

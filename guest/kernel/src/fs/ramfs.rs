@@ -178,7 +178,7 @@ impl Shared {
             shared: self.clone(),
             ino,
             mode: Cell::new(file_type.mode_bits() | permissions),
-            owner: Cell::new((0, 0)),
+            owner: Cell::new(self.system.owner()),
             nlink: Cell::new(0),
             times: Cell::new(Times::all(self.system.realtime_ns())),
             attributes: Attributes::default(),

@@ -9,6 +9,7 @@ use super::dentry::Dentry;
 use super::file::File;
 use super::open_file::OpenFile;
 use super::stat::TimeNs;
+use crate::credentials::Credentials;
 use crate::family::Pid;
 
 /// Memory, in bytes.
@@ -44,6 +45,11 @@ pub trait System {
     /// A frame for a file's bytes, full of zeros or as it comes. The kernel may shrink its caches first.
     fn take_frame(&self, zeroed: bool) -> Option<Frame> {
         if zeroed { Frame::zeroed() } else { Frame::scratch() }
+    }
+
+    /// Whose new files are: the user and the group as which the process acts that runs.
+    fn owner(&self) -> (u32, u32) {
+        (0, 0)
     }
 
     /// How the memory is used.
@@ -114,6 +120,11 @@ pub trait ProcessInfo {
 
     /// Its root directory.
     fn root_directory(&self) -> Rc<Dentry>;
+
+    /// Who it says it is.
+    fn credentials(&self) -> Credentials {
+        Credentials::default()
+    }
 
     /// Its arguments, each ended by NUL.
     fn arguments(&self) -> Vec<u8>;

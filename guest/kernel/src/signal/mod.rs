@@ -50,12 +50,12 @@ impl Info {
         Info { signal, code, fields: [address, 0, 0] }
     }
 
-    /// From process `pid`, which is root's (si_uid is 0).
-    pub fn from_process(signal: u8, code: i32, pid: u32) -> Info {
-        Info { signal, code, fields: [pid.into(), 0, 0] }
+    /// From process `pid`, which is user `uid`'s.
+    pub fn from_process(signal: u8, code: i32, pid: u32, uid: u32) -> Info {
+        Info { signal, code, fields: [u64::from(uid) << 32 | u64::from(pid), 0, 0] }
     }
 
-    /// From a child, or about it: what has become of it, and how long it has run. A clock tick is 10 ms (times(2)).
+    /// From a child, or about it (si_uid is 0): what has become of it, and how long it has run. A clock tick is 10 ms (times(2)).
     pub fn from_child(signal: u8, pid: u32, status: Status, ran_ns: u64) -> Info {
         const NS_PER_TICK: u64 = 10_000_000;
         let (code, status) = status.code();

@@ -1,4 +1,4 @@
-//! Who the program is: root, in a process, a group and a session.
+//! Who the program is: a thread, in a process, a process group and a session.
 
 use linux_raw_sys::general as linux;
 use mayfly_hal::jump;
@@ -9,7 +9,7 @@ use crate::family::Pid;
 use crate::kernel::Kernel;
 use crate::thread::Thread;
 
-/// The calls here that take no argument: their values are laid out for stubs ([`crate::rewrite`]), as the vDSO's clock
+/// The calls that say who, and take no argument: their values are laid out for stubs ([`crate::rewrite`]), as the vDSO's clock
 /// is.
 pub const ANSWERED: [u32; 8] = [
     linux::__NR_getpid,
@@ -21,14 +21,14 @@ pub const ANSWERED: [u32; 8] = [
     linux::__NR_getgid,
     linux::__NR_getegid,
 ];
-/// Root.
-const ROOT: u32 = 0;
 
 /// Lays out the values for the thread that runs next.
 pub fn lay_out(kernel: &Kernel, thread: &Thread) {
     let (pid, processes) = (thread.process.pid, &kernel.processes);
     let (parent, group) = (processes.parent(pid), processes.group(pid));
-    let values = [pid, thread.tid, parent, group, ROOT, ROOT, ROOT, ROOT];
+    let [user, of] = thread.process.credentials.borrow().ids();
+    let ids = [user.real, user.effective, of.real, of.effective];
+    let values = [pid, thread.tid, parent, group].into_iter().chain(ids);
     for (number, value) in ANSWERED.into_iter().zip(values) {
         jump::lay_out(number, value.into());
     }
@@ -92,43 +92,4 @@ pub fn setsid(call: &mut Call<'_>) -> CallResult {
     let session = call.kernel.processes.with(|families| families.set_session(call.process.pid))?;
     lay_out(call.kernel, call.thread);
     Ok(session.into())
-}
-
-/// getuid(2) and its like: root.
-pub fn zero(_: &mut Call<'_>) -> CallResult {
-    Ok(ROOT.into())
-}
-
-/// setuid(2), setgid(2): root stays root. EPERM for another.
-pub fn set_root(call: &mut Call<'_>) -> CallResult {
-    set_roots(call, 1)
-}
-
-/// setreuid(2), setregid(2). EPERM for another than root.
-pub fn set_two(call: &mut Call<'_>) -> CallResult {
-    set_roots(call, 2)
-}
-
-/// setresuid(2), setresgid(2). EPERM for another than root.
-pub fn set_three(call: &mut Call<'_>) -> CallResult {
-    set_roots(call, 3)
-}
-
-/// The first arguments are root, or −1, which leaves what is.
-fn set_roots(call: &Call<'_>, count: usize) -> CallResult {
-    let stays = |index| call.uint(index) == ROOT || count > 1 && call.int(index) == -1;
-    if (0..count).all(stays) { Ok(0) } else { Err(Errno::PERM.into()) }
-}
-
-/// setgroups(2): root has no other groups. EPERM.
-pub fn setgroups(call: &mut Call<'_>) -> CallResult {
-    if call.args[0] == 0 { Ok(0) } else { Err(Errno::PERM.into()) }
-}
-
-/// getresuid(2), getresgid(2): real, effective and saved.
-pub fn getres(call: &mut Call<'_>) -> CallResult {
-    for index in 0..3 {
-        call.put(call.args[index], &0u32.to_le_bytes())?;
-    }
-    Ok(0)
 }

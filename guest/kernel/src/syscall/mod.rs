@@ -23,6 +23,8 @@ mod control_message;
 #[cfg(feature = "bare-metal")]
 mod copy;
 #[cfg(feature = "bare-metal")]
+mod credentials;
+#[cfg(feature = "bare-metal")]
 mod directory;
 #[cfg(feature = "bare-metal")]
 mod epoll;

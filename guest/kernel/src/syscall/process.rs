@@ -27,7 +27,8 @@ pub fn execve(call: &mut Call<'_>) -> CallResult {
     let env = call.strings(call.args[2])?;
     let cwd = call.cwd();
     let registers = Registers::initial(&call.kernel.fpu)?;
-    let loaded = call.kernel.load_program(&cwd, &path, argv, env)?;
+    let ids = call.process.credentials.borrow().ids();
+    let loaded = call.kernel.load_program(&cwd, &path, argv, env, ids)?;
 
     // From here on there is no way back.
     call.kernel.end_other_threads(call.process);
@@ -36,6 +37,7 @@ pub fn execve(call: &mut Call<'_>) -> CallResult {
     call.kernel.give_memory_back(call.process);
     call.process.signals.borrow_mut().actions.reset_for_exec();
     call.process.files.close_for_exec();
+    call.process.credentials.borrow_mut().note_exec();
     call.kernel.timers.reset_for_exec(call.process.pid);
     call.kernel.processes.with(|families| {
         if let Ok(member) = families.get_mut(call.process.pid) {

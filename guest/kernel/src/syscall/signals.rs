@@ -154,7 +154,7 @@ pub fn kill(call: &mut Call<'_>) -> CallResult {
         // Init does not mind.
         return Ok(0);
     }
-    let info = Info::from_process(signal.unwrap_or(0), linux::SI_USER as i32, call.process.pid);
+    let info = from_caller(call, signal.unwrap_or(0), linux::SI_USER as i32);
     let meant = call.kernel.processes.meant(call.process.pid, call.int(0))?;
     let mut sent = Err(Errno::SRCH);
     for pid in meant {
@@ -169,7 +169,7 @@ pub fn kill(call: &mut Call<'_>) -> CallResult {
 /// EPERM, ESRCH.
 pub(super) fn send(call: &Call<'_>, pid: Pid, number: u64, info: u64) -> CallResult {
     let info = match info {
-        0 => Info::from_process(0, linux::SI_USER as i32, call.process.pid),
+        0 => from_caller(call, 0, linux::SI_USER as i32),
         address => made_up(call, pid, address)?,
     };
     let signal = signal(number)?;
@@ -179,13 +179,13 @@ pub(super) fn send(call: &Call<'_>, pid: Pid, number: u64, info: u64) -> CallRes
 
 /// tkill(2).
 pub fn tkill(call: &mut Call<'_>) -> CallResult {
-    let info = Info::from_process(0, linux::SI_TKILL, call.process.pid);
+    let info = from_caller(call, 0, linux::SI_TKILL);
     send_to_thread(call, None, (call.args[0], call.args[1]), info)
 }
 
 /// tgkill(2).
 pub fn tgkill(call: &mut Call<'_>) -> CallResult {
-    let info = Info::from_process(0, linux::SI_TKILL, call.process.pid);
+    let info = from_caller(call, 0, linux::SI_TKILL);
     let pid = positive(call.args[0])?;
     send_to_thread(call, Some(pid), (call.args[1], call.args[2]), info)
 }
@@ -215,6 +215,11 @@ fn made_up(call: &Call<'_>, pid: Pid, address: u64) -> Result<Info> {
         return Err(Errno::PERM);
     }
     Ok(Info { signal: 0, code, fields: [first, second, third] })
+}
+
+/// What the caller sends of itself.
+pub(super) fn from_caller(call: &Call<'_>, signal: u8, code: i32) -> Info {
+    Info::from_process(signal, code, call.process.pid, call.process.credentials.borrow().user.real)
 }
 
 /// A number above 0. EINVAL.

@@ -58,13 +58,14 @@ macro_rules! calls {
 
 #[cfg(feature = "bare-metal")]
 use super::{
-    clone, control, copy, directory, epoll, event, file, fork, futex, identity, locks, memory,
-    message, metadata, pidfd, poll, prctl, process, sched, signalfd, signals, socket, sockopt,
-    splice, stat, storage, system, time, timer, transfer, wait, xattr,
+    clone, control, copy, credentials, directory, epoll, event, file, fork, futex, identity, locks,
+    memory, message, metadata, pidfd, poll, prctl, process, sched, signalfd, signals, socket,
+    sockopt, splice, stat, storage, system, time, timer, transfer, wait, xattr,
 };
 
 const CLONES: &str =
     "up to 1,024 threads and processes in all; a process shares memory with its parent, or nothing";
+const NUMBERS: &str = "of the process; kept, told, and written on new files, but no file or process is closed to anybody";
 const PROCESSES: &str = "up to 1,024 processes and threads in all";
 const SIGNALFD: &str =
     "in an epoll that fork has copied, it tells of the waiting process's signals";
@@ -256,20 +257,20 @@ calls! {
     __NR_getsid "getsid" => Supported, identity::getsid;
     __NR_setpgid "setpgid" => Supported, identity::setpgid;
     __NR_setsid "setsid" => Supported, identity::setsid;
-    __NR_getuid "getuid" => Supported, identity::zero;
-    __NR_geteuid "geteuid" => Supported, identity::zero;
-    __NR_getgid "getgid" => Supported, identity::zero;
-    __NR_getegid "getegid" => Supported, identity::zero;
-    __NR_getgroups "getgroups" => Supported, identity::zero;
-    __NR_setuid "setuid" => Partial("to root only"), identity::set_root;
-    __NR_setgid "setgid" => Partial("to root only"), identity::set_root;
-    __NR_setreuid "setreuid" => Partial("to root only"), identity::set_two;
-    __NR_setregid "setregid" => Partial("to root only"), identity::set_two;
-    __NR_setresuid "setresuid" => Partial("to root only"), identity::set_three;
-    __NR_setresgid "setresgid" => Partial("to root only"), identity::set_three;
-    __NR_setgroups "setgroups" => Partial("to none"), identity::setgroups;
-    __NR_getresuid "getresuid" => Supported, identity::getres;
-    __NR_getresgid "getresgid" => Supported, identity::getres;
+    __NR_getuid "getuid" => Supported, credentials::getuid;
+    __NR_geteuid "geteuid" => Supported, credentials::geteuid;
+    __NR_getgid "getgid" => Supported, credentials::getgid;
+    __NR_getegid "getegid" => Supported, credentials::getegid;
+    __NR_getgroups "getgroups" => Supported, credentials::getgroups;
+    __NR_setuid "setuid" => Partial(NUMBERS), credentials::setuid;
+    __NR_setgid "setgid" => Partial(NUMBERS), credentials::setgid;
+    __NR_setreuid "setreuid" => Partial(NUMBERS), credentials::setreuid;
+    __NR_setregid "setregid" => Partial(NUMBERS), credentials::setregid;
+    __NR_setresuid "setresuid" => Partial(NUMBERS), credentials::setresuid;
+    __NR_setresgid "setresgid" => Partial(NUMBERS), credentials::setresgid;
+    __NR_setgroups "setgroups" => Partial(NUMBERS), credentials::setgroups;
+    __NR_getresuid "getresuid" => Supported, credentials::getresuid;
+    __NR_getresgid "getresgid" => Supported, credentials::getresgid;
     __NR_uname "uname" => Supported, system::uname;
     __NR_sysinfo "sysinfo" => Supported, system::sysinfo;
     __NR_getrandom "getrandom" => Supported, system::getrandom;

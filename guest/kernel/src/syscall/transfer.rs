@@ -16,12 +16,12 @@ use linux_raw_sys::general as linux;
 use mayfly_abi::layout::PAGE_SIZE;
 use mayfly_hal::user::UserRange;
 
+use super::signals::from_caller;
 use super::socket::socket_of;
 use super::target::check_offset;
 use super::{Call, CallResult, message};
 use crate::errno::{Errno, Result};
 use crate::fs::{OpenFile, OpenFlags};
-use crate::signal::Info;
 
 /// Most bytes that one step reaches for: enough for the step's own cost not to count.
 const WINDOW: u64 = 128 << 10;
@@ -188,8 +188,7 @@ pub(super) fn stopped(call: &mut Call<'_>, file: &OpenFile, done: u64, errno: Er
 
 /// SIGPIPE: nobody is left to read what was written.
 pub(super) fn raise_broken_pipe(call: &mut Call<'_>) {
-    let (code, pid) = (linux::SI_USER as i32, call.process.pid);
-    call.raise(Info::from_process(linux::SIGPIPE as u8, code, pid));
+    call.raise(from_caller(call, linux::SIGPIPE as u8, linux::SI_USER as i32));
 }
 
 /// The buffer that arguments 1 and 2 describe. EFAULT.

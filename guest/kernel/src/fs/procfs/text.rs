@@ -6,6 +6,7 @@ use alloc::vec::Vec;
 
 use mayfly_hal::phys::FRAME_SIZE;
 
+use crate::credentials::Ids;
 use crate::fs::fdtable;
 use crate::fs::pipe::PIPE_CAPACITY_MAX;
 use crate::fs::system::{ProcessInfo, System};
@@ -176,12 +177,17 @@ pub(super) fn process_status(process: &dyn ProcessInfo, tid: u32) -> Vec<u8> {
         'T' => "T (stopped)",
         _ => "S (sleeping)",
     };
-    let threads = process.threads().len();
+    let (threads, who) = (process.threads().len(), process.credentials());
+    let four =
+        |Ids { real, effective, saved }| format!("{real}\t{effective}\t{saved}\t{effective}");
+    let groups: String = who.groups.iter().map(|group| format!("{group} ")).collect();
     format!(
         "Name:\t{comm}\nState:\t{state}\nTgid:\t{pid}\nPid:\t{tid}\nPPid:\t{parent}\nTracerPid:\t0\n\
-         Uid:\t0\t0\t0\t0\nGid:\t0\t0\t0\t0\nFDSize:\t{}\nGroups:\t\n\
+         Uid:\t{}\nGid:\t{}\nFDSize:\t{}\nGroups:\t{groups}\n\
          VmPeak:\t{vm:>8} kB\nVmSize:\t{vm:>8} kB\nVmHWM:\t{rss:>8} kB\nVmRSS:\t{rss:>8} kB\n\
          Threads:\t{threads}\nCpus_allowed:\t1\nCpus_allowed_list:\t0\nMems_allowed_list:\t0\n",
+        four(who.user),
+        four(who.group),
         fdtable::SOFT_LIMIT,
         vm = size / 1024,
         rss = resident / 1024,

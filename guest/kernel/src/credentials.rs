@@ -1,0 +1,206 @@
+//! Who a process says it is (credentials(7)): plain data, copied by fork(2) and kept by execve(2).
+//!
+//! ```text
+//!             real  effective  saved
+//!   users    [    │          │      ]    an effective user of 0 may become anybody;
+//!   groups   [    │          │      ]    another may go back and forth among the three
+//!   further groups …
+//! ```
+//!
+//! Nothing in the guest is closed to anybody: the wall is the virtual machine. The numbers are kept, told, and written
+//! on new files.
+
+use alloc::vec::Vec;
+
+use crate::errno::{Errno, Result};
+
+/// Most further groups (NGROUPS_MAX).
+pub const GROUPS_MAX: usize = 65_536;
+/// Root.
+const ROOT: u32 = 0;
+
+/// Three numbers of users, or of groups.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Ids {
+    /// Who it is.
+    pub real: u32,
+    /// As whom it acts.
+    pub effective: u32,
+    /// Whom it may become again.
+    pub saved: u32,
+}
+
+impl Ids {
+    /// All three become `id`; without privilege, the effective one, where it is one of the others. EPERM.
+    fn set(&mut self, id: u32, privileged: bool) -> Result<()> {
+        match (privileged, id == self.real || id == self.saved) {
+            (true, _) => *self = Ids { real: id, effective: id, saved: id },
+            (false, true) => self.effective = id,
+            (false, false) => return Err(Errno::PERM),
+        }
+        Ok(())
+    }
+
+    /// setreuid(2): `None` leaves what is. EPERM.
+    fn set_two(
+        &mut self,
+        real: Option<u32>,
+        effective: Option<u32>,
+        privileged: bool,
+    ) -> Result<()> {
+        let before = *self;
+        let may_be_real = |id| privileged || id == before.real || id == before.effective;
+        let may_be_effective = |id| may_be_real(id) || id == before.saved;
+        if !real.is_none_or(may_be_real) || !effective.is_none_or(may_be_effective) {
+            return Err(Errno::PERM);
+        }
+        self.real = real.unwrap_or(before.real);
+        self.effective = effective.unwrap_or(before.effective);
+        if real.is_some() || effective.is_some_and(|id| id != before.real) {
+            self.saved = self.effective;
+        }
+        Ok(())
+    }
+
+    /// setresuid(2): `None` leaves what is. EPERM.
+    fn set_three(&mut self, ids: [Option<u32>; 3], privileged: bool) -> Result<()> {
+        let before = [self.real, self.effective, self.saved];
+        if !privileged && ids.iter().flatten().any(|id| !before.contains(id)) {
+            return Err(Errno::PERM);
+        }
+        let [real, effective, saved] = ids;
+        *self = Ids {
+            real: real.unwrap_or(self.real),
+            effective: effective.unwrap_or(self.effective),
+            saved: saved.unwrap_or(self.saved),
+        };
+        Ok(())
+    }
+}
+
+/// How many of the three numbers a call changes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Change {
+    /// setuid(2), setgid(2).
+    One(u32),
+    /// setreuid(2), setregid(2): real, effective.
+    Two([Option<u32>; 2]),
+    /// setresuid(2), setresgid(2): real, effective, saved.
+    Three([Option<u32>; 3]),
+}
+
+/// A process's credentials: root's at first.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Credentials {
+    /// Its users.
+    pub user: Ids,
+    /// Its groups.
+    pub group: Ids,
+    /// Its further groups.
+    pub groups: Vec<u32>,
+}
+
+impl Credentials {
+    /// Its users and its groups.
+    pub fn ids(&self) -> [Ids; 2] {
+        [self.user, self.group]
+    }
+
+    /// Changes the users. EPERM.
+    pub fn set_user(&mut self, change: Change) -> Result<()> {
+        let privileged = self.is_privileged();
+        apply(&mut self.user, change, privileged)
+    }
+
+    /// Changes the groups. EPERM.
+    pub fn set_group(&mut self, change: Change) -> Result<()> {
+        let privileged = self.is_privileged();
+        apply(&mut self.group, change, privileged)
+    }
+
+    /// setgroups(2). EINVAL beyond [`GROUPS_MAX`]; EPERM.
+    pub fn set_groups(&mut self, groups: Vec<u32>) -> Result<()> {
+        if !self.is_privileged() {
+            return Err(Errno::PERM);
+        }
+        if groups.len() > GROUPS_MAX {
+            return Err(Errno::INVAL);
+        }
+        self.groups = groups;
+        self.groups.sort_unstable();
+        Ok(())
+    }
+
+    /// What execve(2) does: who it acts as is whom it may become again.
+    pub fn note_exec(&mut self) {
+        self.user.saved = self.user.effective;
+        self.group.saved = self.group.effective;
+    }
+
+    fn is_privileged(&self) -> bool {
+        self.user.effective == ROOT
+    }
+}
+
+fn apply(ids: &mut Ids, change: Change, privileged: bool) -> Result<()> {
+    match change {
+        Change::One(id) => ids.set(id, privileged),
+        Change::Two([real, effective]) => ids.set_two(real, effective, privileged),
+        Change::Three(three) => ids.set_three(three, privileged),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::vec;
+
+    use super::*;
+
+    fn ids(real: u32, effective: u32, saved: u32) -> Ids {
+        Ids { real, effective, saved }
+    }
+
+    #[test]
+    fn root_becomes_anybody_and_nobody_becomes_root() {
+        let mut who = Credentials::default();
+        who.set_groups(vec![5, 3]).unwrap();
+        who.set_group(Change::One(7)).unwrap();
+        who.set_user(Change::One(1000)).unwrap();
+        assert_eq!((who.user, who.group), (ids(1000, 1000, 1000), ids(7, 7, 7)));
+        assert_eq!(who.groups, [3, 5]);
+        assert_eq!(who.set_user(Change::One(0)), Err(Errno::PERM));
+        assert_eq!(who.set_group(Change::One(0)), Err(Errno::PERM));
+        assert_eq!(who.set_groups(Vec::new()), Err(Errno::PERM));
+        assert_eq!(who.set_user(Change::Three([None, Some(0), None])), Err(Errno::PERM));
+        assert_eq!(who.set_user(Change::One(1000)), Ok(()));
+    }
+
+    #[test]
+    fn a_saved_number_is_a_way_back() {
+        let mut who = Credentials::default();
+        who.set_user(Change::Three([None, Some(1000), None])).unwrap();
+        assert_eq!(who.user, ids(0, 1000, 0));
+        who.set_user(Change::One(0)).unwrap();
+        assert_eq!(who.user, ids(0, 0, 0));
+        who.set_user(Change::Two([Some(1000), Some(1001)])).unwrap();
+        assert_eq!(who.user, ids(1000, 1001, 1001));
+        assert_eq!(who.set_user(Change::Two([Some(1001), Some(1000)])), Ok(()));
+        assert_eq!(who.user, ids(1001, 1000, 1000));
+        assert_eq!(who.set_user(Change::Two([Some(0), None])), Err(Errno::PERM));
+        let mut who = Credentials { user: ids(1000, 1001, 1002), ..Credentials::default() };
+        assert_eq!(who.set_user(Change::Two([Some(1002), None])), Err(Errno::PERM));
+        assert_eq!(who.set_user(Change::Two([None, Some(1002)])), Ok(()));
+        assert_eq!(who.user, ids(1000, 1002, 1002));
+        who.set_user(Change::Two([None, Some(1000)])).unwrap();
+        assert_eq!(who.user, ids(1000, 1000, 1002), "becoming the real one keeps the way back");
+        who.note_exec();
+        assert_eq!(who.user.saved, 1000);
+    }
+
+    #[test]
+    fn groups_have_a_bound() {
+        let mut who = Credentials::default();
+        assert_eq!(who.set_groups(vec![1; GROUPS_MAX + 1]), Err(Errno::INVAL));
+        assert_eq!(who.set_groups(vec![1; GROUPS_MAX]), Ok(()));
+    }
+}
