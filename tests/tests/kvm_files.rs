@@ -26,3 +26,8 @@ fn pipes_are_spliced_and_resized() {
 fn files_have_extended_attributes() {
     same("xattrs");
 }
+
+#[test]
+fn terminals_have_lines_sessions_and_jobs() {
+    same("terminals");
+}

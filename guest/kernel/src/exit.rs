@@ -39,6 +39,8 @@ impl Kernel {
         // The processor sees it until another process runs.
         let memory = process.memory.take();
         drop(memory);
+        self.leave_terminal(process.pid);
+        self.send_of_terminals(None);
         process.has_ended.set(true);
         self.timers.forget(process.pid);
         self.give_memory_back(&process);

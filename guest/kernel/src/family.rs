@@ -186,6 +186,22 @@ impl Families {
         of_group.map(|(pid, _)| *pid).collect()
     }
 
+    /// The sessions that a group's processes are in: one, or none where there is no such group.
+    pub fn sessions_of(&self, group: Pid) -> Vec<Pid> {
+        let members = self.members.values().filter(|member| member.group == group);
+        members.map(|member| member.session).collect()
+    }
+
+    /// Whether nobody of a group's session is left who could make it go on: no member has its parent in another group of
+    /// the session.
+    pub fn is_orphaned(&self, group: Pid) -> bool {
+        let is_cared_for = |member: &Member| {
+            let parent = self.members.get(&member.parent);
+            parent.is_some_and(|of| of.session == member.session && of.group != group)
+        };
+        !self.members.values().filter(|member| member.group == group).any(is_cared_for)
+    }
+
     /// Whether a number is that of a process, a group or a session: no other thread may get it.
     pub fn is_taken(&self, number: Pid) -> bool {
         self.members.contains_key(&number)

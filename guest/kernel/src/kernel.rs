@@ -17,6 +17,7 @@ use crate::devices::{Devices, Partition};
 use crate::errno::{Errno, Result};
 use crate::event::{Due, Timers};
 use crate::fs::devfs::devfs;
+use crate::fs::devpts::DevPts;
 use crate::fs::erofs::ErofsFs;
 use crate::fs::locks::Locks;
 use crate::fs::procfs::procfs;
@@ -33,6 +34,7 @@ use crate::signal::{self, Info, Waiting};
 use crate::slice::{SLICE_NS, Slice};
 use crate::thread::Thread;
 use crate::threads::{THREADS_MAX, Threads};
+use crate::tty::Terminals;
 use crate::{clock, command, end, scheduler};
 
 /// What uname(2) says: programs parse the release, and want one that is not old.
@@ -55,6 +57,7 @@ const DEV_PROC: u64 = 0x13;
 const DEV_SYS: u64 = 0x14;
 const DEV_SHM: u64 = 0x15;
 const DEV_MEMORY: u64 = 0x16;
+const DEV_PTS: u64 = 0x17;
 /// … and of the images mounted besides the root.
 const DEV_IMAGES: u64 = 0x20;
 
@@ -67,6 +70,8 @@ pub struct Kernel {
     pub devices: Rc<Devices>,
     /// Random numbers.
     pub random: Rc<Random>,
+    /// The pseudo-terminals.
+    pub terminals: Rc<Terminals>,
     /// Sockets.
     pub net: Rc<Net>,
     /// The processes.
@@ -108,6 +113,7 @@ pub fn start(boot: Boot) -> ! {
     let _ = machine.vfs.set(vfs.clone());
     let kernel = Kernel {
         processes: Rc::clone(&machine.processes),
+        terminals: Rc::clone(&machine.terminals),
         threads: Threads::default(),
         slice: Slice::default(),
         fpu: Fpu::new(&boot.info.cpu),
@@ -149,6 +155,8 @@ fn mount(boot: &Boot, machine: &Rc<Machine>, devices: &Rc<Devices>) -> Result<(V
     // As Linux bounds it by default; what memory holds is memory's own bound.
     let memory = boot.info.memory_bytes;
     vfs.mount(b"/dev/shm", in_memory(DEV_SHM, memory / 2), b"tmpfs", plain)?;
+    let slaves = DevPts::new(&*system, system.terminals(), DEV_PTS);
+    vfs.mount(b"/dev/pts", Rc::new(slaves), b"devpts", plain)?;
     vfs.mount(b"/proc", Rc::new(procfs(system.clone(), DEV_PROC)), b"proc", plain)?;
     vfs.mount(b"/sys", Rc::new(sysfs(system.clone(), DEV_SYS)), b"sysfs", plain)?;
     mount_images(boot, devices, &vfs)?;

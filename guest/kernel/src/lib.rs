@@ -3,7 +3,7 @@
 //! ```text
 //!   hal::boot ─▶ kernel::start: random numbers, devices, mounts, first program
 //!                   └─▶ scheduler::run ⟲ enter a thread ─▶ syscall/ │ mm/ (faults) │ signal/
-//!                          │             exec/ starts programs; fs/, net/ and event/ are what they see as files
+//!                          │             exec/ starts programs; fs/, net/, event/ and tty/ are what they see as files
 //!                          └─▶ agenda: who is next · futex: who waits where · slice: for how long
 //! ```
 //!
@@ -69,6 +69,7 @@ pub mod syscall;
 mod thread;
 #[cfg(feature = "bare-metal")]
 mod threads;
+pub mod tty;
 
 #[cfg(feature = "bare-metal")]
 pub use kernel::start;

@@ -12,13 +12,14 @@ use mayfly_hal::phys::{self, Frame};
 use crate::clock;
 use crate::credentials::Credentials;
 use crate::family::{INIT, Member, Pid};
-use crate::fs::{Dentry, File, OpenFile, ProcessInfo, System, Vfs};
+use crate::fs::{Dentry, File, FileType, OpenFile, ProcessInfo, System, Vfs};
 use crate::kernel::{HOSTNAME, RELEASE};
 use crate::mm::{Backing, Protection};
 use crate::process::Process;
 use crate::processes::Processes;
 use crate::random::Random;
 use crate::signal::{Info, OwnQueue, Queue, Waiting};
+use crate::tty::Terminals;
 
 /// The kernel as files see it.
 pub struct Machine {
@@ -36,6 +37,8 @@ pub struct Machine {
     pub signals: RefCell<OwnQueue>,
     /// All processes.
     pub processes: Rc<Processes>,
+    /// The pseudo-terminals.
+    pub terminals: Rc<Terminals>,
     boot_id: [u8; 16],
 }
 
@@ -52,6 +55,7 @@ impl Machine {
             process: RefCell::new(None),
             signals: RefCell::default(),
             processes: Rc::default(),
+            terminals: Rc::default(),
             boot_id,
         }
     }
@@ -130,11 +134,22 @@ impl System for Machine {
         self.vfs.get().map(|vfs| vfs.mountinfo_text()).unwrap_or_default()
     }
 
+    fn terminals(&self) -> Rc<Terminals> {
+        Rc::clone(&self.terminals)
+    }
+
     fn terminal(&self) -> Option<Rc<dyn File>> {
         let process = self.process.borrow();
-        let files = &process.as_deref()?.files;
+        let process = process.as_deref()?;
+        let session =
+            self.processes.with(|families| families.get(process.pid).map(|of| of.session));
+        if let Some(terminal) = self.terminals.of_session(session.ok()?) {
+            return terminal.open_slave().ok();
+        }
+        let files = &process.files;
+        // The host's terminal has no device number here.
         (0..3).filter_map(|fd| files.get(fd).ok()).find_map(|file| {
-            let is_terminal = file.dentry().inode().file_type() == crate::fs::FileType::CharDevice;
+            let is_terminal = file.file_type() == FileType::CharDevice && file.stat().rdev == 0;
             file.file().filter(|_| is_terminal).cloned()
         })
     }

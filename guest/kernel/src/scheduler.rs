@@ -147,6 +147,7 @@ fn make_call(kernel: &Kernel, thread: &mut Thread) -> Option<After> {
     if may_find_news && kernel.glance() {
         result = dispatch(kernel, &process, thread);
     }
+    kernel.send_of_terminals(Some(thread));
     // What waits has changed nothing, unless a part of it is done.
     let waits = matches!(result, Err(Stop::Wait | Stop::Sleep | Stop::Hold))
         && thread.pending.progress == progress;

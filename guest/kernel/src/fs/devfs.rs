@@ -5,8 +5,8 @@ use alloc::rc::Rc;
 use linux_raw_sys::general::TMPFS_MAGIC;
 
 use super::devices::{
-    MAJOR_MEMORY, MAJOR_TTY, MINOR_FULL, MINOR_NULL, MINOR_RANDOM, MINOR_TTY, MINOR_URANDOM,
-    MINOR_ZERO,
+    MAJOR_MEMORY, MAJOR_TTY, MINOR_FULL, MINOR_NULL, MINOR_PTMX, MINOR_RANDOM, MINOR_TTY,
+    MINOR_URANDOM, MINOR_ZERO,
 };
 use super::system::System;
 use super::tree::{Item, Leaf, TreeFs};
@@ -29,6 +29,7 @@ macro_rules! link {
 const ITEMS: &[Item] = &[
     device("full", MAJOR_MEMORY, MINOR_FULL),
     device("null", MAJOR_MEMORY, MINOR_NULL),
+    device("ptmx", MAJOR_TTY, MINOR_PTMX),
     device("random", MAJOR_MEMORY, MINOR_RANDOM),
     device("tty", MAJOR_TTY, MINOR_TTY),
     device("urandom", MAJOR_MEMORY, MINOR_URANDOM),

@@ -1,4 +1,4 @@
-//! The character devices that are pure software (null(4), random(4)).
+//! The character devices that are pure software (null(4), random(4), ptmx(4)).
 
 use alloc::rc::Rc;
 
@@ -25,6 +25,10 @@ pub const MINOR_URANDOM: u32 = 9;
 pub const MAJOR_TTY: u32 = 5;
 /// /dev/tty.
 pub const MINOR_TTY: u32 = 0;
+/// /dev/ptmx.
+pub const MINOR_PTMX: u32 = 2;
+/// Major number of the slaves of pseudo-terminals, by their number.
+pub const MAJOR_SLAVE: u32 = 136;
 
 /// Opens the device that an inode stands for. ENXIO where there is no such device, or no terminal.
 pub fn open(system: &Rc<dyn System>, stat: &Stat) -> Result<Rc<dyn File>> {
@@ -37,6 +41,7 @@ pub fn open(system: &Rc<dyn System>, stat: &Stat) -> Result<Rc<dyn File>> {
     const RANDOM: u64 = memory(MINOR_RANDOM);
     const URANDOM: u64 = memory(MINOR_URANDOM);
     const TTY: u64 = device_number(MAJOR_TTY, MINOR_TTY);
+    const PTMX: u64 = device_number(MAJOR_TTY, MINOR_PTMX);
 
     if stat.file_type() != FileType::CharDevice {
         return Err(Errno::NXIO);
@@ -47,6 +52,7 @@ pub fn open(system: &Rc<dyn System>, stat: &Stat) -> Result<Rc<dyn File>> {
         FULL => Ok(Rc::new(Zero { full: true, system: system.clone() })),
         RANDOM | URANDOM => Ok(Rc::new(Random(system.clone()))),
         TTY => system.terminal().ok_or(Errno::NXIO),
+        PTMX => system.terminals().open_master(&**system),
         _ => Err(Errno::NXIO),
     }
 }

@@ -13,6 +13,7 @@ use crate::errno::{Errno, Result};
 use crate::event::{Epoll, SignalFd, Timer};
 use crate::family::Pid;
 use crate::net::Socket;
+use crate::tty::End;
 
 bitflags! {
     /// Readiness (poll(2), epoll_ctl(2)).
@@ -109,6 +110,11 @@ pub trait File {
 
     /// The pipe that this is an end of.
     fn pipe(&self) -> Option<&Rc<Pipe>> {
+        None
+    }
+
+    /// The end of a pseudo-terminal that this is.
+    fn terminal(&self) -> Option<&End> {
         None
     }
 

@@ -29,6 +29,7 @@ pub mod cache;
 pub mod dentry;
 pub mod devfs;
 pub mod devices;
+pub mod devpts;
 pub mod erofs;
 pub mod fdtable;
 pub mod file;

@@ -11,6 +11,7 @@ use super::open_file::OpenFile;
 use super::stat::TimeNs;
 use crate::credentials::Credentials;
 use crate::family::Pid;
+use crate::tty::Terminals;
 
 /// Memory, in bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -79,7 +80,10 @@ pub trait System {
     /// The lines of /proc/self/mountinfo: what [`Vfs::mountinfo_text`](super::Vfs::mountinfo_text) gives.
     fn mountinfo(&self) -> Vec<u8>;
 
-    /// What /dev/tty is: the terminal, where standard input or output is one.
+    /// The pseudo-terminals.
+    fn terminals(&self) -> Rc<Terminals>;
+
+    /// What /dev/tty is: the session's terminal, or where it has none standard input or output, if one is a terminal.
     fn terminal(&self) -> Option<Rc<dyn File>>;
 
     /// The number of the process that runs.

@@ -12,10 +12,12 @@ use std::vec::Vec;
 use mayfly_hal::phys::{FRAME_SIZE, Frame};
 
 use super::devfs::devfs;
+use super::devpts::DevPts;
 use super::procfs::procfs;
 use super::ramfs::{Limits, RamFs};
 use super::sysfs::sysfs;
 use super::*;
+use crate::tty::Terminals;
 
 /// Room in the machine's /tmp.
 pub const TMP_LIMITS: Limits = Limits { bytes: 1 << 20, entries: 30_000 };
@@ -27,6 +29,7 @@ pub struct TestSystem {
     pub others: RefCell<Vec<u32>>,
     ticks: Cell<i64>,
     terminal: Cell<bool>,
+    terminals: Rc<Terminals>,
     descriptors: RefCell<BTreeMap<u32, Rc<OpenFile>>>,
     directory: RefCell<Option<Rc<Dentry>>>,
     executable: RefCell<Option<Rc<Dentry>>>,
@@ -40,6 +43,7 @@ impl TestSystem {
             others: RefCell::default(),
             ticks: Cell::default(),
             terminal: Cell::default(),
+            terminals: Rc::default(),
             descriptors: RefCell::default(),
             directory: RefCell::default(),
             executable: RefCell::default(),
@@ -99,6 +103,10 @@ impl System for TestSystem {
 
     fn mounts(&self) -> Vec<u8> {
         b"image / erofs ro,noatime 0 0\n".to_vec()
+    }
+
+    fn terminals(&self) -> Rc<Terminals> {
+        self.terminals.clone()
     }
 
     fn terminal(&self) -> Option<Rc<dyn File>> {
@@ -217,6 +225,8 @@ pub fn machine_with_root(system: Rc<TestSystem>, root: Rc<dyn FileSystem>) -> Ma
     let none = MountFlags::empty();
     vfs.mount(b"/tmp", tmp, b"tmpfs", none).unwrap();
     vfs.mount(b"/dev", Rc::new(devfs(system.clone(), 3)), b"dev", none).unwrap();
+    let slaves = DevPts::new(&*system, system.terminals(), 6);
+    vfs.mount(b"/dev/pts", Rc::new(slaves), b"devpts", none).unwrap();
     vfs.mount(b"/proc", Rc::new(procfs(system.clone(), 4)), b"proc", none).unwrap();
     vfs.mount(b"/sys", Rc::new(sysfs(system.clone(), 5)), b"sysfs", none).unwrap();
     *system.directory.borrow_mut() = Some(vfs.root().clone());

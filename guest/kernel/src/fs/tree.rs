@@ -367,7 +367,7 @@ impl Inode for TreeInode {
 }
 
 /// A decimal number as the kernel writes it: no sign, no leading zeros.
-fn parse_number(text: &str) -> Option<u32> {
+pub(super) fn parse_number(text: &str) -> Option<u32> {
     let canonical = text == "0" || text.starts_with(|first: char| matches!(first, '1'..='9'));
     text.parse().ok().filter(|_| canonical)
 }

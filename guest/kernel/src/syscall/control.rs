@@ -4,7 +4,7 @@ use linux_raw_sys::{general as linux, ioctl as requests};
 
 use super::splice::pipe_of;
 use super::target::opened;
-use super::{Call, CallResult, locks};
+use super::{Call, CallResult, locks, terminal};
 use crate::errno::{Errno, Result};
 use crate::fs::pipe::PIPE_CAPACITY;
 use crate::fs::{FileType, IoctlArgument, OpenFile, OpenFlags};
@@ -52,6 +52,9 @@ fn pipe_size(file: &OpenFile, size: Option<u32>) -> Result<usize> {
 pub fn ioctl(call: &mut Call<'_>) -> CallResult {
     let file = opened(call, 0)?;
     let (fd, request, address) = (call.uint(0), call.uint(1), call.args[2]);
+    if let Some(result) = terminal::ioctl(call, &file, request) {
+        return result;
+    }
     match request {
         requests::FIOCLEX | requests::FIONCLEX => {
             let close = request == requests::FIOCLEX;

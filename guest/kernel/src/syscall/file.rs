@@ -6,7 +6,7 @@ use alloc::rc::Rc;
 use linux_raw_sys::general as linux;
 
 use super::target::{PathArgument, check_flags};
-use super::{Call, CallResult};
+use super::{Call, CallResult, terminal};
 use crate::errno::{Errno, Result};
 use crate::fs::stat::PERMISSIONS;
 use crate::fs::{Dentry, Fd, OpenFile, OpenFlags};
@@ -38,11 +38,12 @@ fn open_at(call: &Call<'_>, argument: &PathArgument, flags: u32, mode: u32) -> C
     let flags = OpenFlags::from_bits_truncate(flags) | OpenFlags::LARGEFILE;
     let mode = mode & PERMISSIONS & !call.process.paths.borrow().umask;
     let file = call.kernel.vfs.open(&argument.base, &argument.path, flags, mode)?;
+    terminal::opened(call, &file, flags)?;
     Ok(add(call, file, flags)?.into())
 }
 
 /// A new descriptor, the lowest that is free. EMFILE.
-fn add(call: &Call<'_>, file: Rc<OpenFile>, flags: OpenFlags) -> Result<Fd> {
+pub(super) fn add(call: &Call<'_>, file: Rc<OpenFile>, flags: OpenFlags) -> Result<Fd> {
     call.process.files.add(file, 0, flags.contains(OpenFlags::CLOEXEC))
 }
 

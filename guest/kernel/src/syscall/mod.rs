@@ -78,6 +78,8 @@ pub mod table;
 #[cfg(feature = "bare-metal")]
 mod target;
 #[cfg(feature = "bare-metal")]
+mod terminal;
+#[cfg(feature = "bare-metal")]
 mod time;
 #[cfg(feature = "bare-metal")]
 mod timer;

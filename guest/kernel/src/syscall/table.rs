@@ -99,7 +99,7 @@ calls! {
     __NR_dup3 "dup3" => Supported, file::dup3;
     __NR_fcntl "fcntl" => Partial("descriptor and status flags, sizes of pipes up to 1 MiB, and locks, without EDEADLK"), control::fcntl;
     __NR_flock "flock" => Supported, locks::flock;
-    __NR_ioctl "ioctl" => Partial("TCGETS, TIOCGWINSZ, FIONREAD, FIONBIO"), control::ioctl;
+    __NR_ioctl "ioctl" => Partial("pseudo-terminals without TIOCPKT and TIOCSTI; the host's terminal is told nothing; FIONREAD, FIONBIO"), control::ioctl;
     __NR_pipe "pipe" => Supported, file::pipe;
     __NR_pipe2 "pipe2" => Supported, file::pipe2;
     __NR_memfd_create "memfd_create" => Partial("without seals and huge pages"), file::memfd_create;

@@ -19,7 +19,7 @@ use mayfly_hal::user::UserRange;
 use super::signals::from_caller;
 use super::socket::socket_of;
 use super::target::check_offset;
-use super::{Call, CallResult, message};
+use super::{Call, CallResult, message, terminal};
 use crate::errno::{Errno, Result};
 use crate::fs::{OpenFile, OpenFlags};
 
@@ -118,6 +118,7 @@ fn input(call: &mut Call<'_>, buffers: &[Buffer], offset: Option<u64>) -> CallRe
     if offset.is_none() && socket_of(&file).is_ok() {
         return message::read(call, &file, buffers);
     }
+    terminal::admit_reader(call, &file)?;
     let mut done = 0;
     loop {
         let window = window(buffers, done);
@@ -135,6 +136,7 @@ fn input(call: &mut Call<'_>, buffers: &[Buffer], offset: Option<u64>) -> CallRe
             Ok((count, true)) => return Ok(done + count),
             Ok((count, false)) => done += count,
             Err(_) if done > 0 => return Ok(done),
+            Err(Errno::AGAIN) if terminal::is_out_of_patience(call, &file) => return Ok(0),
             Err(errno) => return stopped(call, &file, 0, errno),
         }
     }
@@ -146,6 +148,7 @@ fn output(call: &mut Call<'_>, buffers: &[Buffer], offset: Option<u64>) -> CallR
     if offset.is_none() && socket_of(&file).is_ok() {
         return message::write(call, &file, buffers);
     }
+    terminal::admit_writer(call, &file)?;
     let mut done = call.thread.pending.progress;
     // Pipes and terminals are to see the buffers of writev(2) as one piece.
     let gathers = buffers.len() > 1 && file.file().is_some();
