@@ -31,3 +31,8 @@ fn files_have_extended_attributes() {
 fn terminals_have_lines_sessions_and_jobs() {
     same("terminals");
 }
+
+#[test]
+fn descriptors_are_unnamed_sealed_and_owned() {
+    same("descriptors");
+}

@@ -58,6 +58,15 @@ impl Dentry {
         Dentry::build(inode, Some(mount), None, Rc::from(&b"/"[..]))
     }
 
+    /// A file of this directory's file system that has no name; what it is shown as says its number.
+    pub fn unnamed(self: &Rc<Dentry>, inode: Rc<dyn Inode>) -> Rc<Dentry> {
+        let name = alloc::format!("#{}", inode.stat().ino);
+        let parent = Some(self.clone());
+        let file = Dentry::build(inode, self.mount.clone(), parent, Rc::from(name.as_bytes()));
+        file.place.borrow_mut().deleted = true;
+        file
+    }
+
     /// What has no place in the tree, and a name just to be shown: `pipe:[3]`.
     pub fn anonymous(inode: Rc<dyn Inode>, name: &[u8]) -> Rc<Dentry> {
         Dentry::build(inode, None, None, Rc::from(name))

@@ -6,6 +6,7 @@
 
 use alloc::rc::Rc;
 use alloc::vec::Vec;
+use core::cell::Cell;
 use core::ops::ControlFlow;
 
 use bitflags::bitflags;
@@ -15,6 +16,7 @@ use mayfly_hal::phys::Frame;
 use super::dentry::Dentry;
 use super::file::File;
 use super::open::OpenFlags;
+use super::seals::Seals;
 use super::stat::{FileType, Stat, StatFs, TimeNs};
 use super::xattr::XattrFlags;
 use crate::errno::{Errno, Result};
@@ -177,6 +179,16 @@ pub trait Inode {
 
     /// Sets an extended attribute, or removes it without a value. EEXIST, ENODATA, ENOSPC.
     fn set_xattr(&self, _name: &[u8], _value: Option<&[u8]>, _how: XattrFlags) -> Result<()> {
+        Err(Errno::OPNOTSUPP)
+    }
+
+    /// What may not be done to this file in memory any more; `None` for what cannot be sealed.
+    fn seals(&self) -> Option<&Cell<Seals>> {
+        None
+    }
+
+    /// A new regular file of this directory's file system, without a name. `may_be_named`: `link` may give it one.
+    fn unnamed(&self, _mode: u32, _may_be_named: bool) -> Result<Rc<dyn Inode>> {
         Err(Errno::OPNOTSUPP)
     }
 

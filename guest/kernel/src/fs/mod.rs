@@ -39,12 +39,14 @@ pub mod mount;
 mod names;
 pub mod open;
 pub mod open_file;
+pub mod owner;
 pub mod path;
 pub mod pipe;
 pub mod procfs;
 pub mod ramfs;
 mod recent;
 pub mod ring;
+pub mod seals;
 pub mod stat;
 pub mod sysfs;
 pub mod system;
@@ -62,6 +64,7 @@ pub use mount::{Mount, MountFlags};
 pub use open::OpenFlags;
 pub use open_file::{OpenFile, Whence};
 pub use path::Follow;
+pub use seals::Seals;
 pub use stat::{FileType, Stat, StatFs};
 pub use system::{ProcessInfo, System};
 pub use xattr::XattrFlags;
@@ -153,6 +156,16 @@ impl Vfs {
             Some(mount.info_line(id + 1, parent + 1, dev, &root.path().ok()?))
         };
         roots.iter().enumerate().filter_map(line).flatten().collect()
+    }
+
+    /// The number that /proc/self/mountinfo gives the mount of a place; `None` for what is in none.
+    pub fn mount_id(&self, dentry: &Dentry) -> Option<u64> {
+        let roots = self.roots.borrow();
+        let is_its = |root: &Rc<Dentry>| match (root.mount(), dentry.mount()) {
+            (Some(one), Some(other)) => Rc::ptr_eq(one, other),
+            _ => false,
+        };
+        roots.iter().position(is_its).map(|id| (mount::FIRST_ID + id) as u64)
     }
 
     /// Frees up to `frames` frames that file systems hold and can read again: how many it were.

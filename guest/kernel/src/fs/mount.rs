@@ -96,7 +96,7 @@ impl Mount {
 }
 
 /// The number that /proc/self/mountinfo gives the first mount: Linux's are never below it.
-const FIRST_ID: usize = 20;
+pub(super) const FIRST_ID: usize = 20;
 
 /// Writes white space and backslashes as octal numbers, as getmntent(3) reads them.
 fn escape(text: &[u8], to: &mut Vec<u8>) {

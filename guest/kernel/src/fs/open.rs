@@ -16,7 +16,7 @@ use linux_raw_sys::general as linux;
 use super::dentry::Dentry;
 use super::inode::NewNode;
 use super::open_file::OpenFile;
-use super::path::{Last, Walk};
+use super::path::{Follow, Last, Walk};
 use super::stat::FileType;
 use super::{Vfs, devices};
 use crate::errno::{Errno, Result};
@@ -99,13 +99,14 @@ impl OpenFlags {
     }
 
     /// The flags as open(2) takes them: with O_PATH most others count for nothing. EINVAL for
-    /// combinations without sense, EOPNOTSUPP for O_TMPFILE.
+    /// combinations without sense.
     fn checked(self) -> Result<OpenFlags> {
         if self.contains(OpenFlags::PATH) {
             return Ok(self & OpenFlags::WITH_PATH);
         }
-        if self.contains(OpenFlags::TMPFILE) {
-            return Err(if self.writes() { Errno::OPNOTSUPP } else { Errno::INVAL });
+        let makes_unnamed = self.contains(OpenFlags::TMPFILE);
+        if makes_unnamed && !self.writes() {
+            return Err(Errno::INVAL);
         }
         if self.contains(OpenFlags::CREAT | OpenFlags::DIRECTORY) {
             return Err(Errno::INVAL);
@@ -130,6 +131,9 @@ impl Vfs {
         mode: u32,
     ) -> Result<Rc<OpenFile>> {
         let flags = flags.checked()?;
+        if flags.contains(OpenFlags::TMPFILE) {
+            return self.open_unnamed(&self.lookup(base, path, Follow::Yes)?, flags, mode);
+        }
         let mut walk = Walk::new(self.root(), base, path)?;
         loop {
             let last = walk.to_last()?;
@@ -197,6 +201,21 @@ impl Vfs {
         Ok(OpenFile::new(dentry, file, flags))
     }
 
+    /// A file without a name, in the file system of this directory. ENOTDIR, EOPNOTSUPP, EROFS.
+    fn open_unnamed(
+        &self,
+        directory: &Rc<Dentry>,
+        flags: OpenFlags,
+        mode: u32,
+    ) -> Result<Rc<OpenFile>> {
+        if !directory.is_dir() {
+            return Err(Errno::NOTDIR);
+        }
+        directory.check_writable()?;
+        let inode = directory.inode().unnamed(mode, !flags.contains(OpenFlags::EXCL))?;
+        Ok(OpenFile::new(directory.unnamed(inode), None, flags))
+    }
+
     fn open_new(
         &self,
         directory: &Rc<Dentry>,
@@ -235,10 +254,28 @@ mod tests {
             machine.open("/tmp/f", OpenFlags::CREAT | OpenFlags::DIRECTORY).err(),
             Some(Errno::INVAL)
         );
-        assert_eq!(
-            machine.open("/tmp", OpenFlags::TMPFILE | OpenFlags::RDWR).err(),
-            Some(Errno::OPNOTSUPP)
-        );
+    }
+
+    #[test]
+    fn a_file_without_a_name_may_get_one() {
+        let machine = machine();
+        let flags = OpenFlags::TMPFILE | OpenFlags::RDWR;
+        let file = machine.open("/tmp", flags).unwrap();
+        assert_eq!((file.write(b"x"), file.stat().nlink), (Ok(1), 0));
+        assert_eq!(machine.list("/tmp"), [".", ".."]);
+        assert!(file.dentry().shown_path().unwrap().ends_with(b" (deleted)"));
+        let link = |file: &OpenFile| machine.vfs.link(file.dentry(), machine.root(), b"/tmp/f");
+        link(&file).unwrap();
+        assert_eq!((file.stat().nlink, machine.read("/tmp/f")), (1, b"x".to_vec()));
+        machine.unlink("/tmp/f").unwrap();
+        assert_eq!(link(&file), Err(Errno::NOENT), "once it had one, that was the last");
+        let file = machine.open("/tmp", flags | OpenFlags::EXCL).unwrap();
+        assert_eq!(link(&file), Err(Errno::NOENT));
+        let open = |path, flags| machine.open(path, flags).err();
+        assert_eq!(open("/tmp", OpenFlags::TMPFILE), Some(Errno::INVAL), "to read nothing");
+        assert_eq!(open("/", flags), Some(Errno::ROFS));
+        assert_eq!(open("/proc", flags), Some(Errno::OPNOTSUPP));
+        assert_eq!(open("/dev/null", flags), Some(Errno::NOTDIR));
     }
 
     #[test]

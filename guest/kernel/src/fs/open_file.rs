@@ -17,6 +17,7 @@ use super::file::{File, IoctlArgument, Poll, Pulse};
 use super::inode::{DirEntry, DirSink, FallocateMode};
 use super::locks::{Locks, Owner};
 use super::open::OpenFlags;
+use super::owner;
 use super::stat::{FileType, Stat};
 use crate::errno::{Errno, Result};
 
@@ -47,13 +48,25 @@ pub struct OpenFile {
     offset: Cell<u64>,
     /// Where it may have locks.
     locks: OnceCell<Rc<Locks>>,
+    /// Who wants to be told of its readiness (F_SETOWN).
+    pub owner: Cell<owner::Owner>,
+    /// The signal that tells it (F_SETSIG); 0: SIGIO.
+    pub signal: Cell<u8>,
 }
 
 impl OpenFile {
     /// Opens `dentry`; reads and writes go to `file`, if there is one, else to the inode.
     pub fn new(dentry: Rc<Dentry>, file: Option<Rc<dyn File>>, flags: OpenFlags) -> Rc<OpenFile> {
         let flags = Cell::new(flags & OpenFlags::KEPT);
-        Rc::new(OpenFile { dentry, file, flags, offset: Cell::new(0), locks: OnceCell::new() })
+        Rc::new(OpenFile {
+            dentry,
+            file,
+            flags,
+            offset: Cell::new(0),
+            locks: OnceCell::new(),
+            owner: Cell::default(),
+            signal: Cell::new(0),
+        })
     }
 
     /// Gives back the locks that it has, at its end.

@@ -12,7 +12,7 @@
 
 use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
-use alloc::rc::Rc;
+use alloc::rc::{Rc, Weak};
 use core::cell::{Cell, RefCell};
 
 use linux_raw_sys::general::TMPFS_MAGIC;
@@ -58,6 +58,8 @@ struct Shared {
     next_ino: Cell<u64>,
     /// Every inode that has a name.
     nodes: RefCell<BTreeMap<u64, Rc<Node>>>,
+    /// Those that are open, have none yet, and may get one (O_TMPFILE).
+    unnamed: RefCell<BTreeMap<u64, Weak<Node>>>,
 }
 
 /// An inode.
@@ -97,6 +99,7 @@ impl RamFs {
             dev,
             next_ino: Cell::new(ROOT + 1),
             nodes: RefCell::default(),
+            unnamed: RefCell::default(),
         });
         let root = Rc::new(Node {
             shared: shared.clone(),
@@ -104,7 +107,7 @@ impl RamFs {
             mode: Cell::new(FileType::Directory.mode_bits() | mode & PERMISSIONS),
             owner: Cell::new((0, 0)),
             nlink: Cell::new(2),
-            times: Cell::new(Times::all(now)),
+            times: Cell::new(Times::born(now)),
             attributes: Attributes::default(),
             body: Body::Directory(Directory::new(ROOT)),
         });
@@ -156,6 +159,11 @@ impl Shared {
         self.nodes.borrow().get(&ino).cloned().ok_or(Errno::NOENT)
     }
 
+    /// The inode with this number, where it has no name yet and may get one. ENOENT.
+    fn get_unnamed(&self, ino: u64) -> Result<Rc<Node>> {
+        self.unnamed.borrow().get(&ino).and_then(Weak::upgrade).ok_or(Errno::NOENT)
+    }
+
     /// A new inode without a name and without links. `parent`: where a directory is.
     fn node(self: &Rc<Shared>, what: NewNode<'_>, mode: u32, parent: u64) -> Result<Rc<Node>> {
         let (file_type, body) = match what {
@@ -180,7 +188,7 @@ impl Shared {
             mode: Cell::new(file_type.mode_bits() | permissions),
             owner: Cell::new(self.system.owner()),
             nlink: Cell::new(0),
-            times: Cell::new(Times::all(self.system.realtime_ns())),
+            times: Cell::new(Times::born(self.system.realtime_ns())),
             attributes: Attributes::default(),
             body,
         }))

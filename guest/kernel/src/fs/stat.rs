@@ -70,14 +70,19 @@ pub struct Times {
     pub modified: TimeNs,
     /// Last change of the inode.
     pub changed: TimeNs,
-    /// Creation.
+    /// Creation; 0 where nobody knows.
     pub created: TimeNs,
 }
 
 impl Times {
-    /// All four the same.
+    /// All the same, but for creation.
     pub const fn all(now: TimeNs) -> Times {
-        Times { accessed: now, modified: now, changed: now, created: now }
+        Times { accessed: now, modified: now, changed: now, created: 0 }
+    }
+
+    /// Of what is made now.
+    pub const fn born(now: TimeNs) -> Times {
+        Times { created: now, ..Times::all(now) }
     }
 }
 

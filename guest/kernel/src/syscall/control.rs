@@ -1,13 +1,16 @@
 //! Flags and requests of open files: fcntl(2), ioctl(2).
 
+use alloc::rc::Rc;
+
 use linux_raw_sys::{general as linux, ioctl as requests};
 
 use super::splice::pipe_of;
 use super::target::opened;
-use super::{Call, CallResult, locks, terminal};
+use super::{Call, CallResult, Stop, locks, owner, terminal};
 use crate::errno::{Errno, Result};
 use crate::fs::pipe::PIPE_CAPACITY;
-use crate::fs::{FileType, IoctlArgument, OpenFile, OpenFlags};
+use crate::fs::{FileType, Inode, IoctlArgument, OpenFile, OpenFlags, Seals};
+use crate::mm::Area;
 
 /// fcntl(2). EBADF, EFAULT, EINVAL, EMFILE.
 pub fn fcntl(call: &mut Call<'_>) -> CallResult {
@@ -30,7 +33,18 @@ pub fn fcntl(call: &mut Call<'_>) -> CallResult {
         }
         linux::F_GETPIPE_SZ => Ok(pipe_size(&*opened(call, 0)?, None)? as u64),
         linux::F_SETPIPE_SZ => Ok(pipe_size(&*opened(call, 0)?, Some(argument as u32))? as u64),
-        _ => locks::record(call, command, argument),
+        linux::F_GET_SEALS => Ok(opened(call, 0)?.seals()?.bits().into()),
+        linux::F_ADD_SEALS => {
+            let (file, seals) = (opened(call, 0)?, Seals::from_bits(argument as u32));
+            let is_mapped = || is_mapped_to_be_written(call, &file);
+            file.add_seals(seals.ok_or(Errno::INVAL)?, is_mapped)?;
+            Ok(0)
+        }
+        linux::F_NOTIFY => notify(&*opened(call, 0)?, argument as u32),
+        // Nobody asks for leases, since nobody is given one.
+        linux::F_GETLEASE => opened(call, 0).map(|_| linux::F_UNLCK.into()).map_err(Stop::from),
+        _ => owner::fcntl(call, command, argument)
+            .unwrap_or_else(|| locks::record(call, command, argument)),
     }
 }
 
@@ -45,6 +59,29 @@ fn pipe_size(file: &OpenFile, size: Option<u32>) -> Result<usize> {
             Some(_) => Err(Errno::PERM),
         },
         _ => Err(Errno::BADF),
+    }
+}
+
+/// Whether a process has the file mapped so that what it writes reaches the file.
+fn is_mapped_to_be_written(call: &Call<'_>, file: &OpenFile) -> bool {
+    let inode = file.dentry().inode();
+    let writes = |area: &Area| {
+        let maps = |(mapped, _): (&Rc<dyn Inode>, u64)| Rc::ptr_eq(mapped, inode);
+        let backing = &area.backing;
+        backing.is_shared() && !backing.is_read_only() && backing.file().is_some_and(maps)
+    };
+    call.kernel.processes.living().iter().any(|process| match &*process.memory.borrow() {
+        Some(space) => space.borrow().areas().iter().any(writes),
+        None => false,
+    })
+}
+
+/// F_NOTIFY: nobody is told of changes in a directory; that none are wanted is fine. EINVAL, ENOTDIR.
+fn notify(file: &OpenFile, wanted: u32) -> CallResult {
+    match file.file_type() {
+        _ if wanted & !linux::DN_MULTISHOT == 0 => Ok(0),
+        FileType::Directory => Err(Errno::INVAL.into()),
+        _ => Err(Errno::NOTDIR.into()),
     }
 }
 

@@ -9,7 +9,7 @@ use super::target::{PathArgument, check_flags};
 use super::{Call, CallResult, terminal};
 use crate::errno::{Errno, Result};
 use crate::fs::stat::PERMISSIONS;
-use crate::fs::{Dentry, Fd, OpenFile, OpenFlags};
+use crate::fs::{Dentry, Fd, OpenFile, OpenFlags, Seals};
 
 /// Mark the descriptors instead of closing them (close_range(2), <linux/close_range.h>).
 const CLOSE_RANGE_CLOEXEC: u32 = 4;
@@ -129,6 +129,15 @@ pub fn memfd_create(call: &mut Call<'_>) -> CallResult {
         linux::MFD_CLOEXEC | linux::MFD_ALLOW_SEALING | linux::MFD_NOEXEC_SEAL | linux::MFD_EXEC,
     )?;
     let inode = call.kernel.memory_files.unnamed(if executable { 0o777 } else { 0o666 })?;
+    // Without these flags it can have no seals: it has that one.
+    let seals = match (flags & linux::MFD_ALLOW_SEALING != 0, executable) {
+        (_, false) => Some(Seals::EXEC),
+        (true, true) => Some(Seals::empty()),
+        (false, true) => None,
+    };
+    if let (Some(cell), Some(seals)) = (inode.seals(), seals) {
+        cell.set(seals);
+    }
     let name = [b"/memfd:", &name[..], b" (deleted)"].concat();
     let flags = match flags & linux::MFD_CLOEXEC {
         0 => OpenFlags::RDWR,

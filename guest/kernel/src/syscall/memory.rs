@@ -10,7 +10,7 @@ use mayfly_abi::layout::PAGE_SIZE;
 use super::{Call, CallResult};
 use crate::errno::{Errno, Result};
 use crate::fs::open_file::OFFSET_MAX;
-use crate::fs::{Dentry, FallocateMode, FileType, Inode};
+use crate::fs::{Dentry, FallocateMode, FileType, Inode, Seals};
 use crate::mm::{
     AddressSpace, Area, Backing, BadAccess, Destination, Placement, Protection, Sharing,
 };
@@ -72,7 +72,11 @@ fn file_backing(
     }
     match file.file_type() {
         FileType::Regular => {
-            let sharing = match (shared, flags.writes()) {
+            let is_sealed = file.seals().is_ok_and(|seals| seals.intersects(Seals::WRITES));
+            if is_sealed && shared && protection.contains(Protection::WRITE) {
+                return Err(Errno::PERM);
+            }
+            let sharing = match (shared, flags.writes() && !is_sealed) {
                 (false, _) => Sharing::Private,
                 (true, true) => Sharing::Shared,
                 (true, false) => Sharing::ReadOnly,

@@ -49,6 +49,8 @@ mod message;
 #[cfg(feature = "bare-metal")]
 mod metadata;
 #[cfg(feature = "bare-metal")]
+mod owner;
+#[cfg(feature = "bare-metal")]
 mod pidfd;
 #[cfg(feature = "bare-metal")]
 mod poll;

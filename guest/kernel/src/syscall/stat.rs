@@ -47,7 +47,7 @@ pub fn newfstatat(call: &mut Call<'_>) -> CallResult {
     put_stat(call, 2, &stat)
 }
 
-/// statx(2). As fstatat(2); all basic fields are given, whichever are asked for.
+/// statx(2). As fstatat(2); all fields that are known are given, whichever are asked for.
 pub fn statx(call: &mut Call<'_>) -> CallResult {
     let (flags, mask) = (call.uint(2), call.uint(3));
     let both_syncs = flags & linux::AT_STATX_SYNC_TYPE == linux::AT_STATX_SYNC_TYPE;
@@ -55,7 +55,12 @@ pub fn statx(call: &mut Call<'_>) -> CallResult {
         return Err(Errno::INVAL.into());
     }
     let dentry = resolve_at(call, 0, flags, STAT_FLAGS | linux::AT_STATX_SYNC_TYPE)?;
-    call.put(call.args[4], Statx::from(&dentry.inode().stat()).as_bytes())?;
+    let mut record = Statx::from(&dentry.inode().stat());
+    if let Some(id) = call.kernel.vfs.mount_id(&dentry) {
+        record.mask |= linux::STATX_MNT_ID;
+        record.mount_id = id;
+    }
+    call.put(call.args[4], record.as_bytes())?;
     Ok(0)
 }
 
@@ -212,16 +217,18 @@ struct Statx {
     modified: StatxTimestamp,
     rdev: StatxDevice,
     dev: StatxDevice,
-    /// The mount's number, and what direct and atomic writes need.
-    rest: [u64; 14],
+    mount_id: u64,
+    /// What direct and atomic writes need.
+    rest: [u64; 13],
 }
 
 const _: () = assert!(size_of::<Statx>() == 256);
 
 impl From<&Stat> for Statx {
     fn from(stat: &Stat) -> Statx {
+        let born = if stat.times.created != 0 { linux::STATX_BTIME } else { 0 };
         Statx {
-            mask: linux::STATX_BASIC_STATS,
+            mask: linux::STATX_BASIC_STATS | born,
             block_size: stat.block_size,
             attributes: 0,
             nlink: stat.nlink,
@@ -234,12 +241,13 @@ impl From<&Stat> for Statx {
             blocks: stat.blocks,
             attributes_mask: 0,
             accessed: stat.times.accessed.into(),
-            created: StatxTimestamp::default(),
+            created: stat.times.created.into(),
             changed: stat.times.changed.into(),
             modified: stat.times.modified.into(),
             rdev: stat.rdev.into(),
             dev: stat.dev.into(),
-            rest: [0; 14],
+            mount_id: 0,
+            rest: [0; 13],
         }
     }
 }

@@ -90,19 +90,19 @@ calls! {
     __NR_lseek "lseek" => Supported, storage::lseek;
     // Descriptors.
     __NR_open "open" => Supported, file::open;
-    __NR_openat "openat" => Partial("O_TMPFILE gives EOPNOTSUPP"), file::openat;
+    __NR_openat "openat" => Supported, file::openat;
     __NR_creat "creat" => Supported, file::creat;
     __NR_close "close" => Supported, file::close;
     __NR_close_range "close_range" => Partial("without CLOSE_RANGE_UNSHARE"), file::close_range;
     __NR_dup "dup" => Supported, file::dup;
     __NR_dup2 "dup2" => Supported, file::dup2;
     __NR_dup3 "dup3" => Supported, file::dup3;
-    __NR_fcntl "fcntl" => Partial("descriptor and status flags, sizes of pipes up to 1 MiB, and locks, without EDEADLK"), control::fcntl;
+    __NR_fcntl "fcntl" => Partial("without EDEADLK, leases and F_NOTIFY; pipes hold up to 1 MiB; owners are kept and not told"), control::fcntl;
     __NR_flock "flock" => Supported, locks::flock;
     __NR_ioctl "ioctl" => Partial("pseudo-terminals without TIOCPKT and TIOCSTI; the host's terminal is told nothing; FIONREAD, FIONBIO"), control::ioctl;
     __NR_pipe "pipe" => Supported, file::pipe;
     __NR_pipe2 "pipe2" => Supported, file::pipe2;
-    __NR_memfd_create "memfd_create" => Partial("without seals and huge pages"), file::memfd_create;
+    __NR_memfd_create "memfd_create" => Partial("without huge pages"), file::memfd_create;
     __NR_fsync "fsync" => Supported, storage::fsync;
     __NR_fdatasync "fdatasync" => Supported, storage::fsync;
     __NR_sync "sync" => Supported, storage::sync;
@@ -158,7 +158,7 @@ calls! {
     __NR_lstat "lstat" => Supported, stat::lstat;
     __NR_fstat "fstat" => Supported, stat::fstat;
     __NR_newfstatat "newfstatat" => Supported, stat::newfstatat;
-    __NR_statx "statx" => Partial("without birth time and mount id"), stat::statx;
+    __NR_statx "statx" => Supported, stat::statx;
     __NR_statfs "statfs" => Supported, stat::statfs;
     __NR_fstatfs "fstatfs" => Supported, stat::fstatfs;
     __NR_access "access" => Supported, metadata::access;

@@ -2,6 +2,7 @@
 
 use alloc::rc::Rc;
 use alloc::vec::Vec;
+use core::cell::Cell;
 
 use mayfly_hal::phys::{FRAME_SIZE, Frame};
 
@@ -14,6 +15,7 @@ use crate::fs::inode::{
     DirEntry, DirSink, FallocateMode, Inode, NewNode, RenameFlags, SetAttributes,
 };
 use crate::fs::open::OpenFlags;
+use crate::fs::seals::Seals;
 use crate::fs::stat::{FileType, PERMISSIONS, Stat, Times};
 use crate::fs::xattr::XattrFlags;
 
@@ -79,6 +81,12 @@ impl Node {
             let last = self.shared.nodes.borrow_mut().remove(&self.ino);
             drop(last);
         }
+    }
+}
+
+impl Drop for Node {
+    fn drop(&mut self) {
+        self.shared.unnamed.borrow_mut().remove(&self.ino);
     }
 }
 
@@ -157,7 +165,7 @@ impl Inode for Node {
 
     fn link(&self, name: &[u8], ino: u64) -> Result<()> {
         let directory = self.live_directory()?;
-        let node = self.shared.get(ino)?;
+        let node = self.shared.get(ino).or_else(|_| self.shared.get_unnamed(ino))?;
         if node.is_dir() {
             return Err(Errno::PERM);
         }
@@ -169,6 +177,10 @@ impl Inode for Node {
         }
         self.shared.budget.add_entry()?;
         directory.set(name, ino);
+        if node.nlink.get() == 0 {
+            self.shared.unnamed.borrow_mut().remove(&ino);
+            self.shared.nodes.borrow_mut().insert(ino, node.clone());
+        }
         node.add_links(1);
         self.modified();
         Ok(())
@@ -205,6 +217,10 @@ impl Inode for Node {
 
     fn set_attributes(&self, set: &SetAttributes) -> Result<()> {
         if let Some(permissions) = set.permissions {
+            let becomes_other = (self.mode.get() ^ permissions) & 0o111 != 0;
+            if let (Body::File(pages), true) = (&self.body, becomes_other) {
+                pages.seals.get().check(Seals::EXEC)?;
+            }
             self.mode.set(self.mode.get() & !PERMISSIONS | permissions & PERMISSIONS);
         }
         let (uid, gid) = self.owner.get();
@@ -215,6 +231,22 @@ impl Inode for Node {
         });
         self.changed();
         Ok(())
+    }
+
+    fn seals(&self) -> Option<&Cell<Seals>> {
+        match &self.body {
+            Body::File(pages) => Some(&pages.seals),
+            _ => None,
+        }
+    }
+
+    fn unnamed(&self, mode: u32, may_be_named: bool) -> Result<Rc<dyn Inode>> {
+        self.live_directory()?;
+        let node = self.shared.node(NewNode::File, mode, self.ino)?;
+        if may_be_named {
+            self.shared.unnamed.borrow_mut().insert(node.ino, Rc::downgrade(&node));
+        }
+        Ok(node)
     }
 
     fn xattr(&self, name: &[u8]) -> Result<Vec<u8>> {
@@ -232,7 +264,7 @@ impl Inode for Node {
     }
 
     fn truncate(&self, size: u64) -> Result<()> {
-        self.pages()?.truncate(size);
+        self.pages()?.truncate(size)?;
         self.modified();
         Ok(())
     }
@@ -264,8 +296,10 @@ impl Inode for Node {
     fn fallocate(&self, mode: FallocateMode, offset: u64, len: u64) -> Result<()> {
         let (pages, end) = (self.pages()?, offset + len);
         if mode.contains(FallocateMode::PUNCH_HOLE) {
+            pages.seals.get().check(Seals::WRITES)?;
             pages.discard(offset, end);
         } else {
+            pages.check_growth(end)?;
             pages.reserve(offset, end)?;
             if !mode.contains(FallocateMode::KEEP_SIZE) {
                 pages.grow(end);

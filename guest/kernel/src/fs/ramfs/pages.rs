@@ -8,6 +8,7 @@ use mayfly_hal::phys::{FRAME_SIZE, Frame};
 
 use super::budget::Budget;
 use crate::errno::{Errno, Result};
+use crate::fs::seals::Seals;
 
 const PAGE: u64 = FRAME_SIZE as u64;
 
@@ -17,11 +18,18 @@ pub(super) struct Pages {
     budget: Rc<Budget>,
     frames: RefCell<BTreeMap<u64, Frame>>,
     size: Cell<u64>,
+    /// What may not be done any more. A file that was made by name can have no more of them, as on Linux.
+    pub(super) seals: Cell<Seals>,
 }
 
 impl Pages {
     pub(super) fn new(budget: Rc<Budget>) -> Pages {
-        Pages { budget, frames: RefCell::default(), size: Cell::new(0) }
+        Pages {
+            budget,
+            frames: RefCell::default(),
+            size: Cell::new(0),
+            seals: Cell::new(Seals::SEAL),
+        }
     }
 
     pub(super) fn size(&self) -> u64 {
@@ -50,8 +58,10 @@ impl Pages {
         count
     }
 
-    /// Writes as much as there is room for. ENOSPC or ENOMEM where that is nothing.
+    /// Writes as much as there is room for. ENOSPC or ENOMEM where that is nothing, EPERM where it is sealed.
     pub(super) fn write_at(&self, offset: u64, from: &[u8]) -> Result<usize> {
+        self.seals.get().check(Seals::WRITES)?;
+        self.check_growth(offset.saturating_add(from.len() as u64))?;
         let mut done = 0;
         while done < from.len() {
             let (index, within) = split(offset + done as u64);
@@ -67,11 +77,20 @@ impl Pages {
         Ok(done)
     }
 
-    pub(super) fn truncate(&self, size: u64) {
-        let old = self.size.replace(size);
-        if size < old {
+    /// EPERM where it is sealed.
+    pub(super) fn truncate(&self, size: u64) -> Result<()> {
+        self.check_growth(size)?;
+        if size < self.size.get() {
+            self.seals.get().check(Seals::SHRINK)?;
             self.discard(size, u64::MAX);
         }
+        self.size.set(size);
+        Ok(())
+    }
+
+    /// EPERM where it must not become that long.
+    pub(super) fn check_growth(&self, size: u64) -> Result<()> {
+        if size > self.size.get() { self.seals.get().check(Seals::GROW) } else { Ok(()) }
     }
 
     /// The page itself, made where it is a hole: who maps it may write to it. ENXIO past the end.
