@@ -54,12 +54,6 @@ pub enum TraceError {
         /// What is there.
         text: String,
     },
-    /// A function that the same day has had.
-    #[error("line {line}: the function of line {line} has been there before")]
-    Twice {
-        /// Where it comes again.
-        line: u64,
-    },
     /// More than is taken in.
     #[error("line {line}: {what}")]
     TooMuch {
@@ -71,7 +65,8 @@ pub enum TraceError {
 }
 
 impl Trace {
-    /// Adds a day: a file of invocations.
+    /// Adds a day: a file of invocations. A function that comes twice, as one does that was deleted and made anew, has
+    /// those of both lines.
     ///
     /// # Errors
     /// [`TraceError`].
@@ -88,7 +83,6 @@ impl Trace {
         }
         self.minutes.resize(first + MINUTES, Vec::new());
         let mut entries: usize = self.minutes.iter().map(Vec::len).sum();
-        let mut seen = vec![false; self.functions.len()];
         while let Some(row) = file.next()? {
             let index = self.function(names.map(|column| row.text(column)));
             if index >= FUNCTIONS_MAX || entries >= ENTRIES_MAX {
@@ -97,13 +91,10 @@ impl Trace {
                     what: "a trace has 400,000 functions and 134,217,728 busy minutes at most",
                 });
             }
-            seen.resize(self.functions.len(), false);
-            if std::mem::replace(&mut seen[index], true) {
-                return Err(TraceError::Twice { line: row.line() });
-            }
             for (minute, column) in columns.iter().enumerate() {
-                // Most are zero, and many.
-                let count = if row.text(*column) == "0" { 0 } else { row.count(*column)? };
+                // Most are zero, and many; an empty cell has none, either.
+                let is_none = matches!(row.text(*column), "0" | "");
+                let count = if is_none { 0 } else { row.count(*column)? };
                 if count > 0 {
                     self.minutes[first + minute].push((index as u32, count));
                     entries += 1;
@@ -113,7 +104,8 @@ impl Trace {
         Ok(())
     }
 
-    /// Takes in a file of durations. Of functions that are not in the trace it says nothing.
+    /// Takes in a file of durations. What it says of functions that are not in the trace is passed over, and so is a
+    /// line in which a duration was not recorded. Where a function comes twice, the last line counts.
     ///
     /// # Errors
     /// [`TraceError`].
@@ -122,6 +114,9 @@ impl Trace {
         let names = file.columns(Columns::FUNCTION)?;
         let columns = file.columns(Columns::DURATIONS)?;
         while let Some(row) = file.next()? {
+            if columns.iter().any(|column| row.text(*column).is_empty()) {
+                continue;
+            }
             let mut durations_ms = [0.0; QUANTILES.len()];
             for (duration, column) in durations_ms.iter_mut().zip(columns) {
                 *duration = row.number(column, f64::MAX)?;
@@ -136,7 +131,8 @@ impl Trace {
         Ok(())
     }
 
-    /// Takes in a file of memory, which is known of applications: each of its functions gets all of it.
+    /// Takes in a file of memory, which is known of applications: each of its functions gets all of it. A line in which
+    /// it was not recorded is passed over.
     ///
     /// # Errors
     /// [`TraceError`].
@@ -146,6 +142,9 @@ impl Trace {
         let [column] = file.columns([Columns::MEMORY])?;
         let mut memory_mib = vec![None; self.apps.len()];
         while let Some(row) = file.next()? {
+            if row.text(column).is_empty() {
+                continue;
+            }
             let mib = row.number(column, MEMORY_MIB_MAX)?;
             let name = names.map(|column| row.text(column).to_owned());
             if let Some(app) = self.apps.get(&name.into()) {
