@@ -1,7 +1,7 @@
 //! Resource-based policies: who may do what with a function or with a version of a layer.
 //!
-//! They are kept and told as clients wrote them, statement by statement. Nothing asks them: the platform does not
-//! know who its clients are.
+//! They are kept and told as clients wrote them, statement by statement. The platform asks them where it can know who
+//! wants something, which is where nobody in particular does: at function URLs that are open to everybody.
 
 use std::collections::BTreeMap;
 
@@ -112,12 +112,42 @@ impl Policy {
         Ok(())
     }
 
+    /// Whether anybody at all may do `action`, where these keys have these values. A condition of which nothing is known
+    /// does not hold.
+    pub fn allows_anyone(&self, action: &str, context: &[(&str, &str)]) -> bool {
+        self.0.iter().any(|statement| statement.allows_anyone(action, context))
+    }
+
     /// The policy as IAM writes it.
     pub fn document(&self) -> String {
         // Strings as keys and values: it can always be written.
         let statements = serde_json::to_string(&self.0).unwrap_or_default();
         format!(r#"{{"Version":"2012-10-17","Id":"default","Statement":{statements}}}"#)
     }
+}
+
+impl Statement {
+    fn allows_anyone(&self, action: &str, context: &[(&str, &str)]) -> bool {
+        let is_for_all = matches!(&self.principal, Principal::Anyone(_));
+        let is_of_it = matches!(&*self.action, "*" | "lambda:*") || is_same(&self.action, action);
+        let holds = |operator: &str, (key, wanted): (&String, &String)| {
+            // Keys are the same in any case (IAM user guide, "Condition").
+            let found = context.iter().find(|(known, _)| is_same(known, key));
+            found.is_some_and(|(_, found)| match operator {
+                "StringEquals" => found == wanted,
+                "Bool" => is_same(found, wanted),
+                _ => false,
+            })
+        };
+        let mut conditions = self.condition.iter();
+        let all_hold = conditions
+            .all(|(operator, keys)| keys.iter().all(|condition| holds(operator, condition)));
+        is_for_all && is_of_it && all_hold
+    }
+}
+
+fn is_same(one: &str, other: &str) -> bool {
+    one.eq_ignore_ascii_case(other)
 }
 
 #[cfg(test)]
@@ -160,6 +190,53 @@ mod tests {
         assert_eq!(policy.remove("one"), Ok(()));
         assert!(policy.is_empty());
         assert_eq!(policy.add(statement("one", "other")), Ok(()));
+    }
+
+    #[test]
+    fn anybody_may_what_a_statement_for_all_allows_under_conditions_that_hold() {
+        let condition = |operator: &str, key: &str, value: &str| -> Conditions {
+            [(operator.to_owned(), [(key.to_owned(), value.to_owned())].into())].into()
+        };
+        let context =
+            [("lambda:FunctionUrlAuthType", "NONE"), ("lambda:InvokedViaFunctionUrl", "true")];
+        let may = |change: &dyn Fn(&mut Statement)| {
+            let mut one = statement("one", "r");
+            one.principal = Principal::Anyone("*".into());
+            one.action = "lambda:InvokeFunctionUrl".into();
+            change(&mut one);
+            let mut policy = Policy::default();
+            policy.add(statement("other", "r")).unwrap();
+            policy.add(one).unwrap();
+            policy.allows_anyone("lambda:InvokeFunctionUrl", &context)
+        };
+        assert!(may(&|_| {}));
+        assert!(!Policy::default().allows_anyone("lambda:InvokeFunctionUrl", &context));
+        for action in ["*", "lambda:*", "lambda:invokefunctionurl"] {
+            assert!(may(&|one| one.action = action.into()), "{action}");
+        }
+        assert!(!may(&|one| one.action = "lambda:InvokeFunction".into()));
+        assert!(
+            !may(&|one| one.principal = Principal::Service { name: "s3.amazonaws.com".into() })
+        );
+        let root = "arn:aws:iam::000000000000:root";
+        assert!(!may(&|one| one.principal = Principal::Aws { arn: root.into() }));
+        for (operator, key, value, holds) in [
+            ("StringEquals", "lambda:FunctionUrlAuthType", "NONE", true),
+            ("StringEquals", "Lambda:functionurlauthtype", "NONE", true),
+            ("StringEquals", "lambda:FunctionUrlAuthType", "AWS_IAM", false),
+            ("Bool", "lambda:InvokedViaFunctionUrl", "True", true),
+            ("Bool", "lambda:InvokedViaFunctionUrl", "false", false),
+            ("StringEquals", "aws:PrincipalOrgID", "o-aaaaaaaaaa", false),
+            ("ArnLike", "AWS:SourceArn", "*", false),
+        ] {
+            let told = may(&|one| one.condition = condition(operator, key, value));
+            assert_eq!(told, holds, "{operator} {key} {value}");
+        }
+        let both = |one: &mut Statement| {
+            one.condition = condition("StringEquals", "lambda:FunctionUrlAuthType", "NONE");
+            one.condition.extend(condition("ArnLike", "AWS:SourceArn", "*"));
+        };
+        assert!(!may(&both), "all of them must hold");
     }
 
     #[test]

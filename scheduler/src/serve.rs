@@ -154,7 +154,8 @@ impl Server {
         );
         let schedules = schedules.await?;
         let ticking = schedules.start();
-        let platform = Arc::new(Platform {
+        let told = api::Told::default();
+        let platform = Platform {
             functions,
             layers,
             code,
@@ -164,8 +165,10 @@ impl Server {
             queues,
             sources,
             schedules,
+            told,
             address,
-        });
+        };
+        let platform = Arc::new(platform);
         let within = Arc::downgrade(&platform);
         platform.service.open_platform(Box::new(move |stream| {
             let platform = within.upgrade();

@@ -24,6 +24,18 @@ def handler(event, context):
 """
 
 
+def open_to_everybody(client, function, **more):
+    """What the console does by itself, and the API leaves to its client."""
+    client.add_permission(
+        FunctionName=function,
+        StatementId="url",
+        Action="lambda:InvokeFunctionUrl",
+        Principal="*",
+        FunctionUrlAuthType="NONE",
+        **more,
+    )
+
+
 def call(endpoint, url, method="GET", path="/", body=None, **headers):
     """A request by the URL's host, to where the platform listens: names below localhost need not be known here."""
     connection = http.client.HTTPConnection(urlsplit(endpoint).netloc)
@@ -37,6 +49,8 @@ def test_a_function_answers_http(client, endpoint, make):
     function = make(zipped({"app.py": CODE}), **more)
     url = client.create_function_url_config(FunctionName=function, AuthType="NONE")["FunctionUrl"]
     assert urlsplit(url).port == urlsplit(endpoint).port
+    assert call(endpoint, url)[::2] == (403, b'{"Message":"Forbidden"}')
+    open_to_everybody(client, function)
     status, headers, body = call(endpoint, url, "PUT", "/a/b?x=1&x=2", "hi", Cookie="c=1", **{"content-type": "text/plain"})
     assert (status, headers["x-told"], headers["set-cookie"]) == (202, "yes", "a=1")
     assert json.loads(body) == {

@@ -108,6 +108,7 @@ use crate::sqs::Queues;
 use crate::store::{CodeStore, FunctionStore, LayerStore};
 use error::ApiError;
 pub(crate) use provisioned::apply as provision;
+pub(crate) use urls::Told;
 
 /// Largest request body: a zip of 50 MB in base64, and its configuration.
 const BODY_BYTES_MAX: usize = 70 << 20;
@@ -123,6 +124,8 @@ pub(crate) struct Platform {
     pub(crate) queues: Arc<Queues>,
     pub(crate) sources: Arc<Sources>,
     pub(crate) schedules: Arc<Schedules>,
+    /// Function URLs that refuse everybody.
+    pub(crate) told: Told,
     /// Where it listens: part of the locations that it tells.
     pub(crate) address: SocketAddr,
 }

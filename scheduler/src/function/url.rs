@@ -22,7 +22,7 @@ pub struct FunctionUrl {
 /// Who may call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum AuthType {
-    /// Everybody.
+    /// Whoever the function's policy allows it: everybody, or nobody.
     #[serde(rename = "NONE")]
     None,
     /// Whoever signs the request.

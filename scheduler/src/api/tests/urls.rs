@@ -15,11 +15,21 @@ async fn create_url(rig: &Rig, name: &str, request: Value) -> Answer {
     rig.send("POST", &path(name), &[], request.to_string().as_bytes()).await
 }
 
-/// A function with this word and a URL; the URL's host.
+/// Lets everybody call the URL of a function or of an alias.
+async fn open(rig: &Rig, name: &str, query: &str) {
+    let request = json!({ "StatementId": "url", "Action": "lambda:InvokeFunctionUrl", "Principal": "*",
+        "FunctionUrlAuthType": "NONE" });
+    let path = format!("{F}/{name}/policy{query}");
+    let added = rig.send("POST", &path, &[], request.to_string().as_bytes()).await;
+    assert_eq!(added.status, 201, "{}", added.text());
+}
+
+/// A function with this word and a URL that everybody may call; the URL's host.
 async fn host(rig: &Rig, name: &str, request: Value) -> String {
     rig.create(name, name).await;
     let created = create_url(rig, name, request).await;
     assert_eq!(created.status, 201, "{}", created.text());
+    open(rig, name, "").await;
     let url = created.json()["FunctionUrl"].as_str().unwrap().to_owned();
     url.trim_start_matches("http://").trim_end_matches('/').to_owned()
 }
@@ -133,9 +143,49 @@ async fn a_stream_may_begin_with_a_head() {
     assert_eq!((broken.status, broken.text(), broken.is_whole()), (200, "one".into(), false));
     assert!(plain.is_whole());
     rig.create("echo", "echo").await;
+    open(&rig, "echo", "").await;
     let whole = create_url(&rig, "echo", mode).await.json()["FunctionUrl"].take();
     let id = whole.as_str().unwrap()["http://".len()..].split('.').next().unwrap().to_owned();
     assert_eq!(rig.get(&format!("/mayfly/urls/{id}")).await.json()["rawPath"], "/");
+    rig.stop().await;
+}
+
+#[tokio::test]
+async fn a_url_is_open_only_where_its_policy_says_so() {
+    let data = tempfile::tempdir().unwrap();
+    let rig = Rig::start(data.path()).await;
+    rig.create_with("count", "count", json!({ "Publish": true })).await;
+    let alias = br#"{"Name":"live","FunctionVersion":"1"}"#;
+    rig.send("POST", &format!("{F}/count/aliases"), &[], alias).await;
+    let created = create_url(&rig, "count:live", json!({ "AuthType": "NONE" })).await.json();
+    let url = created["FunctionUrl"].as_str().unwrap();
+    let host = url.trim_start_matches("http://").trim_end_matches('/');
+    let get = async || rig.send("GET", "/", &[("host", host)], b"").await;
+    let refused = async || {
+        let got = get().await;
+        assert_eq!((got.status, got.text()), (403, r#"{"Message":"Forbidden"}"#.into()));
+        assert_eq!(got.header("x-amzn-errortype"), Some("AccessDeniedException"));
+    };
+    refused().await;
+    refused().await;
+    let told = rig.messages("count").await;
+    assert_eq!(told.len(), 1, "once: {told:?}");
+    let told = told[0].as_str().unwrap();
+    let how = "add-permission --function-name count --qualifier live ";
+    assert!(told.contains(how) && told.contains("--function-url-auth-type NONE"), "{told}");
+    // The function's own policy says nothing of its alias, and a service is not everybody.
+    open(&rig, "count", "").await;
+    let policy = format!("{F}/count/policy?Qualifier=live");
+    for (id, principal, kind) in [("a", "*", "AWS_IAM"), ("b", "s3.amazonaws.com", "NONE")] {
+        let other = json!({ "StatementId": id, "Action": "lambda:InvokeFunctionUrl",
+            "Principal": principal, "FunctionUrlAuthType": kind });
+        assert_eq!(rig.send("POST", &policy, &[], other.to_string().as_bytes()).await.status, 201);
+    }
+    refused().await;
+    open(&rig, "count", "?Qualifier=live").await;
+    assert_eq!(get().await.text(), "1", "what was refused has not run");
+    rig.send("DELETE", &format!("{F}/count/policy/url?Qualifier=live"), &[], b"").await;
+    refused().await;
     rig.stop().await;
 }
 
@@ -204,6 +254,7 @@ async fn a_function_and_its_aliases_have_one_each_over_a_restart() {
     for bad in ["MaxItems=51", "MaxItems=0", "Marker=tampered"] {
         rig.get(&format!("{all}?{bad}")).await.assert_error(400, INVALID);
     }
+    open(&rig, "f", "?Qualifier=a").await;
     // Each runs what it belongs to.
     let url = rig.get(&path("f:a")).await.json()["FunctionUrl"].as_str().unwrap().to_owned();
     let host = url.trim_start_matches("http://").trim_end_matches('/');

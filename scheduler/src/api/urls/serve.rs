@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::body::{Body, to_bytes};
 use axum::extract::{Request, State};
-use axum::http::header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue};
+use axum::http::header::{CONTENT_TYPE, HeaderValue};
 use axum::http::request::Parts;
 use axum::http::{HeaderName, StatusCode};
 use axum::middleware::Next;
@@ -14,13 +14,16 @@ use uuid::Uuid;
 
 use super::address::{self, Address};
 use super::event::{self, Context};
-use super::{answer, cors, streamed};
+use super::{access, answer, cors, streamed};
 use crate::api::Platform;
 use crate::api::error::ApiError;
 use crate::api::find::route;
 use crate::api::invoke::{PAYLOAD_BYTES_MAX, done};
 use crate::function::{AuthType, FunctionUrl, InvokeMode};
 use crate::service::{Begun, Invocation, Reply};
+
+/// Where Lambda names its errors.
+const ERROR_TYPE: HeaderName = HeaderName::from_static("x-amzn-errortype");
 
 /// Answers what is for a function URL, and passes everything else on.
 pub(in crate::api) async fn intercept(
@@ -55,8 +58,10 @@ async fn serve(
     {
         return Ok(response);
     }
-    if url.auth_type == AuthType::Iam && !is_signed(&parts) {
-        return Ok(message(StatusCode::FORBIDDEN, "Forbidden"));
+    if !access::is_allowed(platform, &name, &qualifier, &url, &parts) {
+        let mut refusal = message(StatusCode::FORBIDDEN, "Forbidden");
+        refusal.headers_mut().insert(ERROR_TYPE, HeaderValue::from_static("AccessDeniedException"));
+        return Ok(refusal);
     }
     let random = Uuid::new_v4().as_u128() as u32;
     let qualifier = Some(qualifier).filter(|qualifier| !qualifier.is_empty());
@@ -122,13 +127,6 @@ async fn payload(
     };
     let event = event::event(&context, parts, &body).to_string().into_bytes();
     Some(event).filter(|event| event.len() <= PAYLOAD_BYTES_MAX)
-}
-
-/// Whether a request has a signature, in a header or in its query. As everywhere, it is taken unchecked.
-fn is_signed(parts: &Parts) -> bool {
-    let query = parts.uri.query().unwrap_or_default();
-    parts.headers.contains_key(AUTHORIZATION)
-        || query.split('&').any(|pair| pair.starts_with("X-Amz-Signature="))
 }
 
 fn message(status: StatusCode, text: &str) -> Response {
