@@ -3,6 +3,7 @@
 mod boot;
 mod burst;
 mod echo;
+mod flood;
 mod function;
 mod invoke;
 mod load;

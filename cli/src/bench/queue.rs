@@ -2,7 +2,8 @@
 //!
 //! ```text
 //!   clients ── Event ─▶ serve ── 202: it is on the medium      accepted in a second, beside raw append + fdatasync
-//!                         └─▶ poller ─▶ function               from 202 to its start, while nothing else is queued
+//!                         └─▶ poller ─▶ function               from 202 to its start, while nothing else is queued,
+//!                                                              and in another function's flood
 //!                                                              how fast a backlog goes
 //! ```
 
@@ -18,6 +19,7 @@ use hyper::Method;
 use mayfly_vmm::time::monotonic_ns;
 use serde_json::{Value, json};
 
+use super::flood::Flood;
 use super::function::{self, Code};
 use super::load::{self, Client};
 use super::server::Server;
@@ -33,6 +35,10 @@ const CROWDS: [usize; 3] = [1, 8, 64];
 const APPENDS: u32 = 2000;
 /// Events whose way to their function is measured, one after the other.
 const SINGLE: usize = 200;
+/// Clients of the flood in which that is measured again.
+const FLOOD_CLIENTS: usize = 8;
+/// Events that the flood has sent before.
+const FLOOD_FIRST: u64 = 2000;
 /// Between two looks at a queue that is drained.
 const LOOK: Duration = Duration::from_millis(5);
 /// How long a queue may take to drain.
@@ -59,7 +65,16 @@ async fn measure(options: &BenchQueue) -> Result<Value, Failure> {
     let mut client = Client::connect(address).await?;
     code.create(&mut client, "f").await?;
     code.create_with(&mut client, "moments", &[("MOMENTS", "1")]).await?;
-    let start_us = start(address).await?;
+    let mut moments = Moments::prepare(address).await?;
+    let start_us = moments.gaps_us().await?;
+    let flood = Flood::start(address, FLOOD_CLIENTS, function::path("f"), payload());
+    flood.has_risen(FLOOD_FIRST).await?;
+    let queued = depth(&mut client).await?;
+    let in_flood_us = moments.gaps_us().await?;
+    let flood = json!({
+        "clients": FLOOD_CLIENTS, "queued": queued, "accepted_per_s": flood.stop()?.round(),
+    });
+    drained(&mut client).await?;
     let mut accepted = Vec::new();
     for clients in CROWDS {
         let raw = raw(data.path())?;
@@ -79,7 +94,7 @@ async fn measure(options: &BenchQueue) -> Result<Value, Failure> {
     Ok(json!({
         "event_bytes": EVENT_BYTES,
         "accepted": accepted,
-        "start_us": start_us,
+        "start_us": { "idle": start_us, "in_flood": in_flood_us, "flood": flood },
         "drain": {
             "events": options.backlog,
             "left_when_all_were_accepted": backlog,
@@ -106,47 +121,69 @@ async fn events(address: SocketAddr, clients: usize, count: usize) -> Result<loa
     for _ in 0..clients {
         crowd.push(event_client(address).await?);
     }
-    let payload = Bytes::from(format!("\"{}\"", "x".repeat(EVENT_BYTES - 2)));
-    load::run(&mut crowd, &function::path("f"), &payload, count).await
+    load::run(&mut crowd, &function::path("f"), &payload(), count).await
+}
+
+fn payload() -> Bytes {
+    Bytes::from(format!("\"{}\"", "x".repeat(EVENT_BYTES - 2)))
 }
 
 async fn event_client(address: SocketAddr) -> Result<Client, Failure> {
     Ok(Client::connect(address).await?.saying("x-amz-invocation-type", "Event"))
 }
 
-/// From an event's 202 to its function's start; less than nothing where the function was sooner.
-async fn start(address: SocketAddr) -> Result<Value, Failure> {
-    let to = async |target| {
-        Ok::<_, Failure>(Client::connect(address).await?.saying("x-amz-target", target))
-    };
-    let mut client = Client::connect(address).await?;
-    let queue = json!({ "QueueName": "ends", "Attributes": { "VisibilityTimeout": "43200" } });
-    to("AmazonSQS.CreateQueue").await?.send(Method::POST, "/", queue.to_string().into()).await?;
-    let arn = "arn:aws:sqs:us-east-1:000000000000:ends";
-    let config = json!({ "DestinationConfig": { "OnSuccess": { "Destination": arn } } });
-    let path = "/2019-09-25/functions/moments/event-invoke-config";
-    client.send(Method::PUT, path, config.to_string().into()).await?;
-    let (mut sender, mut receiver) =
-        (event_client(address).await?, to("AmazonSQS.ReceiveMessage").await?);
-    let receive = json!({ "QueueUrl": "ends", "WaitTimeSeconds": 20 }).to_string();
-    let mut gaps_us = Vec::new();
-    // The first one starts an environment.
-    for turn in 0..=SINGLE {
-        sender.send(Method::POST, &function::path("moments"), Bytes::from_static(b"{}")).await?;
+/// A function that tells when it was started, and the queue that its answers go to.
+struct Moments {
+    sender: Client,
+    receiver: Client,
+}
+
+impl Moments {
+    async fn prepare(address: SocketAddr) -> Result<Moments, Failure> {
+        let to = async |target| {
+            Ok::<_, Failure>(Client::connect(address).await?.saying("x-amz-target", target))
+        };
+        let mut client = Client::connect(address).await?;
+        let queue = json!({ "QueueName": "ends", "Attributes": { "VisibilityTimeout": "43200" } });
+        let mut creator = to("AmazonSQS.CreateQueue").await?;
+        creator.send(Method::POST, "/", queue.to_string().into()).await?;
+        let arn = "arn:aws:sqs:us-east-1:000000000000:ends";
+        let config = json!({ "DestinationConfig": { "OnSuccess": { "Destination": arn } } });
+        let path = "/2019-09-25/functions/moments/event-invoke-config";
+        client.send(Method::PUT, path, config.to_string().into()).await?;
+        let (sender, receiver) =
+            (event_client(address).await?, to("AmazonSQS.ReceiveMessage").await?);
+        let mut moments = Moments { sender, receiver };
+        // The first one starts an environment.
+        moments.gap_us().await?;
+        Ok(moments)
+    }
+
+    /// From an event's 202 to its function's start; less than nothing where the function was sooner.
+    async fn gap_us(&mut self) -> Result<i64, Failure> {
+        let path = function::path("moments");
+        self.sender.send(Method::POST, &path, Bytes::from_static(b"{}")).await?;
         let accepted_ns = monotonic_ns();
-        let received = receiver.send(Method::POST, "/", receive.clone().into()).await?;
+        let receive = json!({ "QueueUrl": "ends", "WaitTimeSeconds": 20 }).to_string();
+        let received = self.receiver.send(Method::POST, "/", receive.into()).await?;
         let received: Value = serde_json::from_slice(&received)?;
         let record = received["Messages"][0]["Body"].as_str().unwrap_or_default();
         let record: Value = serde_json::from_str(record)?;
         let started_ns = record["responsePayload"]["received_ns"].as_u64();
         let started_ns = started_ns.ok_or_else(|| Failure::new("the program tells no moments"))?;
-        if turn > 0 {
-            gaps_us.push((started_ns as i64 - accepted_ns as i64) / 1000);
-        }
+        Ok((started_ns as i64 - accepted_ns as i64) / 1000)
     }
-    gaps_us.sort_unstable();
-    let at = |part: f64| gaps_us[(gaps_us.len() as f64 * part) as usize];
-    Ok(json!({ "min": at(0.0), "p50": at(0.5), "p90": at(0.9), "p99": at(0.99) }))
+
+    /// The same for many, one after the other.
+    async fn gaps_us(&mut self) -> Result<Value, Failure> {
+        let mut gaps_us = Vec::new();
+        for _ in 0..SINGLE {
+            gaps_us.push(self.gap_us().await?);
+        }
+        gaps_us.sort_unstable();
+        let at = |part: f64| gaps_us[(gaps_us.len() as f64 * part) as usize];
+        Ok(json!({ "min": at(0.0), "p50": at(0.5), "p90": at(0.9), "p99": at(0.99) }))
+    }
 }
 
 async fn depth(client: &mut Client) -> Result<u64, Failure> {
@@ -191,9 +228,14 @@ fn table(report: &Value) -> String {
         );
     }
     let (start, drain) = (&report["start_us"], &report["drain"]);
+    text += "\n202 to the function's start\n";
+    for (name, gaps_us) in [("idle", &start["idle"]), ("in a flood", &start["in_flood"])] {
+        text += &format!("{name:<10} p50 {} µs, p99 {} µs\n", gaps_us["p50"], gaps_us["p99"]);
+    }
+    let flood = &start["flood"];
     text += &format!(
-        "\n202 to the function's start, idle: p50 {} µs, p99 {} µs\n",
-        start["p50"], start["p99"]
+        "the flood: {} events of another function accepted/s, {} queued before\n\n",
+        flood["accepted_per_s"], flood["queued"]
     );
     text + &format!(
         "{} events accepted and drained in {} s: {}/s\n",
