@@ -2,10 +2,13 @@
 //! of it after the one flush.
 //!
 //! ```text
-//!   client ─ job ─┐                    ┌ begin, job, job, job, commit ┐
-//!   client ─ job ─┼─▶ bounded channel ─┤        (one flush)           ├─▶ their answers
-//!   client ─ job ─┘                    └──────────────────────────────┘
+//!   client ─ job ─┐                    ┌ begin, job, job, job, commit ─▶ flush ┐
+//!   client ─ job ─┼─▶ bounded channel ─┤                                       ├─▶ their answers
+//!   client ─ job ─┘                    └ those that wait for no flush ─────────┘
 //! ```
+//!
+//! The flush goes on beside the transactions (`flush.rs`). While it does, jobs that need one gather, for one flush
+//! together; those that need none are not held up.
 //!
 //! A transaction that fails is taken apart: each job gets one of its own, so that a job that needs no room goes
 //! through on a full disk, and none suffers for another. Not so where the database is lost: that is no job's fault, and
@@ -17,7 +20,8 @@ use thiserror::Error;
 use tokio::sync::{mpsc, oneshot};
 
 use super::arrivals::{Arrivals, Bell};
-use super::engine::{Durability, Engine, EngineError, Result as EngineResult};
+use super::engine::{Durability, Engine, EngineError, Flush, Result as EngineResult};
+use super::flush::Flusher;
 use super::message::{Appended, Lease, Leased, New, Wanted};
 
 /// Jobs that wait for the thread; whoever comes later waits for room.
@@ -39,16 +43,29 @@ pub enum QueueError {
 /// Durable queues, for many to use at once.
 #[derive(Debug)]
 pub struct Queue {
-    jobs: mpsc::Sender<Box<dyn Job>>,
+    words: mpsc::Sender<Word>,
     arrivals: Arrivals,
 }
 
 impl Queue {
-    /// Starts the thread that owns `engine`; it ends with the queue.
-    pub fn start(engine: Box<dyn Engine>) -> std::io::Result<Queue> {
-        let (jobs, waiting) = mpsc::channel(WAITING_MAX);
-        thread::Builder::new().name("queue".into()).spawn(move || run(engine, waiting))?;
-        Ok(Queue { jobs, arrivals: Arrivals::default() })
+    /// Starts the thread that owns `engine`, and the one that flushes; they end with the queue.
+    ///
+    /// # Errors
+    /// There is no thread to be had, or the engine does not let go of flushing.
+    pub fn start(mut engine: Box<dyn Engine>) -> std::io::Result<Queue> {
+        let flush = engine.flusher().map_err(std::io::Error::other)?;
+        Self::start_with(engine, flush)
+    }
+
+    pub(super) fn start_with(
+        engine: Box<dyn Engine>,
+        flush: Option<Box<dyn Flush>>,
+    ) -> std::io::Result<Queue> {
+        let (words, waiting) = mpsc::channel(WAITING_MAX);
+        let flusher = flush.map(|flush| Flusher::start(flush, words.downgrade())).transpose()?;
+        let worker = Worker { engine, flusher, durable: Vec::new(), is_flushing: false };
+        thread::Builder::new().name("queue".into()).spawn(move || worker.run(waiting))?;
+        Ok(Queue { words, arrivals: Arrivals::default() })
     }
 
     /// Has the engine do some work, together with others' in one transaction. It may be done more than once, and
@@ -63,7 +80,7 @@ impl Queue {
     ) -> Result<T, QueueError> {
         let (answer, answered) = oneshot::channel();
         let job = Box::new(Typed { durability, work, result: None, answer });
-        self.jobs.send(job).await.map_err(|_| QueueError::Stopped)?;
+        self.words.send(Word::Job(job)).await.map_err(|_| QueueError::Stopped)?;
         answered.await.map_err(|_| QueueError::Stopped)?
     }
 
@@ -89,7 +106,8 @@ impl Queue {
         self.work(Durability::Process, move |engine| engine.lease(&wanted)).await
     }
 
-    /// Removes a message and adds what follows from it, as one. Nothing follows from a lease that is void.
+    /// Removes a message and adds what follows from it, as one. Nothing follows from a lease that is void. Where nothing
+    /// does, a loss of power may bring the message back, as it may end a lease early.
     ///
     /// # Errors
     /// [`QueueError`].
@@ -99,7 +117,8 @@ impl Queue {
         follows: Vec<(String, New)>,
     ) -> Result<bool, QueueError> {
         let lanes: Vec<String> = follows.iter().map(|(lane, _)| lane.clone()).collect();
-        let settled = self.work(Durability::Power, move |engine| {
+        let durability = if follows.is_empty() { Durability::Process } else { Durability::Power };
+        let settled = self.work(durability, move |engine| {
             let is_valid = engine.complete(lease)?;
             for (lane, new) in follows.iter().filter(|_| is_valid) {
                 engine.append(lane, new)?;
@@ -122,8 +141,15 @@ impl Queue {
     }
 }
 
+/// What the thread hears.
+pub(super) enum Word {
+    Job(Box<dyn Job>),
+    /// The flush is over; whoever waited for it has been answered.
+    Flushed,
+}
+
 /// Some work whose answer waits for the commit.
-trait Job: Send {
+pub(super) trait Job: Send {
     fn durability(&self) -> Durability;
     fn run(&mut self, engine: &mut dyn Engine) -> EngineResult<()>;
     fn answer(self: Box<Self>, committed: EngineResult<()>);
@@ -157,20 +183,71 @@ impl<T: Send, F: FnMut(&mut dyn Engine) -> EngineResult<T> + Send> Job for Typed
     }
 }
 
-fn run(mut engine: Box<dyn Engine>, mut waiting: mpsc::Receiver<Box<dyn Job>>) {
-    let mut jobs = Vec::new();
-    while waiting.blocking_recv_many(&mut jobs, BATCH_MAX) > 0 {
-        match transact(&mut *engine, &mut jobs) {
-            Err(EngineError::Full | EngineError::Failed(_)) if jobs.len() > 1 => {
-                for job in jobs.drain(..) {
-                    let mut alone = [job];
-                    let committed = transact(&mut *engine, &mut alone);
-                    let [job] = alone;
-                    job.answer(committed);
+/// The thread that owns the engine.
+struct Worker {
+    engine: Box<dyn Engine>,
+    flusher: Option<Flusher>,
+    /// Those that gather for the next flush: no more than there are callers, who wait for them.
+    durable: Vec<Box<dyn Job>>,
+    is_flushing: bool,
+}
+
+impl Worker {
+    fn run(mut self, mut waiting: mpsc::Receiver<Word>) {
+        let (mut words, mut jobs) = (Vec::new(), Vec::new());
+        while waiting.blocking_recv_many(&mut words, BATCH_MAX) > 0 {
+            for word in words.drain(..) {
+                match word {
+                    Word::Flushed => self.is_flushing = false,
+                    Word::Job(job) if self.waits(&*job) => self.durable.push(job),
+                    Word::Job(job) => jobs.push(job),
                 }
             }
-            committed => jobs.drain(..).for_each(|job| job.answer(committed.clone())),
+            carry_out(&mut *self.engine, &mut jobs, Job::answer);
+            self.flush();
         }
+    }
+
+    /// Whether a job's answer waits for a flush that somebody else makes.
+    fn waits(&self, job: &dyn Job) -> bool {
+        self.flusher.is_some() && job.durability() == Durability::Power
+    }
+
+    /// Commits what has gathered, and has it flushed.
+    fn flush(&mut self) {
+        let Some(flusher) = &self.flusher else { return };
+        // Where all of a batch fail there is nothing to flush, and the next one's turn comes at once.
+        while !self.is_flushing && !self.durable.is_empty() {
+            let count = self.durable.len().min(BATCH_MAX);
+            let (mut jobs, mut done) = (self.durable.drain(..count).collect(), Vec::new());
+            carry_out(&mut *self.engine, &mut jobs, |job, committed| match committed {
+                Ok(()) => done.push(job),
+                Err(_) => job.answer(committed),
+            });
+            self.is_flushing = !done.is_empty() && flusher.flush(done);
+        }
+    }
+}
+
+/// Does all of the jobs, or, if that fails, each by itself; `then` hears how each of them went.
+fn carry_out(
+    engine: &mut dyn Engine,
+    jobs: &mut Vec<Box<dyn Job>>,
+    mut then: impl FnMut(Box<dyn Job>, EngineResult<()>),
+) {
+    if jobs.is_empty() {
+        return;
+    }
+    match transact(engine, jobs) {
+        Err(EngineError::Full | EngineError::Failed(_)) if jobs.len() > 1 => {
+            for job in jobs.drain(..) {
+                let mut alone = [job];
+                let committed = transact(engine, &mut alone);
+                let [job] = alone;
+                then(job, committed);
+            }
+        }
+        committed => jobs.drain(..).for_each(|job| then(job, committed.clone())),
     }
 }
 

@@ -45,9 +45,27 @@ pub enum EngineError {
 /// What an engine answers.
 pub type Result<T> = std::result::Result<T, EngineError>;
 
+/// Brings what has been committed to the medium, from another thread than that of the commits.
+pub trait Flush: Send {
+    /// Everything that was committed before this was called is on the medium when it returns.
+    ///
+    /// # Errors
+    /// [`EngineError`]: nobody knows then what is on the medium, and no later flush helps.
+    fn flush(&mut self) -> Result<()>;
+}
+
 /// A database of queues, used by one thread at a time. Where a method takes a [`Lease`], `false` says that it is
 /// void: the message is gone, or somebody else's.
 pub trait Engine: Send {
+    /// Lets go of flushing: from now on a commit returns before it is on the medium, whatever it must survive, and this
+    /// brings it there. `None` where the engine does both as one.
+    ///
+    /// # Errors
+    /// [`EngineError`].
+    fn flusher(&mut self) -> Result<Option<Box<dyn Flush>>> {
+        Ok(None)
+    }
+
     /// Begins a transaction; everything else happens inside of one.
     ///
     /// # Errors

@@ -1,8 +1,8 @@
 //! Durable queues: what is appended is there until it is completed, whatever happens to the process or the machine.
 //!
 //! ```text
-//!   API, pollers ── work ──▶ Queue (commit.rs): one thread, many clients' work in one commit
-//!                              │
+//!   API, pollers ── work ──▶ Queue (commit.rs): one thread, many clients' work in one commit, and
+//!                              │             flush.rs: one flush for all of it
 //!                              ▼
 //!                            Engine (engine.rs): sqlite.rs, or postgres/; sql.rs is what both say
 //!
@@ -18,6 +18,7 @@ mod arrivals;
 mod commit;
 mod engine;
 pub mod fair;
+mod flush;
 mod message;
 mod postgres;
 mod registry;
@@ -27,7 +28,7 @@ mod sqlite;
 mod tests;
 
 pub use commit::{Queue, QueueError};
-pub use engine::{Durability, Engine, EngineError};
+pub use engine::{Durability, Engine, EngineError, Flush};
 pub use message::{Appended, Depth, Document, Head, Lease, Leased, Message, New, Wanted};
 pub use postgres::{Postgres, PostgresError, Server};
 pub use registry::{Registry, Step};

@@ -1,11 +1,12 @@
 //! The engine for one machine: SQLite, in a file of its own.
 
-use std::path::Path;
+use std::fs::File;
+use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
 use rusqlite::{CachedStatement, Connection, ErrorCode, OptionalExtension, Params, Row, params};
 
-use super::engine::{Durability, Engine, EngineError, Result};
+use super::engine::{Durability, Engine, EngineError, Flush, Result};
 use super::message::{Appended, Depth, Document, Head, Lease, Leased, Message, New, Wanted};
 use super::sql::{self, behind, limit};
 use crate::store::StoreError;
@@ -16,6 +17,8 @@ use crate::store::sqlite;
 const FILE: &str = "queue.db";
 /// SQLite's page, where nothing else is said.
 const PAGE_BYTES: u64 = 4096;
+/// Pages in the log before they go to where they belong, which holds everybody up: 16 MiB, four times SQLite's own.
+const LOG_PAGES: u32 = 4096;
 /// Marked "Mayq". Bodies and names go with their message: triggers see to it.
 const KIND: Kind = Kind {
     application: 0x4d61_7971,
@@ -63,8 +66,17 @@ const DUE: &str = messages!("AND m.due_ms <= ?2 ORDER BY m.due_ms, m.id LIMIT ?3
 #[derive(Debug)]
 pub struct Sqlite {
     connection: Connection,
+    path: PathBuf,
+    /// What a commit survives by itself.
     durability: Durability,
+    /// Whether somebody else flushes.
+    is_flushed: bool,
 }
+
+/// SQLite's log of what was committed. In it a commit is its frames, one behind the other: with them on the medium SQLite
+/// finds them there, whoever brought them (SQLite, "Write-Ahead Logging"). What a checkpoint takes out of it, it has
+/// flushed itself before, also where `synchronous` is NORMAL.
+struct Log(File);
 
 impl Sqlite {
     /// Opens the queues below `data`, or makes the file.
@@ -85,10 +97,11 @@ impl Sqlite {
             drop(connection);
             let io = |error| StoreError::Io(path.clone(), error);
             std::fs::rename(&fresh, &path).map_err(io)?;
-            std::fs::File::open(data).and_then(|dir| dir.sync_all()).map_err(io)?;
+            File::open(data).and_then(|dir| dir.sync_all()).map_err(io)?;
         }
         let connection = sqlite::open(&path, &KIND)?;
-        Ok(Sqlite { connection, durability: Durability::Power })
+        connection.pragma_update(None, "wal_autocheckpoint", LOG_PAGES)?;
+        Ok(Sqlite { connection, path, durability: Durability::Power, is_flushed: false })
     }
 
     /// Makes the disk look full once the file has so many pages.
@@ -117,9 +130,26 @@ impl Sqlite {
     }
 }
 
+impl Flush for Log {
+    fn flush(&mut self) -> Result<()> {
+        self.0.sync_data().map_err(|error| EngineError::Unknown(error.to_string()))
+    }
+}
+
 impl Engine for Sqlite {
+    fn flusher(&mut self) -> Result<Option<Box<dyn Flush>>> {
+        // Its name must be on the medium, too.
+        let found = |path: &Path| File::open(path).and_then(|file| file.sync_all().map(|()| file));
+        let log = found(&self.path.with_extension("db-wal"));
+        let log = log.and_then(|log| found(self.path.parent().unwrap_or(&self.path)).map(|_| log));
+        let log = log.map_err(|error| EngineError::Failed(error.to_string()))?;
+        self.connection.pragma_update(None, "synchronous", "NORMAL")?;
+        self.is_flushed = true;
+        Ok(Some(Box::new(Log(log))))
+    }
+
     fn begin(&mut self, durability: Durability) -> Result<()> {
-        if self.durability != durability {
+        if self.durability != durability && !self.is_flushed {
             let level = if durability == Durability::Power { "FULL" } else { "NORMAL" };
             self.connection.pragma_update(None, "synchronous", level)?;
             self.durability = durability;

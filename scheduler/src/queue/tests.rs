@@ -3,6 +3,7 @@
 mod commit;
 mod database;
 mod files;
+mod flush;
 mod model;
 mod outages;
 mod random;
