@@ -55,3 +55,20 @@ def test_a_functions_life(aws, tmp_path):
     aws("lambda", "delete-function", "--function-name", name)
     complaint = aws("lambda", "get-function", "--function-name", name, fails=True)
     assert "(ResourceNotFoundException)" in complaint and "Function not found" in complaint
+
+
+def test_a_schedule(aws):
+    name = "s-" + uuid.uuid4().hex
+    target = {"Arn": "arn:aws:sqs:us-east-1:000000000000:q", "RoleArn": ROLE, "Input": "x"}
+    made = aws(
+        "scheduler", "create-schedule", "--name", name, "--schedule-expression", "cron(0 8 ? * MON-FRI *)",
+        "--schedule-expression-timezone", "America/New_York", "--flexible-time-window", "Mode=OFF",
+        "--start-date", "2100-01-01T00:00:00Z", "--target", json.dumps(target),
+    )  # fmt: skip
+    assert made["ScheduleArn"].endswith(f":schedule/default/{name}")
+    shown = aws("scheduler", "get-schedule", "--name", name)
+    assert (shown["StartDate"], shown["Target"]["Input"]) == (4102444800.0, "x")
+    assert name in aws("scheduler", "list-schedules", "--query", "Schedules[].Name")
+    aws("scheduler", "delete-schedule", "--name", name)
+    complaint = aws("scheduler", "get-schedule", "--name", name, fails=True)
+    assert "(ResourceNotFoundException)" in complaint and f"Schedule {name} does not exist" in complaint

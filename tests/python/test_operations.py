@@ -1,4 +1,5 @@
-"""Every operation of AWS's model of Lambda: those that are built, and a proper error for all others."""
+"""Every operation of AWS's models: of Lambda, those that are built, and a proper error for all others; of EventBridge
+Scheduler, all."""
 
 import re
 
@@ -64,3 +65,24 @@ def test_an_operation_is_there_or_refused_properly(client, name):
 
 def test_the_list_is_of_the_model():
     assert BUILT <= set(MODEL.operation_names)
+
+
+SCHEDULER = Session().get_service_model("scheduler")
+
+
+@pytest.mark.parametrize("name", SCHEDULER.operation_names)
+def test_an_operation_of_the_scheduler_is_there(connect, name):
+    operation = SCHEDULER.operation_model(name)
+    call = getattr(connect("scheduler"), xform_name(name))
+    if name in ("ListSchedules", "ListScheduleGroups"):
+        assert call()["ResponseMetadata"]["HTTPStatusCode"] == 200
+        return
+    if name == "CreateScheduleGroup":
+        # It needs nothing but a name.
+        values_of_path = {"Name": "no/name"}
+    else:
+        values_of_path = dict(values(operation.input_shape))
+    with pytest.raises(ClientError) as error:
+        call(**values_of_path)
+    code = error.value.response["Error"]["Code"]
+    assert code in {shape.name for shape in operation.error_shapes}, error.value.response

@@ -15,7 +15,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use crate::fixture;
-use crate::http::{Answer, Connection};
+use crate::http::Connection;
 use crate::platform::{Platform, bootstrap, invocations};
 
 /// One that succeeds, and two that fail; each deserves a client of its own.
@@ -32,8 +32,8 @@ const PAUSE: Duration = Duration::from_millis(2);
 /// # Panics
 /// Where the platform does not make them.
 pub fn create(platform: &Platform) {
-    let request = json!({ "QueueName": QUEUE }).to_string();
-    assert_eq!(sqs(platform, "CreateQueue", &request).status, 200);
+    let request = json!({ "QueueName": QUEUE });
+    assert_eq!(platform.sqs("CreateQueue", &request).status, 200);
     let arn = format!("arn:aws:sqs:us-east-1:000000000000:{QUEUE}");
     let code = bootstrap(&fixture("function"));
     for name in FUNCTIONS {
@@ -79,15 +79,15 @@ pub fn receive(platform: &Platform) -> Vec<String> {
         "QueueUrl": QUEUE, "MaxNumberOfMessages": 10, "WaitTimeSeconds": 1,
         "MessageAttributeNames": ["All"],
     });
-    let mut received = sqs(platform, "ReceiveMessage", &request.to_string()).json();
+    let mut received = platform.sqs("ReceiveMessage", &request).json();
     let Value::Array(messages) = received["Messages"].take() else { return Vec::new() };
     let entries: Vec<Value> = messages
         .iter()
         .enumerate()
         .map(|(at, one)| json!({ "Id": at.to_string(), "ReceiptHandle": one["ReceiptHandle"] }))
         .collect();
-    let delete = json!({ "QueueUrl": QUEUE, "Entries": entries }).to_string();
-    assert_eq!(sqs(platform, "DeleteMessageBatch", &delete).status, 200);
+    let delete = json!({ "QueueUrl": QUEUE, "Entries": entries });
+    assert_eq!(platform.sqs("DeleteMessageBatch", &delete).status, 200);
     let id = |message: &Value| {
         let letter = &message["MessageAttributes"]["RequestID"]["StringValue"];
         let record: Value = serde_json::from_str(message["Body"].as_str()?).ok()?;
@@ -107,10 +107,4 @@ pub fn left(platform: &Platform) -> u64 {
         ["Due", "InFlight", "Later"].map(|state| queue[state].as_u64().expect("a count"))
     };
     queues.iter().flat_map(count).sum()
-}
-
-fn sqs(platform: &Platform, call: &str, request: &str) -> Answer {
-    let target = format!("AmazonSQS.{call}");
-    let headers = [("x-amz-target", &*target), ("content-type", "application/x-amz-json-1.0")];
-    platform.request("POST", "/", &headers, request.as_bytes())
 }

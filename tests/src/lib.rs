@@ -3,6 +3,7 @@
 pub mod events;
 pub mod http;
 pub mod platform;
+pub mod random;
 
 use std::ffi::OsStr;
 use std::io::{Read, Write};

@@ -149,6 +149,16 @@ impl Platform {
         self.request("POST", &invocations(name), &[], payload)
     }
 
+    /// A call of SQS, over a connection of its own.
+    ///
+    /// # Panics
+    /// Where there is no answer.
+    pub fn sqs(&self, call: &str, request: &Value) -> Answer {
+        let target = format!("AmazonSQS.{call}");
+        let headers = [("x-amz-target", &*target), ("content-type", "application/x-amz-json-1.0")];
+        self.request("POST", "/", &headers, request.to_string().as_bytes())
+    }
+
     /// Kills it without a word; its data directory, as it was at that moment.
     ///
     /// # Panics

@@ -17,6 +17,7 @@ use std::time::{Duration, Instant};
 use mayfly_tests::events::{self, FUNCTIONS};
 use mayfly_tests::in_lane;
 use mayfly_tests::platform::Platform;
+use mayfly_tests::random::random;
 
 /// A hang guard, not a measurement.
 const PATIENCE: Duration = Duration::from_secs(240);
@@ -24,14 +25,6 @@ const PATIENCE: Duration = Duration::from_secs(240);
 fn kills() -> usize {
     let asked = std::env::var("MAYFLY_KILLS").ok().and_then(|count| count.parse().ok());
     asked.unwrap_or(if in_lane() { 2 } else { 6 })
-}
-
-/// Numbers that look random, one after the other (SplitMix64).
-fn random(state: &mut u64) -> u64 {
-    *state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
-    let mut bits = (*state ^ (*state >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    bits = (bits ^ (bits >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    bits ^ (bits >> 31)
 }
 
 #[test]
