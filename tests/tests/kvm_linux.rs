@@ -46,6 +46,6 @@ fn mutexes_with_priority_inheritance_are_handed_over() {
 #[test]
 fn processes_say_who_they_are() {
     for (name, said) in in_guest("credentials") {
-        assert_eq!(said, "groups\nusers\n", "{name}");
+        assert_eq!(said, "groups\nusers\npeers\n", "{name}");
     }
 }

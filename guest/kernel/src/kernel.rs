@@ -120,7 +120,7 @@ pub fn start(boot: Boot) -> ! {
         vdso: vdso::frame().expect("memory at boot"),
         boot,
         vfs,
-        net: Net::new(host::gateway(devices.clone())),
+        net: Net::new(host::gateway(devices.clone()), Machine::caller(&machine)),
         timers: Timers::default(),
         locks: Rc::default(),
         memory_files,

@@ -1,5 +1,6 @@
 //! What the files of /proc and /dev ask of the kernel.
 
+use alloc::boxed::Box;
 use alloc::format;
 use alloc::rc::Rc;
 use alloc::string::String;
@@ -15,6 +16,7 @@ use crate::family::{INIT, Member, Pid};
 use crate::fs::{Dentry, File, FileType, OpenFile, ProcessInfo, System, Vfs};
 use crate::kernel::{HOSTNAME, RELEASE};
 use crate::mm::{Backing, Protection};
+use crate::net::{Caller, Ucred};
 use crate::process::Process;
 use crate::processes::Processes;
 use crate::random::Random;
@@ -58,6 +60,15 @@ impl Machine {
             terminals: Rc::default(),
             boot_id,
         }
+    }
+
+    /// Tells whose process makes a call.
+    pub fn caller(machine: &Rc<Machine>) -> Box<Caller> {
+        let machine = Rc::clone(machine);
+        Box::new(move || {
+            let (uid, gid) = machine.owner();
+            Ucred { pid: machine.pid(), uid, gid }
+        })
     }
 
     /// Gives `work` the signals of the process that runs.

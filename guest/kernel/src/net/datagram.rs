@@ -16,7 +16,7 @@ use super::address::{destination, source_for};
 use super::inbox::{Envelope, Inbox};
 use super::names::{Lease, Names};
 use super::{
-    Address, Domain, Head, Kind, Net, Options, Outgoing, Received, Seat, Shutdown, Socket,
+    Address, Domain, Head, Kind, Net, Options, Outgoing, Received, Seat, Shutdown, Socket, Ucred,
 };
 use crate::errno::{Errno, Result};
 use crate::fs::{File, IoctlArgument, Poll, Pulse};
@@ -38,6 +38,7 @@ pub struct Mailbox {
 struct Peer {
     address: Address,
     mailbox: Option<Weak<Mailbox>>,
+    process: Ucred,
 }
 
 /// A socket that carries messages.
@@ -79,8 +80,8 @@ impl DatagramSocket {
         let other = DatagramSocket::new(net, Domain::Unix, 0)?;
         for (socket, peer) in [(&one, &other), (&other, &one)] {
             let mailbox = Some(Rc::downgrade(&peer.mailbox));
-            *socket.peer.borrow_mut() =
-                Some(Peer { address: Address::none(Domain::Unix), mailbox });
+            let (address, process) = (Address::none(Domain::Unix), (net.caller)());
+            *socket.peer.borrow_mut() = Some(Peer { address, mailbox, process });
         }
         Ok((one, other))
     }
@@ -233,7 +234,7 @@ impl Socket for DatagramSocket {
         let local = self.source(&address)?;
         *self.local.borrow_mut() = local;
         self.mailbox.only_from.set(address.inet().ok());
-        *self.peer.borrow_mut() = Some(Peer { address, mailbox });
+        *self.peer.borrow_mut() = Some(Peer { address, mailbox, process: Ucred::NOBODY });
         Ok(())
     }
 
@@ -286,6 +287,10 @@ impl Socket for DatagramSocket {
 
     fn peer(&self) -> Result<Address> {
         self.peer.borrow().as_ref().map(|peer| peer.address.clone()).ok_or(Errno::NOTCONN)
+    }
+
+    fn peer_process(&self) -> Ucred {
+        self.peer.borrow().as_ref().map_or(Ucred::NOBODY, |peer| peer.process)
     }
 
     fn take_error(&self) -> Option<Errno> {

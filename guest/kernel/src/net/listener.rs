@@ -3,8 +3,8 @@
 use alloc::collections::VecDeque;
 use core::cell::{Cell, RefCell};
 
-use super::Address;
 use super::connection::Side;
+use super::{Address, Ucred};
 use crate::errno::{Errno, Result};
 
 /// Most connections that wait, whatever the program asks for (net.core.somaxconn).
@@ -18,6 +18,8 @@ pub struct Arrival {
     pub local: Address,
     /// The address that it came from.
     pub peer: Address,
+    /// Who has connected.
+    pub from: Ucred,
     /// Its place among the sockets.
     pub(super) seat: super::Seat,
 }
@@ -27,19 +29,30 @@ pub struct Listener {
     waiting: RefCell<VecDeque<Arrival>>,
     limit: Cell<usize>,
     arrivals: Cell<u64>,
+    owner: Cell<Ucred>,
 }
 
 impl Listener {
-    /// An empty backlog for `limit` connections and one more, as Linux counts.
-    pub fn new(limit: u32) -> Listener {
-        let listener =
-            Listener { waiting: RefCell::default(), limit: Cell::new(0), arrivals: Cell::new(0) };
-        listener.set_limit(limit);
+    /// An empty backlog of `owner`'s for `limit` connections and one more, as Linux counts.
+    pub fn new(limit: u32, owner: Ucred) -> Listener {
+        let listener = Listener {
+            waiting: RefCell::default(),
+            limit: Cell::new(0),
+            arrivals: Cell::new(0),
+            owner: Cell::new(owner),
+        };
+        listener.set_limit(limit, owner);
         listener
     }
 
-    /// Changes the limit.
-    pub fn set_limit(&self, limit: u32) {
+    /// Who listened last.
+    pub fn owner(&self) -> Ucred {
+        self.owner.get()
+    }
+
+    /// listen(2) again: changes the limit.
+    pub fn set_limit(&self, limit: u32, owner: Ucred) {
+        self.owner.set(owner);
         self.limit.set(usize::try_from(limit).unwrap_or(usize::MAX).min(BACKLOG_MAX));
     }
 

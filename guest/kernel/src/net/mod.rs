@@ -13,6 +13,7 @@
 //! see of it (errors, poll(2)) is what Linux shows of loopback. Nothing waits here: what would, is
 //! EAGAIN, or EINPROGRESS for a connection.
 
+use alloc::boxed::Box;
 use alloc::rc::Rc;
 use core::cell::Cell;
 use core::net::SocketAddr;
@@ -40,7 +41,7 @@ pub use datagram::DatagramSocket;
 pub use options::Options;
 pub use remote::Remote;
 pub use rights::{InFlight, Rights};
-pub use socket::{Domain, Head, Kind, Outgoing, Received, Shutdown, Socket};
+pub use socket::{Domain, Head, Kind, Outgoing, Received, Shutdown, Socket, Ucred};
 pub use stream::StreamSocket;
 
 use datagram::Mailbox;
@@ -53,6 +54,9 @@ pub const SOCKETS_MAX: usize = 4096;
 /// Finds out whether an address is a service of the host, and begins a connection to it.
 pub type Gateway = dyn Fn(SocketAddr) -> Option<Result<Rc<dyn Remote>>>;
 
+/// Tells whose process makes the call.
+pub type Caller = dyn Fn() -> Ucred;
+
 /// What the sockets of a guest share.
 pub struct Net {
     streams: Rc<Names<Listener>>,
@@ -61,13 +65,15 @@ pub struct Net {
     /// UDP-Lite's, whose ports are its own.
     partial_datagrams: Rc<Names<Mailbox>>,
     in_flight: Rc<InFlight>,
-    gateway: alloc::boxed::Box<Gateway>,
+    gateway: Box<Gateway>,
+    caller: Box<Caller>,
     sockets: Cell<usize>,
 }
 
 impl Net {
-    /// No sockets yet. `gateway` is asked about addresses at which nobody in the guest listens.
-    pub fn new(gateway: alloc::boxed::Box<Gateway>) -> Rc<Net> {
+    /// No sockets yet. `gateway` is asked about addresses at which nobody in the guest listens, `caller` who it is that
+    /// connects and listens.
+    pub fn new(gateway: Box<Gateway>, caller: Box<Caller>) -> Rc<Net> {
         Rc::new(Net {
             streams: Rc::default(),
             packets: Rc::default(),
@@ -75,6 +81,7 @@ impl Net {
             partial_datagrams: Rc::default(),
             in_flight: Rc::default(),
             gateway,
+            caller,
             sockets: Cell::new(0),
         })
     }

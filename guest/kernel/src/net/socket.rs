@@ -102,6 +102,22 @@ pub struct Head {
     pub traffic_class: Option<u8>,
 }
 
+/// Whose process is at the other end (struct ucred, SO_PEERCRED).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ucred {
+    /// The process.
+    pub pid: u32,
+    /// As which user it acts.
+    pub uid: u32,
+    /// … and as which group.
+    pub gid: u32,
+}
+
+impl Ucred {
+    /// Nobody's.
+    pub const NOBODY: Ucred = Ucred { pid: 0, uid: u32::MAX, gid: u32::MAX };
+}
+
 /// What is sent.
 #[derive(Default)]
 pub struct Outgoing<'a> {
@@ -184,6 +200,11 @@ pub trait Socket: File {
 
     /// getpeername(2). ENOTCONN.
     fn peer(&self) -> Result<Address>;
+
+    /// Who is at the other end of an AF_UNIX socket (SO_PEERCRED): who made the pair, has connected, or listened then.
+    fn peer_process(&self) -> Ucred {
+        Ucred::NOBODY
+    }
 
     /// What went wrong since it was asked last (SO_ERROR).
     fn take_error(&self) -> Option<Errno>;

@@ -23,7 +23,8 @@ use super::listener::{Arrival, Listener};
 use super::names::Lease;
 use super::remote::Outside;
 use super::{
-    Address, Domain, Kind, Net, Options, Outgoing, Received, Seat, Shutdown, Socket, UnixName,
+    Address, Domain, Kind, Net, Options, Outgoing, Received, Seat, Shutdown, Socket, Ucred,
+    UnixName,
 };
 use crate::errno::{Errno, Result};
 use crate::fs::{File, IoctlArgument, Poll, Pulse};
@@ -48,6 +49,8 @@ pub struct StreamSocket {
     lease: RefCell<Option<Lease<Listener>>>,
     local: RefCell<Address>,
     peer: RefCell<Option<Address>>,
+    /// Who is at the other end.
+    peer_process: Cell<Ucred>,
     /// Whether connect(2) has said that it is connected.
     told: Cell<bool>,
     error: Cell<Option<Errno>>,
@@ -67,6 +70,7 @@ impl StreamSocket {
             let state = State::Connected(side);
             let socket = StreamSocket::in_state(net, Domain::Unix, kind, state, net.seat()?);
             *socket.peer.borrow_mut() = Some(Address::none(Domain::Unix));
+            socket.peer_process.set((net.caller)());
             Ok(Rc::new(socket))
         };
         Ok((socket(one)?, socket(other)?))
@@ -90,6 +94,7 @@ impl StreamSocket {
             lease: RefCell::default(),
             local: RefCell::new(Address::none(domain)),
             peer: RefCell::default(),
+            peer_process: Cell::new(Ucred::NOBODY),
             error: Cell::new(None),
             _seat: seat,
         }
@@ -149,7 +154,15 @@ impl StreamSocket {
             _ => self.local.borrow().clone(),
         };
         let (side, theirs) = pair(self.flavour(), self.kind);
-        listener.offer(Arrival { side: theirs, local: to.clone(), peer: local.clone(), seat });
+        let from = (self.net.caller)();
+        listener.offer(Arrival {
+            side: theirs,
+            local: to.clone(),
+            peer: local.clone(),
+            from,
+            seat,
+        });
+        self.peer_process.set(listener.owner());
         self.set_ends(local, to);
         self.turn(State::Connected(side));
         Ok(())
@@ -203,7 +216,7 @@ impl Socket for StreamSocket {
     fn listen(&self, backlog: u32) -> Result<()> {
         match &*self.state.borrow() {
             State::Listening(listener) => {
-                listener.set_limit(backlog);
+                listener.set_limit(backlog, (self.net.caller)());
                 return Ok(());
             }
             State::Idle => {}
@@ -214,7 +227,7 @@ impl Socket for StreamSocket {
             return Err(Errno::INVAL);
         }
         let taken = self.take_name(&none)?;
-        let listener = Rc::new(Listener::new(backlog));
+        let listener = Rc::new(Listener::new(backlog, (self.net.caller)()));
         if let Some(lease) = &*self.lease.borrow() {
             lease.lead_to(&listener)?;
         }
@@ -235,6 +248,7 @@ impl Socket for StreamSocket {
         let state = State::Connected(arrival.side);
         let socket = StreamSocket::in_state(&self.net, self.domain, self.kind, state, arrival.seat);
         socket.set_ends(arrival.local, arrival.peer);
+        socket.peer_process.set(arrival.from);
         if self.flavour() == Flavour::Tcp {
             *socket.options.borrow_mut() = self.options.borrow().clone();
         }
@@ -324,6 +338,10 @@ impl Socket for StreamSocket {
             _ => return Err(Errno::NOTCONN),
         }
         self.peer.borrow().clone().ok_or(Errno::NOTCONN)
+    }
+
+    fn peer_process(&self) -> Ucred {
+        self.peer_process.get()
     }
 
     fn take_error(&self) -> Option<Errno> {

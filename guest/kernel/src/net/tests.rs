@@ -1,7 +1,6 @@
 //! Sockets among themselves: bounds, and what their ends do to each other. What programs see is compared
 //! with Linux by the fixtures `sockets` and `events`.
 
-use alloc::boxed::Box;
 use core::net::{Ipv4Addr, Ipv6Addr};
 use std::vec;
 use std::vec::Vec;
@@ -13,8 +12,18 @@ use super::*;
 use crate::fs::testing::{Machine, machine};
 use crate::fs::{File, FileType, OpenFile, OpenFlags, Poll};
 
+std::thread_local! {
+    /// Who makes the calls.
+    static CALLER: Cell<Ucred> = const { Cell::new(Ucred::NOBODY) };
+}
+
+/// Another process makes the calls from now on.
+fn act_as(pid: u32) {
+    CALLER.with(|caller| caller.set(Ucred { pid, uid: pid + 1, gid: pid + 2 }));
+}
+
 fn net() -> Rc<Net> {
-    Net::new(Box::new(|_| None))
+    Net::new(Box::new(|_| None), Box::new(|| CALLER.with(Cell::get)))
 }
 
 fn inet(text: &str) -> Address {
@@ -161,4 +170,29 @@ fn a_datagram_socket_may_change_its_peer_from_one_family_to_the_other() {
     socket.connect(&Address::Unspecified, false).unwrap();
     assert_eq!(socket.name().inet().unwrap().ip(), Ipv6Addr::UNSPECIFIED);
     assert_eq!(local("[::1]:80"), Ipv6Addr::LOCALHOST);
+}
+
+#[test]
+fn ends_know_whose_process_is_at_the_other() {
+    let net = net();
+    for kind in [Kind::Stream, Kind::SeqPacket, Kind::Datagram] {
+        act_as(1);
+        let (one, other) = net.pair(kind).unwrap();
+        act_as(2);
+        assert_eq!([one.peer_process().pid, other.peer_process().pid], [1, 1]);
+    }
+    act_as(3);
+    let server = net.socket(Domain::Unix, Kind::Stream, 0).unwrap();
+    server.bind(&Address::none(Domain::Unix)).unwrap();
+    act_as(4);
+    server.listen(1).unwrap();
+    act_as(5);
+    let client = net.socket(Domain::Unix, Kind::Stream, 0).unwrap();
+    assert_eq!(client.peer_process(), Ucred::NOBODY);
+    act_as(6);
+    client.connect(&server.name(), false).unwrap();
+    act_as(7);
+    let accepted = server.accept().unwrap();
+    assert_eq!(client.peer_process(), Ucred { pid: 4, uid: 5, gid: 6 });
+    assert_eq!(accepted.peer_process(), Ucred { pid: 6, uid: 7, gid: 8 });
 }

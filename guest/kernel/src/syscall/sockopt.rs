@@ -9,8 +9,7 @@ use super::socket::{opened_socket, socket_of};
 use super::{Call, CallResult};
 use crate::clock::SECOND;
 use crate::errno::{Errno, Result};
-use crate::family::Pid;
-use crate::net::{Domain, Options, Socket};
+use crate::net::{Domain, Options, Socket, Ucred};
 
 /// Bytes of an option that is a number.
 const INT_BYTES: u32 = 4;
@@ -29,15 +28,15 @@ pub fn getsockopt(call: &mut Call<'_>) -> CallResult {
     let room = i32::from_le_bytes(call.get(len_at)?);
     let room = usize::try_from(room).map_err(|_| Errno::INVAL)?;
     Options::check_level(level, socket.domain(), socket.protocol())?;
-    let value = value(socket, level, name, call.process.pid)?;
+    let value = value(socket, level, name)?;
     let told = value.len().min(room);
     call.put(to, &value[..told])?;
     call.put(len_at, &(told as u32).to_le_bytes())?;
     Ok(0)
 }
 
-/// An option's bytes, for process `pid`. ENOPROTOOPT.
-fn value(socket: &dyn Socket, level: u32, name: u32, pid: Pid) -> Result<Vec<u8>> {
+/// An option's bytes. ENOPROTOOPT.
+fn value(socket: &dyn Socket, level: u32, name: u32) -> Result<Vec<u8>> {
     let (domain, kind) = (socket.domain(), socket.kind());
     let options = socket.options().borrow();
     let number = match (level, name) {
@@ -48,8 +47,8 @@ fn value(socket: &dyn Socket, level: u32, name: u32, pid: Pid) -> Result<Vec<u8>
         (net::SOL_SOCKET, net::SO_RCVTIMEO_OLD) => return Ok(time(options.receive_timeout_ns)),
         (net::SOL_SOCKET, net::SO_SNDTIMEO_OLD) => return Ok(time(options.send_timeout_ns)),
         (net::SOL_SOCKET, net::SO_PEERCRED) if domain == Domain::Unix => {
-            // Who the other end is, is not kept: root, and most often the same process.
-            return Ok([pid, 0, 0].iter().flat_map(|word| word.to_le_bytes()).collect());
+            let Ucred { pid, uid, gid } = socket.peer_process();
+            return Ok([pid, uid, gid].iter().flat_map(|word| word.to_le_bytes()).collect());
         }
         (net::SOL_SOCKET, net::SO_TYPE) => kind.number(),
         (net::SOL_SOCKET, net::SO_DOMAIN) => domain.number(),
