@@ -17,7 +17,7 @@ use crate::fs::{Dentry, File, FileType, OpenFile, ProcessInfo, System, Vfs};
 use crate::kernel::{HOSTNAME, RELEASE};
 use crate::mm::{Backing, Protection};
 use crate::net::{Caller, Ucred};
-use crate::process::Process;
+use crate::process::{FIRST, Process};
 use crate::processes::Processes;
 use crate::random::Random;
 use crate::signal::{Info, OwnQueue, Queue, Waiting};
@@ -153,12 +153,12 @@ impl System for Machine {
         let process = self.process.borrow();
         let process = process.as_deref()?;
         let session =
-            self.processes.with(|families| families.get(process.pid).map(|of| of.session));
-        if let Some(terminal) = self.terminals.of_session(session.ok()?) {
-            return terminal.open_slave().ok();
+            self.processes.with(|families| families.get(process.pid).map(|of| of.session)).ok()?;
+        if session != FIRST {
+            return self.terminals.of_session(session)?.open_slave().ok();
         }
         let files = &process.files;
-        // The host's terminal has no device number here.
+        // The host's terminal is the first session's. It has no device number here.
         (0..3).filter_map(|fd| files.get(fd).ok()).find_map(|file| {
             let is_terminal = file.file_type() == FileType::CharDevice && file.stat().rdev == 0;
             file.file().filter(|_| is_terminal).cloned()
