@@ -41,7 +41,8 @@ while read -r order; do
     esac
     echo done
 done
-end INT
+# At once: what it holds goes, and one of its processes may hang.
+end QUIT
 rm -rf "$DIR"
 "#;
 

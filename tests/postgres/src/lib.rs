@@ -18,7 +18,7 @@ pub use cluster::Cluster;
 pub use programs::Programs;
 
 /// Set to anything where the tests must not go without PostgreSQL.
-const REQUIRED: &str = "MAYFLY_POSTGRES_REQUIRED";
+pub const REQUIRED: &str = "MAYFLY_POSTGRES_REQUIRED";
 
 /// The cluster that this process's tests share; each makes a database of its own. `None` where this host has no
 /// PostgreSQL, and that is said once.

@@ -27,6 +27,7 @@ pub(super) type Values<'a> = &'a [&'a (dyn ToSql + Sync)];
 pub(super) struct Connection {
     runtime: Runtime,
     client: Client,
+    patience: Duration,
     statements: HashMap<&'static str, Statement>,
 }
 
@@ -41,8 +42,9 @@ impl Connection {
             tokio::spawn(connection);
             Ok(client)
         };
-        let client = within(&runtime, connecting)?;
-        let mut connection = Connection { runtime, client, statements: HashMap::new() };
+        let (patience, statements) = (ANSWER_MAX, HashMap::new());
+        let client = within(&runtime, patience, connecting)?;
+        let mut connection = Connection { runtime, client, patience, statements };
         // A client that is gone, or asleep, holds no lock for long.
         connection.run(&format!(
             "SET search_path TO {schema};
@@ -56,21 +58,27 @@ impl Connection {
         Ok(connection)
     }
 
+    /// Makes it wait for answers so long and no longer.
+    #[cfg(test)]
+    pub(super) fn set_patience(&mut self, patience: Duration) {
+        self.patience = patience;
+    }
+
     /// Statements without values, one after the other.
     pub(super) fn run(&mut self, sql: &str) -> Result<()> {
-        within(&self.runtime, self.client.batch_execute(sql))
+        within(&self.runtime, self.patience, self.client.batch_execute(sql))
     }
 
     /// How many rows a statement changed. Values are `?1`, `?2`, ….
     pub(super) fn change(&mut self, sql: &'static str, values: Values<'_>) -> Result<u64> {
         let statement = self.statement(sql)?;
-        within(&self.runtime, self.client.execute(&statement, values))
+        within(&self.runtime, self.patience, self.client.execute(&statement, values))
     }
 
     /// What a statement answers.
     pub(super) fn rows(&mut self, sql: &'static str, values: Values<'_>) -> Result<Vec<Row>> {
         let statement = self.statement(sql)?;
-        within(&self.runtime, self.client.query(&statement, values))
+        within(&self.runtime, self.patience, self.client.query(&statement, values))
     }
 
     fn statement(&mut self, sql: &'static str) -> Result<Statement> {
@@ -78,7 +86,7 @@ impl Connection {
             return Ok(statement.clone());
         }
         let theirs = sql.replace('?', "$");
-        let statement = within(&self.runtime, self.client.prepare(&theirs))?;
+        let statement = within(&self.runtime, self.patience, self.client.prepare(&theirs))?;
         self.statements.insert(sql, statement.clone());
         Ok(statement)
     }
@@ -87,10 +95,11 @@ impl Connection {
 /// Waits for an answer, but not for ever.
 fn within<T>(
     runtime: &Runtime,
+    patience: Duration,
     work: impl Future<Output = std::result::Result<T, Error>>,
 ) -> Result<T> {
-    let answer = runtime.block_on(async { tokio::time::timeout(ANSWER_MAX, work).await });
-    let silent = |_| EngineError::Unavailable(format!("no answer for {ANSWER_MAX:?}"));
+    let answer = runtime.block_on(async { tokio::time::timeout(patience, work).await });
+    let silent = |_| EngineError::Unavailable(format!("no answer for {patience:?}"));
     answer.map_err(silent)?.map_err(sort)
 }
 

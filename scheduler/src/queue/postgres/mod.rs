@@ -96,6 +96,12 @@ impl Postgres {
         Ok(Postgres { server, is_alone, connection, retry: Retry::default(), failed: None })
     }
 
+    /// Makes the session at hand, and none after it, wait for answers so long and no longer.
+    #[cfg(test)]
+    pub(super) fn set_patience(&mut self, patience: std::time::Duration) {
+        self.connection.as_mut().unwrap().set_patience(patience);
+    }
+
     /// The one value that a statement answers.
     #[cfg(test)]
     pub(super) fn shows(&mut self, sql: &'static str) -> String {

@@ -1,6 +1,8 @@
 //! Databases that are not as they should be, and who may use them.
 
+use std::process::Command;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 
@@ -93,6 +95,40 @@ fn a_password_is_asked_for_over_tcp() {
         assert!(error.to_string().contains("password"), "{error}");
     }
     drop(Postgres::connect(server.with_password(password)).unwrap());
+}
+
+#[test]
+fn a_connection_that_must_be_encrypted_is_refused() {
+    let Some(cluster) = mayfly_postgres::shared() else { return };
+    let (url, password) = cluster.tcp("postgres");
+    let server = Server::parse(&format!("{url}?sslmode=require")).unwrap();
+    let error = refusal(server.with_password(password));
+    assert!(error.to_string().contains("TLS"), "{error}");
+}
+
+#[test]
+fn one_that_does_not_answer_is_given_up_for_another_session() {
+    let Some(database) = TestDatabase::new() else { return };
+    let mut engine = database.engine();
+    engine.begin(Durability::Power).unwrap();
+    let session = engine.shows("SELECT pg_backend_pid()::text");
+    engine.append("q", &new("lost with its transaction", 0)).unwrap();
+    let signal = |name: &str| {
+        let sent = Command::new("kill").args([name, &session]).status();
+        assert!(sent.unwrap().success());
+    };
+    signal("-STOP");
+    engine.set_patience(Duration::from_millis(100));
+    let error = engine.append("q", &new("refused", 0)).unwrap_err();
+    assert!(matches!(error, EngineError::Unavailable(_)), "{error}");
+    engine.rollback();
+    engine.begin(Durability::Power).unwrap();
+    engine.append("q", &new("kept", 0)).unwrap();
+    engine.commit().unwrap();
+    signal("-CONT");
+    engine.begin(Durability::Power).unwrap();
+    let there = engine.peek("q", 9).unwrap();
+    assert_eq!(there.iter().map(|one| &*one.head).collect::<Vec<_>>(), ["kept"]);
 }
 
 #[test]
