@@ -19,7 +19,7 @@ mod simulate;
 
 pub use platform::{
     AliasCommand, AliasTarget, Deploy, History, Invoke, LayerCommand, List, Logs, Place, Publish,
-    Queue, QueueCommand, Remove, Top,
+    Queue, QueueCommand, Remove, ScheduleCommand, ScheduleTarget, Top,
 };
 pub use simulate::{Check, Generate, Replay, Simulate, SimulateCommand};
 
@@ -70,6 +70,9 @@ pub enum Command {
     /// Files that functions share
     #[command(subcommand, after_help = platform::LAYER_EXAMPLES)]
     Layer(LayerCommand),
+    /// Have the clock invoke functions
+    #[command(subcommand, after_help = platform::SCHEDULE_EXAMPLES)]
+    Schedule(ScheduleCommand),
     /// Watch the environments come and go
     #[command(after_help = platform::TOP_EXAMPLES)]
     Top(Top),

@@ -53,6 +53,7 @@ fn main() -> ExitCode {
         Command::Publish(options) => platform::publish(&options),
         Command::Alias(command) => platform::alias(&command),
         Command::Layer(command) => platform::layer(&command),
+        Command::Schedule(command) => platform::schedule(&command),
         Command::Top(options) => platform::top(&options),
         Command::Completions { shell } => {
             platform::print(&args::completions(shell)).map(|reader| {

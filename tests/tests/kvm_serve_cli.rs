@@ -312,6 +312,39 @@ fn a_flood_is_bounded_and_another_function_keeps_its_log() {
     platform.stop();
 }
 
+#[test]
+fn a_schedules_life() {
+    let platform = Platform::start();
+    deploy(&platform, "echo", "bootstrap");
+    assert_eq!(good(&platform, &["schedule", "list"]), "");
+    let words =
+        ["schedule", "create", "tick", "rate(1 day)", "--function", "echo", "--input", "[42]"];
+    assert_eq!(good(&platform, &words), "tick: rate(1 day) invokes echo\n");
+    // It begins at once.
+    until(|| good(&platform, &["logs", "echo"]).contains("END RequestId"));
+    let weekly = ["schedule", "create", "weekly", "cron(0 8 ? * MON *)", "--function", "echo"];
+    good(&platform, &[&weekly[..], &["--timezone", "Europe/Berlin"]].concat());
+    let listed = good(&platform, &["schedule", "list"]);
+    let rows: Vec<Vec<&str>> = listed
+        .lines()
+        .map(|line| line.split("  ").map(str::trim).filter(|cell| !cell.is_empty()).collect())
+        .collect();
+    assert_eq!(rows[0], ["SCHEDULE", "WHEN", "ZONE", "STATE", "TARGET"]);
+    assert_eq!(rows[1], ["tick", "rate(1 day)", "UTC", "enabled", "function:echo"]);
+    assert_eq!(rows[2][..3], ["weekly", "cron(0 8 ? * MON *)", "Europe/Berlin"]);
+    let listed: Value =
+        serde_json::from_str(&good(&platform, &["schedule", "list", "--json"])).unwrap();
+    assert_eq!(listed["Schedules"][0]["Name"], "tick");
+    bad(&platform, &words, 125, "Schedule tick already exists");
+    let nowhere = ["schedule", "create", "other", "rate(1 day)", "--function", "nowhere"];
+    bad(&platform, &nowhere, 125, "Function not found");
+    let never = ["schedule", "create", "other", "cron(0 0 30 2 ? *)", "--function", "echo"];
+    bad(&platform, &never, 125, "no time to come");
+    assert_eq!(good(&platform, &["schedule", "delete", "tick"]), "tick: removed\n");
+    bad(&platform, &["schedule", "delete", "tick"], 125, "does not exist");
+    platform.stop();
+}
+
 fn write(path: &Path, content: &[u8], mode: u32) {
     fs::write(path, content).unwrap();
     fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();

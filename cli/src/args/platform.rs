@@ -78,6 +78,17 @@ Examples:
 
 A function's events are events/NAME, a queue of SQS is sqs/NAME.";
 
+pub const SCHEDULE_EXAMPLES: &str = "\
+Examples:
+  mayfly schedule create tick 'rate(5 minutes)' --function hello
+  mayfly schedule create report 'cron(30 8 ? * MON-FRI *)' --timezone Europe/Berlin --function hello:live
+  mayfly schedule create once 'at(2030-01-01T00:00:00)' --function hello --input '{\"name\":\"Ada\"}'
+  mayfly schedule list
+  mayfly schedule delete tick
+
+cron has six fields: minutes hours day-of-month month day-of-week year; one of the two days is ?. What else there is \
+of EventBridge Scheduler has `aws scheduler`.";
+
 /// Where the platform is, and how to show what it says.
 #[derive(Clone, Debug, Args)]
 pub struct Place {
@@ -332,6 +343,48 @@ pub enum QueueCommand {
         /// The queue
         queue: String,
     },
+}
+
+/// `mayfly schedule`.
+#[derive(Debug, Subcommand)]
+pub enum ScheduleCommand {
+    /// Make a schedule
+    Create {
+        /// The schedule
+        name: String,
+        /// When: at(yyyy-mm-ddThh:mm:ss), rate(value unit) or cron(fields)
+        expression: String,
+        #[command(flatten)]
+        target: ScheduleTarget,
+        #[command(flatten)]
+        place: Place,
+    },
+    /// List the schedules
+    List {
+        #[command(flatten)]
+        place: Place,
+    },
+    /// Remove a schedule
+    Delete {
+        /// The schedule
+        name: String,
+        #[command(flatten)]
+        place: Place,
+    },
+}
+
+/// What a schedule does.
+#[derive(Debug, Args)]
+pub struct ScheduleTarget {
+    /// The function that it invokes, with a version or an alias where wanted
+    #[arg(long, value_name = "F")]
+    pub function: String,
+    /// What the function gets: JSON [default: a notification that says which schedule it is]
+    #[arg(long, value_name = "JSON")]
+    pub input: Option<String>,
+    /// Whose wall clock at and cron are read on
+    #[arg(long, value_name = "ZONE", default_value = "UTC")]
+    pub timezone: String,
 }
 
 /// `mayfly rm`.

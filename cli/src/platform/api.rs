@@ -1,4 +1,4 @@
-//! The calls of Lambda's API and of the logs' API, as JSON in and JSON out, and their errors.
+//! The calls of Lambda's API, of the logs' and of the scheduler's, as JSON in and JSON out, and their errors.
 
 use std::fmt::{self, Display};
 use std::time::Duration;
@@ -15,6 +15,7 @@ use crate::failure::Failure;
 const FUNCTIONS: &str = "/2015-03-31/functions";
 const CONCURRENCY: &str = "/2017-10-31/functions";
 const LAYERS: &str = "/2018-10-31/layers";
+const SCHEDULES: &str = "/schedules";
 const JSON: (&str, &str) = ("content-type", "application/json");
 /// What names the calls of CloudWatch Logs (AWS JSON 1.1).
 const LOGS: &str = "Logs_20140328";
@@ -190,6 +191,29 @@ impl Api {
         self.parsed(&answer)
     }
 
+    /// CreateSchedule.
+    pub fn create_schedule(&mut self, name: &str, request: &Value) -> Result<Value, Problem> {
+        let path = format!("{SCHEDULES}/{}", encoded(name));
+        self.json(Method::POST, &path, request.to_string().into())
+    }
+
+    /// GetSchedule.
+    pub fn schedule(&mut self, group: &str, name: &str) -> Result<Value, Problem> {
+        let path = format!("{SCHEDULES}/{}?groupName={}", encoded(name), encoded(group));
+        self.json(Method::GET, &path, Bytes::new())
+    }
+
+    /// ListSchedules, all of them.
+    pub fn schedules(&mut self) -> Result<Vec<Value>, Problem> {
+        self.pages_by(SCHEDULES, "Schedules", ["NextToken", "NextToken"])
+    }
+
+    /// DeleteSchedule.
+    pub fn delete_schedule(&mut self, name: &str) -> Result<(), Problem> {
+        let path = format!("{SCHEDULES}/{}", encoded(name));
+        self.ask(Method::DELETE, &path, &[], Bytes::new()).map(drop)
+    }
+
     /// Mayfly's own: every configuration that a function has had, the newest first.
     pub fn history(&mut self, name: &str) -> Result<Vec<Value>, Problem> {
         self.pages(&format!("/mayfly/functions/{}/history", encoded(name)), "History")
@@ -223,16 +247,26 @@ impl Api {
 
     /// A whole list: its pages, one after the other.
     fn pages(&mut self, path: &str, member: &str) -> Result<Vec<Value>, Problem> {
+        self.pages_by(path, member, ["Marker", "NextMarker"])
+    }
+
+    /// A whole list, where the marker is called so in a request and in an answer.
+    fn pages_by(
+        &mut self,
+        path: &str,
+        member: &str,
+        [parameter, next]: [&str; 2],
+    ) -> Result<Vec<Value>, Problem> {
         let mut items = Vec::new();
         let mut marker: Option<String> = None;
         loop {
-            let query = marker.as_deref().map(|marker| format!("?Marker={}", encoded(marker)));
+            let query = marker.as_deref().map(|marker| format!("?{parameter}={}", encoded(marker)));
             let path = format!("{path}{}", query.unwrap_or_default());
             let mut page = self.json(Method::GET, &path, Bytes::new())?;
             if let Value::Array(found) = page[member].take() {
                 items.extend(found);
             }
-            match page["NextMarker"].take() {
+            match page[next].take() {
                 Value::String(next) if marker.as_ref() != Some(&next) => marker = Some(next),
                 _ => return Ok(items),
             }

@@ -16,8 +16,8 @@ use crate::progress::Progress;
 
 const RUNTIME: &str = "provided.al2023";
 const HANDLER: &str = "bootstrap";
-/// Roles mean nothing yet, but every function has one.
-const ROLE: &str = "arn:aws:iam::000000000000:role/mayfly";
+/// Roles mean nothing yet, but every function and every schedule has one.
+pub(super) const ROLE: &str = "arn:aws:iam::000000000000:role/mayfly";
 const UNNAMED: &str = "the function has no name: mayfly deploy NAME PATH, or `name` in a mayfly.toml \
 (see mayfly deploy --help)";
 /// Begins the names of runtimes whose program is the package's `bootstrap`.

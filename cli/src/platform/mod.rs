@@ -1,5 +1,5 @@
 //! The platform's clients: `mayfly deploy`, `invoke`, `logs`, `list`, `history`, `rm`, `publish`, `alias`,
-//! `layer`, `queue`, `top`.
+//! `layer`, `queue`, `schedule`, `top`.
 //!
 //! ```text
 //!   mayfly.toml ─ manifest ─┐
@@ -27,6 +27,7 @@ mod logs;
 mod manifest;
 mod output;
 mod queue;
+mod schedules;
 mod table;
 mod top;
 mod versions;
@@ -42,6 +43,7 @@ pub use logs::logs;
 pub use manifest::{Settings, Wanted};
 pub use output::print;
 pub use queue::queue;
+pub use schedules::schedule;
 pub use table::table;
 pub use top::top;
 pub use versions::publish;
