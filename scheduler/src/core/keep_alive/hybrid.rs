@@ -12,7 +12,7 @@
 //!
 //! *Standard* is no pre-warming, and to keep for as long as the histogram reaches: the paper's cautious answer where
 //! it knows nothing. The *forecast* is where we part from the paper: it fits an ARIMA model to the idle times, and we
-//! take the mean of the last few; the margin around it, 15 %, is the paper's.
+//! a first-order autoregression to the last few; the margin around it, 15 %, is the paper's.
 //!
 //! Shahrad et al., "Serverless in the Wild", USENIX ATC 2020, section 4.2; its unit is an application, ours a
 //! function in all its versions.
@@ -20,6 +20,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
+use super::forecast::forecast;
 use super::histogram::{Histogram, RANGE};
 use super::{KeepAlive, Windows};
 use crate::core::ids::FunctionId;
@@ -114,10 +115,10 @@ impl History {
         }
     }
 
-    /// Around the mean of the last idle times.
+    /// Around the idle time that is next.
     fn forecast(&self) -> Windows {
-        let mean = self.last.iter().sum::<Duration>() / self.last.len().max(1) as u32;
-        let margin = mean * FORECAST_MARGIN_PERCENT / 100;
-        Windows { pre_warming: mean - margin, keep_alive: Some(2 * margin) }
+        let next = forecast(&self.last);
+        let margin = next * FORECAST_MARGIN_PERCENT / 100;
+        Windows { pre_warming: next - margin, keep_alive: Some(2 * margin) }
     }
 }

@@ -9,6 +9,7 @@
 //! used least recently (`capacity.rs`). A policy only decides what goes before that.
 
 mod fixed;
+mod forecast;
 mod histogram;
 mod hybrid;
 mod recent;
