@@ -105,7 +105,7 @@ pub(crate) struct Service {
     runtime: Handle,
     origin: Instant,
     state: Mutex<State>,
-    /// A deadline may have moved.
+    /// The core wants to be told of the time sooner than that.
     moved: Notify,
     stopped: Notify,
 }
@@ -121,6 +121,8 @@ struct State {
     /// What was invoked of what is not retired: an environment may be started with nobody waiting for it.
     functions: HashMap<DeploymentId, Arc<Function>>,
     next_invocation: u64,
+    /// When the core is told of the time next, as far as that is settled.
+    ticks_at: Option<Duration>,
     counts: Counts,
 }
 
@@ -154,6 +156,7 @@ impl Service {
                 environments: HashMap::new(),
                 functions: HashMap::new(),
                 next_invocation: 0,
+                ticks_at: None,
                 counts: Counts::default(),
             }),
             moved: Notify::new(),
@@ -227,12 +230,12 @@ impl Service {
     }
 
     fn handle_locked(&self, state: &mut State, event: Event) {
-        let before = state.pool.next_deadline();
         state.pool.handle(event, self.now());
         while let Some(action) = state.pool.poll() {
             self.perform(state, action);
         }
-        if state.pool.next_deadline() != before {
+        let is_sooner = |deadline| state.ticks_at.is_none_or(|at| deadline < at);
+        if state.pool.next_deadline().is_some_and(is_sooner) {
             self.moved.notify_one();
         }
     }
@@ -259,11 +262,16 @@ impl Service {
     }
 }
 
-/// Tells the core that time has passed, whenever it wants to know.
+/// Tells the core that time has passed, whenever it wants to know, and now and then when it does not: a deadline that
+/// moves away, as one does twice in each invocation, leaves the timer as it is.
 async fn tick(service: Weak<Service>) {
     loop {
         let Some(strong) = service.upgrade() else { return };
-        let deadline = strong.lock().pool.next_deadline();
+        let deadline = {
+            let mut state = strong.lock();
+            state.ticks_at = state.pool.next_deadline();
+            state.ticks_at
+        };
         let wait = async {
             match deadline {
                 Some(deadline) => tokio::time::sleep_until((strong.origin + deadline).into()).await,
