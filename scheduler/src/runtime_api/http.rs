@@ -98,7 +98,12 @@ fn invocation(work: &Work) -> Response<Full<Bytes>> {
 
 async fn respond(session: &Session, id: &str, request: Request<Incoming>) -> Response<Full<Bytes>> {
     match read(request.into_body(), RESPONSE_BYTES_MAX).await {
-        Body::Whole(body) => taken(session.answer(id, Answer::Response(body))),
+        Body::Whole(body) => {
+            let response = taken(session.answer(id, Answer::Response(body)));
+            // The client first: this wakes the VM, which would take its processor while it waits.
+            tokio::task::yield_now().await;
+            response
+        }
         Body::TooLarge => match session.answer(id, Answer::TooLarge) {
             Ok(()) => too_large(RESPONSE_BYTES_MAX),
             Err(refusal) => refused(refusal),
