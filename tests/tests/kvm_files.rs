@@ -36,3 +36,8 @@ fn terminals_have_lines_sessions_and_jobs() {
 fn descriptors_are_unnamed_sealed_and_owned() {
     same("descriptors");
 }
+
+#[test]
+fn files_and_directories_are_watched() {
+    same("watches");
+}

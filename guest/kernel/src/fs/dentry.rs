@@ -151,6 +151,13 @@ impl Dentry {
         parent.map(Dentry::top)
     }
 
+    /// The directory that this is a name in, and the name; `None` for a mount's root, and for what was removed.
+    pub fn name_in_directory(&self) -> Option<(Rc<Dentry>, Rc<[u8]>)> {
+        let place = self.place.borrow();
+        let parent = place.parent.as_ref().filter(|_| !place.deleted)?;
+        Some((parent.clone(), place.name.clone()))
+    }
+
     /// Whether this place is a mount point or the root of a mount: it can't be removed or moved (EBUSY).
     pub fn is_busy(&self) -> bool {
         self.place.borrow().parent.is_none() || self.covered_by.get().is_some()

@@ -8,6 +8,7 @@ use bitflags::bitflags;
 use linux_raw_sys::general as linux;
 use mayfly_hal::phys::Frame;
 
+use super::inotify::Inotify;
 use super::pipe::Pipe;
 use crate::errno::{Errno, Result};
 use crate::event::{Epoll, SignalFd, Timer};
@@ -115,6 +116,11 @@ pub trait File {
 
     /// The end of a pseudo-terminal that this is.
     fn terminal(&self) -> Option<&End> {
+        None
+    }
+
+    /// The watcher of files that this is.
+    fn inotify(&self) -> Option<&Inotify> {
         None
     }
 

@@ -34,6 +34,7 @@ pub mod erofs;
 pub mod fdtable;
 pub mod file;
 pub mod inode;
+pub mod inotify;
 pub mod locks;
 pub mod mount;
 mod names;
@@ -69,6 +70,7 @@ pub use stat::{FileType, Stat, StatFs};
 pub use system::{ProcessInfo, System};
 pub use xattr::XattrFlags;
 
+use self::inotify::Watches;
 use self::mount::MOUNTS_MAX;
 use self::path::Walk;
 use self::pipe::{Pipe, PipeInode};
@@ -87,6 +89,7 @@ pub struct Vfs {
     root: Rc<Dentry>,
     recent: Recent,
     last_anonymous_ino: Cell<u64>,
+    watches: Rc<Watches>,
 }
 
 impl Vfs {
@@ -97,10 +100,16 @@ impl Vfs {
         source: &[u8],
         flags: MountFlags,
     ) -> Vfs {
-        let root = Dentry::root(Mount::new(fs, source, flags, None));
+        let watches = Rc::<Watches>::default();
+        let root = Dentry::root(Mount::new(fs, source, flags, None, watches.clone()));
         let roots = RefCell::new(Vec::from([root.clone()]));
         let recent = Recent::default();
-        Vfs { system, roots, root, recent, last_anonymous_ino: Cell::new(0) }
+        Vfs { system, roots, root, recent, last_anonymous_ino: Cell::new(0), watches }
+    }
+
+    /// Who watches files.
+    pub fn watches(&self) -> &Rc<Watches> {
+        &self.watches
     }
 
     /// The directory at the top.
@@ -130,7 +139,8 @@ impl Vfs {
         if !at.is_dir() {
             return Err(Errno::NOTDIR);
         }
-        let root = Dentry::root(Mount::new(fs, source, flags, Some(at.clone())));
+        let root =
+            Dentry::root(Mount::new(fs, source, flags, Some(at.clone()), self.watches.clone()));
         at.cover(root.clone())?;
         self.roots.borrow_mut().push(root);
         Ok(())
@@ -222,7 +232,9 @@ impl Vfs {
     /// chmod(2), chown(2), utimensat(2). EROFS.
     pub fn set_attributes(&self, dentry: &Rc<Dentry>, set: &SetAttributes) -> Result<()> {
         dentry.check_writable()?;
-        dentry.inode().set_attributes(set)
+        dentry.inode().set_attributes(set)?;
+        dentry.tell_all(linux::IN_ATTRIB);
+        Ok(())
     }
 
     /// chmod(2): the permission bits. EOPNOTSUPP for a link, EROFS.
@@ -244,7 +256,9 @@ impl Vfs {
             FileType::Regular => dentry.check_writable()?,
             _ => return Err(Errno::INVAL),
         }
-        dentry.inode().truncate(size)
+        dentry.inode().truncate(size)?;
+        dentry.tell_all(linux::IN_MODIFY);
+        Ok(())
     }
 
     /// pipe2(2): the end to read from and the end to write to.

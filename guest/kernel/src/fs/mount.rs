@@ -11,6 +11,7 @@ use linux_raw_sys::general as linux;
 
 use super::dentry::Dentry;
 use super::inode::{DirSink, FileSystem, Inode};
+use super::inotify::Watches;
 use super::stat::{FileType, PERMISSIONS, Stat};
 use crate::errno::{Errno, Result};
 
@@ -32,17 +33,25 @@ pub struct Mount {
     source: Vec<u8>,
     flags: MountFlags,
     covers: Option<Rc<Dentry>>,
+    watches: Rc<Watches>,
 }
 
 impl Mount {
-    /// `fs`, which /proc/mounts says comes from `source`, covering a directory; `None` for the root.
+    /// `fs`, which /proc/mounts says comes from `source`, covering a directory; `None` for the root. `watches`: who watches
+    /// what is in it.
     pub fn new(
         fs: Rc<dyn FileSystem>,
         source: &[u8],
         flags: MountFlags,
         covers: Option<Rc<Dentry>>,
+        watches: Rc<Watches>,
     ) -> Rc<Mount> {
-        Rc::new(Mount { fs, source: source.to_vec(), flags, covers })
+        Rc::new(Mount { fs, source: source.to_vec(), flags, covers, watches })
+    }
+
+    /// Who watches what is in it.
+    pub fn watches(&self) -> &Rc<Watches> {
+        &self.watches
     }
 
     /// What is mounted.
@@ -211,7 +220,7 @@ mod tests {
     #[test]
     fn lines_are_those_of_fstab() {
         let machine = machine();
-        let mount = Mount::new(ramfs(&machine), b"a\\b", MountFlags::RDONLY, None);
+        let mount = Mount::new(ramfs(&machine), b"a\\b", MountFlags::RDONLY, None, Rc::default());
         assert_eq!(mount.line(b"/my dir"), b"a\\134b /my\\040dir tmpfs ro,noatime 0 0\n");
         let text = String::from_utf8(machine.vfs.mounts_text()).unwrap();
         assert!(text.contains("\nproc /proc proc rw,noatime 0 0\n"), "{text}");

@@ -6,6 +6,8 @@
 use alloc::rc::Rc;
 
 use super::Vfs;
+use linux_raw_sys::general as linux;
+
 use super::dentry::{Dentry, PATH_MAX};
 use super::inode::{NewNode, RenameFlags};
 use super::path::{Last, Walk};
@@ -55,6 +57,7 @@ impl Vfs {
         let slot = self.slot(base, path, |_| Errno::EXIST)?;
         slot.check_free()?;
         slot.directory.inode().create(&slot.name, NewNode::Directory, mode & 0o1777)?;
+        slot.directory.tell(linux::IN_CREATE | linux::IN_ISDIR, 0, &slot.name);
         Ok(())
     }
 
@@ -72,6 +75,7 @@ impl Vfs {
             return Err(Errno::NOENT);
         }
         slot.directory.inode().create(&slot.name, what, mode)?;
+        slot.directory.tell(linux::IN_CREATE, 0, &slot.name);
         Ok(())
     }
 
@@ -98,7 +102,10 @@ impl Vfs {
         if target.is_dir() {
             return Err(Errno::PERM);
         }
-        slot.directory.inode().link(&slot.name, target.inode().stat().ino)
+        slot.directory.inode().link(&slot.name, target.inode().stat().ino)?;
+        target.tell(linux::IN_ATTRIB, 0, b"");
+        slot.directory.tell(linux::IN_CREATE, 0, &slot.name);
+        Ok(())
     }
 
     /// unlink(2).
@@ -114,6 +121,8 @@ impl Vfs {
         }
         slot.directory.inode().unlink(&slot.name)?;
         victim.removed();
+        victim.tell_removed();
+        slot.directory.tell(linux::IN_DELETE, 0, &slot.name);
         Ok(())
     }
 
@@ -134,6 +143,8 @@ impl Vfs {
         }
         slot.directory.inode().rmdir(&slot.name)?;
         victim.removed();
+        victim.tell_removed();
+        slot.directory.tell(linux::IN_DELETE | linux::IN_ISDIR, 0, &slot.name);
         Ok(())
     }
 
@@ -175,13 +186,21 @@ impl Vfs {
         }
         let to_ino = to.directory.inode().stat().ino;
         from.directory.inode().rename(&from.name, to_ino, &to.name, how)?;
+        let (from_place, to_place) = ((&*from.directory, &*from.name), (&*to.directory, &*to.name));
         match target {
             Some(target) if is_same(&moved, &target) => return Ok(()),
-            Some(target) if exchange => target.moved(&from.directory, &from.name),
-            Some(target) => target.removed(),
+            Some(target) if exchange => {
+                target.moved(&from.directory, &from.name);
+                target.tell_move(to_place, from_place);
+            }
+            Some(target) => {
+                target.removed();
+                target.tell_removed();
+            }
             None => {}
         }
         moved.moved(&to.directory, &to.name);
+        moved.tell_move(from_place, to_place);
         Ok(())
     }
 }

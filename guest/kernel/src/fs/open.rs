@@ -197,7 +197,9 @@ impl Vfs {
         };
         if flags.contains(OpenFlags::TRUNC) && file.is_none() {
             dentry.inode().truncate(0)?;
+            dentry.tell_all(linux::IN_MODIFY);
         }
+        dentry.tell_all(linux::IN_OPEN);
         Ok(OpenFile::new(dentry, file, flags))
     }
 
@@ -225,7 +227,10 @@ impl Vfs {
     ) -> Result<Rc<OpenFile>> {
         directory.check_writable()?;
         let inode = directory.inode().create(name, NewNode::File, mode)?;
-        Ok(OpenFile::new(directory.adopt(name, inode), None, flags))
+        let dentry = directory.adopt(name, inode);
+        directory.tell(linux::IN_CREATE, 0, name);
+        dentry.tell_all(linux::IN_OPEN);
+        Ok(OpenFile::new(dentry, None, flags))
     }
 }
 

@@ -10,6 +10,7 @@ use alloc::rc::Rc;
 use core::cell::{Cell, OnceCell};
 use core::ops::ControlFlow;
 
+use linux_raw_sys::general as linux;
 use mayfly_hal::phys::Frame;
 
 use super::dentry::Dentry;
@@ -196,7 +197,9 @@ impl OpenFile {
         if self.file.is_some() || !self.flags.get().writes() || size > OFFSET_MAX {
             return Err(Errno::INVAL);
         }
-        self.dentry.inode().truncate(size)
+        self.dentry.inode().truncate(size)?;
+        self.dentry.tell_all(linux::IN_MODIFY);
+        Ok(())
     }
 
     /// fallocate(2).
@@ -235,23 +238,34 @@ impl OpenFile {
 
     fn read_from(&self, offset: u64, to: &mut [u8]) -> Result<usize> {
         self.check(OpenFlags::reads)?;
-        match &self.file {
-            Some(file) => file.read(offset, to),
-            None => self.dentry.inode().read_at(offset, to),
-        }
+        let count = match &self.file {
+            Some(file) => file.read(offset, to)?,
+            None => self.dentry.inode().read_at(offset, to)?,
+        };
+        self.tell(linux::IN_ACCESS, count);
+        Ok(count)
     }
 
     fn write_to(&self, offset: u64, from: &[u8]) -> Result<usize> {
         self.check(OpenFlags::writes)?;
-        match &self.file {
-            Some(file) => file.write(offset, from),
-            None if from.is_empty() => Ok(0),
-            None if offset >= OFFSET_MAX => Err(Errno::FBIG),
+        let count = match &self.file {
+            Some(file) => file.write(offset, from)?,
+            None if from.is_empty() => 0,
+            None if offset >= OFFSET_MAX => return Err(Errno::FBIG),
             None => {
                 // A write that would pass the largest offset is cut short there.
                 let room = usize::try_from(OFFSET_MAX - offset).unwrap_or(usize::MAX);
-                self.dentry.inode().write_at(offset, &from[..from.len().min(room)])
+                self.dentry.inode().write_at(offset, &from[..from.len().min(room)])?
             }
+        };
+        self.tell(linux::IN_MODIFY, count);
+        Ok(count)
+    }
+
+    /// Tells who watches the file, where that concerned some bytes.
+    fn tell(&self, mask: u32, count: usize) {
+        if count > 0 {
+            self.dentry.tell_all(mask);
         }
     }
 
@@ -285,6 +299,15 @@ impl Drop for OpenFile {
     fn drop(&mut self) {
         if let Some(locks) = self.locks.get() {
             locks.release_all(self, Owner::of(self));
+        }
+        let flags = self.flags.get();
+        if !flags.contains(OpenFlags::PATH) {
+            let writes = flags.writes();
+            self.dentry.tell_all(if writes {
+                linux::IN_CLOSE_WRITE
+            } else {
+                linux::IN_CLOSE_NOWRITE
+            });
         }
     }
 }

@@ -95,7 +95,9 @@ impl Vfs {
         if !Namespace::of(name)?.fits(inode.file_type()) {
             return Err(Errno::PERM);
         }
-        inode.set_xattr(name, value, how)
+        inode.set_xattr(name, value, how)?;
+        dentry.tell_all(linux::IN_ATTRIB);
+        Ok(())
     }
 }
 

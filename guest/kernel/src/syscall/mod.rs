@@ -41,6 +41,8 @@ mod futex_pi;
 #[cfg(feature = "bare-metal")]
 pub mod identity;
 #[cfg(feature = "bare-metal")]
+mod inotify;
+#[cfg(feature = "bare-metal")]
 mod locks;
 #[cfg(feature = "bare-metal")]
 mod memory;

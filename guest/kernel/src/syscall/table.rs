@@ -58,9 +58,9 @@ macro_rules! calls {
 
 #[cfg(feature = "bare-metal")]
 use super::{
-    clone, control, copy, credentials, directory, epoll, event, file, fork, futex, identity, locks,
-    memory, message, metadata, pidfd, poll, prctl, process, sched, signalfd, signals, socket,
-    sockopt, splice, stat, storage, system, time, timer, transfer, wait, xattr,
+    clone, control, copy, credentials, directory, epoll, event, file, fork, futex, identity,
+    inotify, locks, memory, message, metadata, pidfd, poll, prctl, process, sched, signalfd,
+    signals, socket, sockopt, splice, stat, storage, system, time, timer, transfer, wait, xattr,
 };
 
 const CLONES: &str =
@@ -69,6 +69,8 @@ const NUMBERS: &str = "of the process; kept, told, and written on new files, but
 const PROCESSES: &str = "up to 1,024 processes and threads in all";
 const SIGNALFD: &str =
     "in an epoll that fork has copied, it tells of the waiting process's signals";
+
+const WATCHED: &str = "what is removed while it is open is told at once";
 
 calls! {
     // Bytes in and out.
@@ -129,6 +131,10 @@ calls! {
     __NR_timerfd_gettime "timerfd_gettime" => Supported, event::timerfd_gettime;
     __NR_signalfd "signalfd" => Partial(SIGNALFD), signalfd::signalfd;
     __NR_signalfd4 "signalfd4" => Partial(SIGNALFD), signalfd::signalfd4;
+    __NR_inotify_init "inotify_init" => Partial(WATCHED), inotify::inotify_init;
+    __NR_inotify_init1 "inotify_init1" => Partial(WATCHED), inotify::inotify_init1;
+    __NR_inotify_add_watch "inotify_add_watch" => Partial(WATCHED), inotify::inotify_add_watch;
+    __NR_inotify_rm_watch "inotify_rm_watch" => Supported, inotify::inotify_rm_watch;
     // Directories and names.
     __NR_getdents64 "getdents64" => Supported, directory::getdents64;
     __NR_getcwd "getcwd" => Supported, directory::getcwd;
