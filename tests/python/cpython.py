@@ -30,15 +30,11 @@ ctypes platform pwd shelve pyexpat unittest contextlib heapq zipimport import
 REASONS = [
     ("Function not implemented", "a call that is not there"),
     ("[Errno 38]", "a call that is not there"),
-    ("xattr", "extended attributes"),
-    ("extended attribute", "extended attributes"),
     ("Read-only file system", "a writable root"),
     ("write access to the installed", "a writable root"),
     ("scheduler", "scheduling calls"),
     ("pidfd", "pidfd"),
     ("VSOCK", "vsock for programs"),
-    ("pty", "pseudo-terminals"),
-    ("splice", "splice"),
 ]
 RUNNER = '''
 import importlib, json, os, sys, traceback, unittest

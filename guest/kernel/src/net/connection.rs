@@ -150,6 +150,11 @@ impl Side {
         self.resets.set(true);
     }
 
+    /// Whether there is no peer any more: TCP's is gone with a reset, whatever of it can still be read.
+    pub fn has_lost_peer(&self) -> bool {
+        self.flavour == Flavour::Tcp && self.incoming.broken.get()
+    }
+
     /// What went wrong since it was asked last.
     pub fn take_error(&self) -> Option<Errno> {
         self.incoming.error.take()

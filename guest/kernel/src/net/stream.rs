@@ -333,7 +333,7 @@ impl Socket for StreamSocket {
 
     fn peer(&self) -> Result<Address> {
         match &*self.state.borrow() {
-            State::Connected(_) => {}
+            State::Connected(side) if !side.has_lost_peer() => {}
             State::Remote(remote) if remote.is_connected() == Ok(true) => {}
             _ => return Err(Errno::NOTCONN),
         }
