@@ -115,6 +115,7 @@ const SERVE_EXAMPLES: &str = "\
 Examples:
   mayfly serve                                   http://127.0.0.1:9000, data in ./mayfly-data
   mayfly serve --listen 127.0.0.1:0              any free port; the first line on stderr names it
+  mayfly serve --queue postgres://mayfly@127.0.0.1/mayfly --queue-password-file secret
   aws --endpoint-url http://127.0.0.1:9000 lambda list-functions
 
 SIGINT and SIGTERM end it; running invocations have a few seconds.";
@@ -220,6 +221,8 @@ pub struct Serve {
     /// Where functions, their code and logs are kept
     #[arg(long, value_name = "DIR", default_value = "mayfly-data")]
     pub data: PathBuf,
+    #[command(flatten)]
+    pub queue: QueueServer,
     /// Memory for all environments together
     #[arg(long, value_name = "MIB", default_value_t = 4096)]
     pub memory: u64,
@@ -238,6 +241,28 @@ pub struct Serve {
     /// Who may call: `none` takes any signature
     #[arg(long, value_name = "HOW", default_value = "none", value_parser = ["none"])]
     pub auth: String,
+}
+
+/// Where events and queues are kept.
+#[derive(Debug, Args)]
+pub struct QueueServer {
+    /// Keep events and queues in a PostgreSQL database, and not in the data directory:
+    /// postgres://USER@HOST:PORT/DATABASE, or postgres:///DATABASE?host=DIR where its socket is in DIR. Its password is
+    /// taken from PGPASSWORD, or from --queue-password-file. One platform uses a database at a time
+    #[arg(long, value_name = "URL")]
+    pub queue: Option<String>,
+    /// A file with the password and nothing else
+    #[arg(long, value_name = "FILE", requires = "queue")]
+    pub queue_password_file: Option<PathBuf>,
+}
+
+impl QueueServer {
+    /// The same words again, for another `mayfly serve`.
+    pub fn words(&self) -> impl Iterator<Item = OsString> {
+        let url = self.queue.iter().flat_map(|url| ["--queue".into(), url.into()]);
+        let file = self.queue_password_file.iter();
+        url.chain(file.flat_map(|file| ["--queue-password-file".into(), file.into()]))
+    }
 }
 
 /// `mayfly bench`.
@@ -329,6 +354,8 @@ pub struct BenchQueue {
     /// How many events each number of clients sends
     #[arg(long, default_value_t = 4000, value_parser = clap::value_parser!(u32).range(64..=10_000_000))]
     pub events: u32,
+    #[command(flatten)]
+    pub server: QueueServer,
     /// How many events are queued to be drained
     #[arg(long, default_value_t = 10_000, value_parser = clap::value_parser!(u32).range(64..=10_000_000))]
     pub backlog: u32,

@@ -1,19 +1,23 @@
 //! `mayfly serve`: joins the platform with what makes its VMs and their images.
 
+use std::env::VarError;
 use std::num::NonZero;
 use std::process::ExitCode;
 use std::sync::Arc;
 
 use mayfly_scheduler::core::Limits;
 use mayfly_scheduler::launcher::ProcessLauncher;
-use mayfly_scheduler::queue::retry::Delays;
+use mayfly_scheduler::queue::{self, retry::Delays};
 use mayfly_scheduler::{Config, Identity, Server};
 use tokio::runtime::{Builder, Runtime};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-use crate::args::Serve;
+use crate::args::{QueueServer, Serve};
 use crate::failure::{Failure, say};
 use crate::runtimes::Runtimes;
+
+/// The password of `--queue`'s user, as PostgreSQL's own clients have it.
+const PASSWORD: &str = "PGPASSWORD";
 
 /// What the platform's tasks run on: half of the processors. An invocation keeps its VM's processor as busy as the
 /// platform's, and with fewer threads it crosses from one to the other less often, each time a wake-up.
@@ -31,12 +35,15 @@ pub fn runtime() -> Result<Runtime, Failure> {
 /// # Errors
 /// An address or a data directory that cannot be used, in one line.
 pub fn serve(options: Serve) -> Result<ExitCode, Failure> {
+    let queue =
+        options.queue.queue.as_deref().map(|url| server(url, &options.queue)).transpose()?;
     let runtime = runtime()?;
     let launcher = ProcessLauncher::new(runtime.handle().clone()).map_err(Failure::new)?;
     let images = Arc::new(Runtimes::new(&options.data));
     let config = Config {
         listen: options.listen,
         data: options.data,
+        queue,
         limits: Limits {
             memory_mib: options.memory,
             keep_alive: options.keep_alive,
@@ -55,6 +62,21 @@ pub fn serve(options: Serve) -> Result<ExitCode, Failure> {
         server.run(stop(interrupted, terminated)).await.map_err(Failure::new)?;
         Ok(ExitCode::SUCCESS)
     })
+}
+
+/// The queues' server, with the password from where no list of processes shows it.
+fn server(url: &str, options: &QueueServer) -> Result<queue::Server, Failure> {
+    let server =
+        queue::Server::parse(url).map_err(|error| Failure::new(format!("--queue: {error}")))?;
+    if let Some(file) = &options.queue_password_file {
+        let password = std::fs::read_to_string(file).map_err(|error| Failure::at(file, error))?;
+        return Ok(server.with_password(password.trim_end_matches('\n')));
+    }
+    match std::env::var(PASSWORD) {
+        Ok(password) => Ok(server.with_password(&password)),
+        Err(VarError::NotPresent) => Ok(server),
+        Err(error) => Err(Failure::new(format!("{PASSWORD}: {error}"))),
+    }
 }
 
 async fn stop(mut interrupted: Signal, mut terminated: Signal) {

@@ -18,7 +18,7 @@ use crate::launcher::{ImageBuilder, Launcher};
 use crate::logs::Logs;
 use crate::poller::Pollers;
 use crate::queue::retry::Delays;
-use crate::queue::{Queue, QueueError, Sqlite};
+use crate::queue::{self, Engine, Postgres, PostgresError, Queue, QueueError, Sqlite};
 use crate::schedules::Schedules;
 use crate::service::{Identity, Parts, Service};
 use crate::sources::Sources;
@@ -36,6 +36,8 @@ pub struct Config {
     pub listen: SocketAddr,
     /// Where it keeps everything.
     pub data: PathBuf,
+    /// The PostgreSQL that keeps queues, and not a file in `data`.
+    pub queue: Option<queue::Server>,
     /// Memory for environments, and their patience.
     pub limits: Limits,
     /// Region and account in ARNs.
@@ -65,6 +67,9 @@ pub enum ServeError {
     /// What is queued can't be used.
     #[error(transparent)]
     Queue(#[from] QueueError),
+    /// The queues' server can't be used.
+    #[error(transparent)]
+    Postgres(#[from] PostgresError),
     /// The host refuses something.
     #[error("{0}: {1}")]
     Io(String, #[source] io::Error),
@@ -115,7 +120,7 @@ impl Server {
         // Before anything can be uploaded: nothing is lost to a race.
         code.retain(|sha256| used.contains(sha256)).map_err(at(data))?;
         let logs = Arc::new(Logs::open(data).map_err(at(data))?);
-        let queue = Queue::start(Box::new(Sqlite::open(data)?)).map_err(at(data))?;
+        let queue = Queue::start(engine(data, config.queue).await?).map_err(at(data))?;
         let address = config.listen.to_string();
         let listener = TcpListener::bind(config.listen);
         let listener = listener.await.map_err(|error| ServeError::Io(address.clone(), error))?;
@@ -235,6 +240,14 @@ impl Server {
         logs.flush();
         result.map_err(|error| ServeError::Io("the API's socket".into(), error))
     }
+}
+
+/// What queues are made on: the only platform's on that server, or a file.
+async fn engine(data: &Path, server: Option<queue::Server>) -> Result<Box<dyn Engine>, ServeError> {
+    let Some(server) = server else { return Ok(Box::new(Sqlite::open(data)?)) };
+    let connecting = tokio::task::spawn_blocking(|| Postgres::connect_alone(server)).await;
+    let failed = |error: tokio::task::JoinError| ServeError::Io("PostgreSQL".into(), error.into());
+    Ok(Box::new(connecting.map_err(failed)??))
 }
 
 /// Takes the data directory for this process alone; its end, however it comes, gives it back (flock(2)).

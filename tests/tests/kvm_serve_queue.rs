@@ -6,6 +6,8 @@
 //!      └─ request ids of the accepted                   └─ request ids: none is missing
 //! ```
 //!
+//! Both engines are tried: the file in the data directory, and a PostgreSQL.
+//!
 //! MAYFLY_KILLS says how often; by default a few times.
 #![allow(clippy::unwrap_used, reason = "a test that can't go on has failed")]
 
@@ -29,10 +31,21 @@ fn kills() -> usize {
 
 #[test]
 fn no_accepted_event_is_lost_by_kills_at_random_moments() {
+    no_accepted_event_is_lost(&events::OPTIONS);
+}
+
+#[test]
+fn nor_with_postgresql() {
+    let Some(cluster) = mayfly_postgres::shared() else { return };
+    let url = cluster.url(&cluster.database());
+    no_accepted_event_is_lost(&[&events::OPTIONS[..], &["--queue", &url]].concat());
+}
+
+fn no_accepted_event_is_lost(options: &[&str]) {
     let seed = u64::from(std::process::id()) ^ Instant::now().elapsed().as_nanos() as u64;
     println!("seed {seed}, {} kills", kills());
     let mut state = seed;
-    let mut platform = Platform::start_with(&events::OPTIONS);
+    let mut platform = Platform::start_with(options);
     events::create(&platform);
     let accepted = Arc::new(Mutex::new(BTreeSet::new()));
     for kill in 0..kills() {
@@ -48,7 +61,7 @@ fn no_accepted_event_is_lost_by_kills_at_random_moments() {
         let data = platform.kill();
         clients.into_iter().for_each(|client| client.join().unwrap());
         println!("kill {kill}: {} accepted", accepted.lock().unwrap().len());
-        platform = Platform::start_in(data, &events::OPTIONS);
+        platform = Platform::start_in(data, options);
     }
     let mut missing = accepted.lock().unwrap().clone();
     let (count, mut told) = (missing.len(), 0);

@@ -7,6 +7,7 @@
 //!                                                              how fast a backlog goes
 //! ```
 
+use std::ffi::OsString;
 use std::fs::File;
 use std::io::Write;
 use std::net::SocketAddr;
@@ -58,8 +59,9 @@ pub fn queue(options: &BenchQueue) -> Result<ExitCode, Failure> {
 
 async fn measure(options: &BenchQueue) -> Result<Value, Failure> {
     let data = tempfile::tempdir()?;
-    let serve = ["serve", "--listen", "127.0.0.1:0", "--data"].map(AsRef::as_ref);
-    let platform = Server::of_ours(serve.into_iter().chain([data.path().as_os_str()]))?;
+    let serve = ["serve", "--listen", "127.0.0.1:0", "--data"].map(OsString::from);
+    let here = [data.path().as_os_str().to_owned()];
+    let platform = Server::of_ours(serve.into_iter().chain(here).chain(options.server.words()))?;
     let address = platform.address;
     let code = Code::of(&options.bootstrap)?;
     let mut client = Client::connect(address).await?;

@@ -28,6 +28,7 @@ pub(super) fn config(data: &Path, memory_mib: u64, listen: &str) -> Config {
     Config {
         listen: listen.parse().unwrap(),
         data: data.to_owned(),
+        queue: None,
         limits: Limits { memory_mib, ..Limits::default() },
         identity: Identity::default(),
         delays: Delays::scaled(0.0005),
