@@ -14,6 +14,8 @@ pub enum Piece {
     Musl,
     /// `mkfs.erofs` and `fsck.erofs`: the reference that our images are held against.
     Erofs,
+    /// PostgreSQL, of which tests start clusters of their own. The one that the package makes is left alone.
+    Postgres,
     /// `python3 -m venv`, for AWS's own clients.
     Python,
     /// The machine that the hardware lane runs on.
@@ -35,6 +37,7 @@ impl Piece {
             Self::Busybox => "busybox-static",
             Self::Musl => "musl-tools",
             Self::Erofs => "erofs-utils",
+            Self::Postgres => "postgresql",
             Self::Python => "python3-venv",
             Self::Qemu => "qemu-system-x86",
             Self::Ext4 => "e2fsprogs",
@@ -48,6 +51,7 @@ impl Piece {
             Self::Busybox => host::which("busybox").is_some_and(|file| host::is_static_elf(&file)),
             Self::Musl => host::which("musl-gcc").is_some(),
             Self::Erofs => host::which("mkfs.erofs").is_some(),
+            Self::Postgres => mayfly_postgres::Programs::find().is_ok(),
             // Debian splits off the part of the standard library that makes environments.
             Self::Python => {
                 let mut python = Command::new("python3");

@@ -46,6 +46,8 @@ pub fn kvm_executables(workspace: &Workspace) -> Result<Vec<(String, PathBuf)>> 
 fn test(workspace: &Workspace) -> Command {
     let mut command = cargo();
     command.current_dir(&workspace.root).args(["test", "--workspace", "--no-fail-fast"]);
+    // It has been installed: its tests are not left out.
+    command.env(mayfly_postgres::REQUIRED, "1");
     command
 }
 

@@ -41,7 +41,8 @@ const LANE: &str = "hardware lane: kvm-amd in QEMU's TCG";
 /// Runs the steps and prints the summary; fails where a step did.
 pub fn run(options: &Options) -> Result<ExitCode> {
     let filter = options.filter.as_deref();
-    let mut needed = vec![Piece::Busybox, Piece::Musl, Piece::Erofs, Piece::Python];
+    let mut needed =
+        vec![Piece::Busybox, Piece::Musl, Piece::Erofs, Piece::Postgres, Piece::Python];
     if !options.no_lane {
         needed.extend([Piece::Qemu, Piece::Ext4]);
     }
