@@ -43,6 +43,7 @@ while read -r order; do
 done
 # At once: what it holds goes, and one of its processes may hang.
 end QUIT
+[ ! -d "$DIR/small" ] || umount "$DIR/small"
 rm -rf "$DIR"
 "#;
 
@@ -267,6 +268,15 @@ mod tests {
         drop(cluster);
         assert!(!directory.exists());
         assert!(!PathBuf::from(format!("/proc/{pid}")).exists());
+    }
+
+    #[test]
+    fn a_small_disk_goes_with_its_cluster() {
+        let Some(cluster) = crate::own_with_small_disk(16) else { return };
+        cluster.sql("postgres", "CREATE TABLE t (x INT) TABLESPACE small");
+        let directory = cluster.directory.clone();
+        drop(cluster);
+        assert!(!directory.exists());
     }
 
     fn pid(cluster: &Cluster) -> u32 {
