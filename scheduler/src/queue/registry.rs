@@ -1,11 +1,14 @@
 //! Things by name that are kept beside the messages: written to the queues' database first, read from memory.
+//!
+//! Whoever asks for a change may go away before he hears of it, and a server may be lost while it commits: then memory is
+//! in doubt, and is read anew before the next change.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, MutexGuard};
 
 use super::commit::{Queue, QueueError};
 use super::engine::{Durability, Engine, EngineError, Result as EngineResult};
@@ -17,8 +20,8 @@ pub struct Registry<T> {
     queue: Arc<Queue>,
     kind: &'static str,
     by_name: RwLock<BTreeMap<String, Arc<T>>>,
-    /// Held by whoever changes one, until it is changed in memory, too.
-    changing: Mutex<()>,
+    /// Held by whoever changes one, until it is changed in memory, too. Whether the database may say something else.
+    changing: Mutex<bool>,
 }
 
 /// What becomes of a thing, and what follows from that.
@@ -36,16 +39,10 @@ impl<T: Clone + PartialEq + Serialize + DeserializeOwned> Registry<T> {
     /// # Errors
     /// The database's.
     pub async fn load(queue: Arc<Queue>, kind: &'static str) -> Result<Registry<T>, QueueError> {
-        let documents =
-            queue.work(Durability::Process, move |engine| engine.documents(kind)).await?;
-        let mut by_name = BTreeMap::new();
-        for Document { name, text } in documents {
-            let one = serde_json::from_str(&text)
-                .map_err(|error| EngineError::Failed(format!("{kind} {name}: {error}")))?;
-            by_name.insert(name, Arc::new(one));
-        }
-        let (by_name, changing) = (RwLock::new(by_name), Mutex::default());
-        Ok(Registry { queue, kind, by_name, changing })
+        let (by_name, changing) = (RwLock::default(), Mutex::default());
+        let registry = Registry { queue, kind, by_name, changing };
+        registry.read().await?;
+        Ok(registry)
     }
 
     /// One of them.
@@ -72,13 +69,14 @@ impl<T: Clone + PartialEq + Serialize + DeserializeOwned> Registry<T> {
         name: &str,
         change: impl FnOnce(Option<&T>) -> Result<T, E>,
     ) -> Result<Arc<T>, E> {
-        let _changing = self.changing.lock().await;
+        let mut changing = self.change_one().await?;
         let before = self.get(name);
         let after = Arc::new(change(before.as_deref())?);
         if before.as_ref() == Some(&after) {
             return Ok(after);
         }
-        self.write(vec![(name.to_owned(), Some(Arc::clone(&after)))], Vec::new()).await?;
+        let change = (name.to_owned(), Some(Arc::clone(&after)));
+        self.write(&mut changing, vec![change], Vec::new()).await?;
         Ok(after)
     }
 
@@ -92,7 +90,7 @@ impl<T: Clone + PartialEq + Serialize + DeserializeOwned> Registry<T> {
         names: &[String],
         mut decide: impl FnMut(Option<&T>) -> Step<T>,
     ) -> Result<(), QueueError> {
-        let _changing = self.changing.lock().await;
+        let mut changing = self.change_one().await?;
         let (mut changes, mut follows) = (Vec::new(), Vec::new());
         for name in names {
             let before = self.get(name);
@@ -102,12 +100,39 @@ impl<T: Clone + PartialEq + Serialize + DeserializeOwned> Registry<T> {
             }
             follows.extend(step.follows);
         }
-        self.write(changes, follows).await
+        if changes.is_empty() && follows.is_empty() {
+            return Ok(());
+        }
+        self.write(&mut changing, changes, follows).await
+    }
+
+    /// Waits until nobody else changes one, and until memory says what the database does.
+    async fn change_one(&self) -> Result<MutexGuard<'_, bool>, QueueError> {
+        let mut is_doubtful = self.changing.lock().await;
+        if *is_doubtful {
+            self.read().await?;
+            *is_doubtful = false;
+        }
+        Ok(is_doubtful)
+    }
+
+    async fn read(&self) -> Result<(), QueueError> {
+        let kind = self.kind;
+        let documents = self.queue.work(Durability::Process, move |engine| engine.documents(kind));
+        let mut by_name = BTreeMap::new();
+        for Document { name, text } in documents.await? {
+            let one = serde_json::from_str(&text)
+                .map_err(|error| EngineError::Failed(format!("{kind} {name}: {error}")))?;
+            by_name.insert(name, Arc::new(one));
+        }
+        *self.by_name_mut() = by_name;
+        Ok(())
     }
 
     /// Writes what has changed, with what follows from it, and then reads so from memory.
     async fn write(
         &self,
+        is_doubtful: &mut bool,
         changes: Vec<(String, Option<Arc<T>>)>,
         follows: Vec<(String, New)>,
     ) -> Result<(), QueueError> {
@@ -129,7 +154,7 @@ impl<T: Clone + PartialEq + Serialize + DeserializeOwned> Registry<T> {
             }
             follows.iter().try_for_each(|(lane, new)| engine.append(lane, new).map(drop))
         });
-        written.await?;
+        certain(is_doubtful, written).await?;
         let mut by_name = self.by_name_mut();
         for (name, after) in changes {
             match after {
@@ -151,13 +176,13 @@ impl<T: Clone + PartialEq + Serialize + DeserializeOwned> Registry<T> {
         name: &str,
         mut also: impl FnMut(&mut dyn Engine) -> EngineResult<()> + Send + 'static,
     ) -> Result<bool, QueueError> {
-        let _changing = self.changing.lock().await;
+        let mut changing = self.change_one().await?;
         let (kind, gone) = (self.kind, name.to_owned());
         let removed = self.queue.work(Durability::Power, move |engine| {
             also(engine)?;
             engine.remove_document(kind, &gone)
         });
-        let removed = removed.await?;
+        let removed = certain(&mut changing, removed).await?;
         self.by_name_mut().remove(name);
         Ok(removed)
     }
@@ -173,6 +198,70 @@ impl<T: Clone + PartialEq + Serialize + DeserializeOwned> Registry<T> {
     }
 }
 
+/// Waits for what is written. It is in doubt for as long as that takes, and from then on where nobody knows.
+async fn certain<R>(
+    is_doubtful: &mut bool,
+    written: impl Future<Output = Result<R, QueueError>>,
+) -> Result<R, QueueError> {
+    *is_doubtful = true;
+    let written = written.await;
+    let unknown = |error: &QueueError| {
+        matches!(error, QueueError::Engine(EngineError::Unknown(_)) | QueueError::Stopped)
+    };
+    *is_doubtful = written.as_ref().is_err_and(unknown);
+    written
+}
+
 fn failed(error: &serde_json::Error) -> QueueError {
     EngineError::Failed(error.to_string()).into()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc;
+
+    use super::*;
+    use crate::queue::Sqlite;
+
+    #[tokio::test]
+    async fn a_change_that_nobody_waits_for_is_seen_by_the_next_one() {
+        let data = tempfile::tempdir().unwrap();
+        let queue = Arc::new(Queue::start(Box::new(Sqlite::open(data.path()).unwrap())).unwrap());
+        let numbers: Registry<u32> = Registry::load(Arc::clone(&queue), "number").await.unwrap();
+        // The database is busy, so that the change is on its way when its client goes.
+        let (go, gone) = mpsc::channel::<()>();
+        let busy = Arc::clone(&queue);
+        let busy = tokio::spawn(async move {
+            busy.work(Durability::Process, move |_| Ok(gone.recv().is_ok())).await
+        });
+        tokio::task::yield_now().await;
+        tokio::select! {
+            biased;
+            _ = numbers.change("a", |_| Ok::<_, QueueError>(1)) => panic!("the database is busy"),
+            () = std::future::ready(()) => {}
+        }
+        go.send(()).unwrap();
+        assert!(busy.await.unwrap().unwrap());
+        let seen =
+            numbers.change("a", |before| Ok::<_, QueueError>(before.copied().unwrap_or(0) + 1));
+        assert_eq!(*seen.await.unwrap(), 2);
+        let again: Registry<u32> = Registry::load(queue, "number").await.unwrap();
+        assert_eq!((again.get("a"), numbers.get("a")), (Some(2.into()), Some(2.into())));
+    }
+
+    #[tokio::test]
+    async fn only_what_may_have_happened_is_in_doubt() {
+        let lost = EngineError::Unknown("lost".into());
+        for (result, wanted) in [
+            (Ok(()), false),
+            (Err(EngineError::Full.into()), false),
+            (Err(EngineError::Failed("no".into()).into()), false),
+            (Err(lost.into()), true),
+            (Err(QueueError::Stopped), true),
+        ] {
+            let mut is_doubtful = false;
+            let written = certain(&mut is_doubtful, std::future::ready(result.clone())).await;
+            assert_eq!((written, is_doubtful), (result, wanted));
+        }
+    }
 }
