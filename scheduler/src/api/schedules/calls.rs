@@ -9,9 +9,10 @@ use uuid::Uuid;
 use super::error::ScheduleError;
 use super::shapes::{self, ScheduleInput};
 use super::{Answer, Body, Parameters, check, parse};
+use crate::api::Platform;
 use crate::api::functions::Shared;
 use crate::clock;
-use crate::schedules::{DEFAULT_GROUP, Schedule};
+use crate::schedules::{DEFAULT_GROUP, Schedule, Schedules};
 
 /// Schedules of a platform: what is read through at each tick, and kept in memory.
 const SCHEDULES_MAX: usize = 100_000;
@@ -21,33 +22,8 @@ pub(super) async fn create(
     Path(name): Path<String>,
     body: Body,
 ) -> Answer {
-    let identity = &platform.service.identity;
-    let input: ScheduleInput = parse(body)?;
-    let schedule = Schedule { id: Uuid::new_v4().to_string(), ..input.schedule(identity, name)? };
-    let (group, name) = (schedule.group.clone(), schedule.name.clone());
     let schedules = &platform.schedules;
-    let created = schedules.change(&group, &name, |before| {
-        schedules.groups.get(&group).ok_or_else(|| ScheduleError::no_group(&group))?;
-        match before {
-            // The same request again: its answer got lost.
-            Some(before)
-                if before.client_token.is_some()
-                    && before.client_token == schedule.client_token =>
-            {
-                return Ok(before.clone());
-            }
-            Some(_) => return Err(ScheduleError::exists("Schedule", &name)),
-            None => {}
-        }
-        if schedules.count() >= SCHEDULES_MAX {
-            return Err(ScheduleError::too_many("schedules", SCHEDULES_MAX));
-        }
-        let now_ms = clock::unix_ms();
-        shapes::dates(&schedule, now_ms)?;
-        schedule.in_place_of(None, now_ms).ok_or_else(never)
-    });
-    created.await?;
-    Ok(Json(json!({ "ScheduleArn": identity.schedule_arn(&group, &name) })).into_response())
+    put(&platform, name, body, |schedule, before| anew(schedules, schedule, before)).await
 }
 
 pub(super) async fn update(
@@ -55,22 +31,57 @@ pub(super) async fn update(
     Path(name): Path<String>,
     body: Body,
 ) -> Answer {
+    put(&platform, name, body, another).await
+}
+
+/// Puts what `make` makes of the schedule in a request in the place of the one that there is.
+async fn put(
+    platform: &Platform,
+    name: String,
+    body: Body,
+    make: impl FnOnce(Schedule, Option<&Schedule>) -> Result<Schedule, ScheduleError>,
+) -> Answer {
     let identity = &platform.service.identity;
-    let input: ScheduleInput = parse(body)?;
-    let schedule = input.schedule(identity, name)?;
+    let schedule = parse::<ScheduleInput>(body)?.schedule(identity, name)?;
     let (group, name) = (schedule.group.clone(), schedule.name.clone());
-    let updated = platform.schedules.change(&group, &name, |before| {
-        let before = before.ok_or_else(|| ScheduleError::no_schedule(&name))?;
-        let now_ms = clock::unix_ms();
-        if (before.start_ms, before.end_ms) != (schedule.start_ms, schedule.end_ms) {
-            shapes::dates(&schedule, now_ms)?;
-        }
-        let (id, client_token) = (before.id.clone(), before.client_token.clone());
-        let schedule = Schedule { id, client_token, ..schedule };
-        schedule.in_place_of(Some(before), now_ms).ok_or_else(never)
-    });
-    updated.await?;
+    platform.schedules.change(&group, &name, |before| make(schedule, before)).await?;
     Ok(Json(json!({ "ScheduleArn": identity.schedule_arn(&group, &name) })).into_response())
+}
+
+/// A schedule where there is none.
+fn anew(
+    schedules: &Schedules,
+    schedule: Schedule,
+    before: Option<&Schedule>,
+) -> Result<Schedule, ScheduleError> {
+    let group = schedules.groups.get(&schedule.group);
+    group.ok_or_else(|| ScheduleError::no_group(&schedule.group))?;
+    if let Some(before) = before {
+        // The same request again: its answer got lost.
+        let is_same =
+            schedule.client_token.is_some() && before.client_token == schedule.client_token;
+        let exists = || ScheduleError::exists("Schedule", &schedule.name);
+        return Some(before.clone()).filter(|_| is_same).ok_or_else(exists);
+    }
+    if schedules.count() >= SCHEDULES_MAX {
+        return Err(ScheduleError::too_many("schedules", SCHEDULES_MAX));
+    }
+    let now_ms = clock::unix_ms();
+    shapes::dates(&schedule, now_ms)?;
+    let schedule = Schedule { id: Uuid::new_v4().to_string(), ..schedule };
+    schedule.in_place_of(None, now_ms).ok_or_else(never)
+}
+
+/// Another schedule in the place of the one that there is.
+fn another(schedule: Schedule, before: Option<&Schedule>) -> Result<Schedule, ScheduleError> {
+    let before = before.ok_or_else(|| ScheduleError::no_schedule(&schedule.name))?;
+    let now_ms = clock::unix_ms();
+    if (before.start_ms, before.end_ms) != (schedule.start_ms, schedule.end_ms) {
+        shapes::dates(&schedule, now_ms)?;
+    }
+    let (id, client_token) = (before.id.clone(), before.client_token.clone());
+    let schedule = Schedule { id, client_token, ..schedule };
+    schedule.in_place_of(Some(before), now_ms).ok_or_else(never)
 }
 
 pub(super) async fn get(
