@@ -148,9 +148,13 @@ impl Server {
             config.delays,
         );
         let polling = pollers.start().await?;
-        let sources =
-            Sources::start(Arc::clone(&queues), Arc::clone(&functions), Arc::clone(&service))
-                .await?;
+        let sources = Sources::start(
+            Arc::clone(&queues),
+            Arc::clone(&functions),
+            Arc::clone(&service),
+            config.delays,
+        )
+        .await?;
         let schedules = Schedules::load(
             service.identity.clone(),
             Arc::clone(&functions),

@@ -12,6 +12,7 @@
 mod event;
 mod filter;
 mod mapping;
+mod pace;
 mod poll;
 
 use std::collections::HashMap;
@@ -20,6 +21,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::watch;
 use tokio::task::{JoinHandle, JoinSet};
 
+use crate::queue::retry::Delays;
 use crate::queue::{QueueError, Registry};
 use crate::service::Service;
 use crate::sqs::Queues;
@@ -34,6 +36,7 @@ pub(crate) struct Sources {
     queues: Arc<Queues>,
     functions: Arc<FunctionStore>,
     service: Arc<Service>,
+    delays: Delays,
     /// What tells a mapping's task to end.
     at_work: Mutex<HashMap<String, watch::Sender<bool>>>,
     tasks: Mutex<JoinSet<()>>,
@@ -48,10 +51,11 @@ impl Sources {
         queues: Arc<Queues>,
         functions: Arc<FunctionStore>,
         service: Arc<Service>,
+        delays: Delays,
     ) -> Result<Arc<Sources>, QueueError> {
         let mappings = Registry::load(Arc::clone(&queues.queue), "mapping").await?;
         let (at_work, tasks) = (Mutex::default(), Mutex::default());
-        let sources = Sources { mappings, queues, functions, service, at_work, tasks };
+        let sources = Sources { mappings, queues, functions, service, delays, at_work, tasks };
         let sources = Arc::new(sources);
         for mapping in sources.mappings.list() {
             sources.renew(&mapping.id);

@@ -6,12 +6,13 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use tokio::sync::watch;
-use tokio::task::JoinSet;
+use tokio::task::{JoinError, JoinSet};
 use tokio::time::Instant;
 use uuid::Uuid;
 
 use super::filter::Pattern;
 use super::mapping::Mapping;
+use super::pace::{Outcome, Pace};
 use super::{Sources, event};
 use crate::clock;
 use crate::queue::{Durability, Lease, Leased, QueueError, Wanted};
@@ -35,12 +36,21 @@ impl Sources {
         mut stopping: watch::Receiver<bool>,
     ) {
         let mut batches = JoinSet::new();
+        let mut pace = Pace::default();
+        let heard = |pace: &mut Pace, ended: Result<Outcome, JoinError>| {
+            let random = Uuid::new_v4().as_u128() as u32;
+            pace.heard(ended.unwrap_or(Outcome::Refused), self.delays, random, Instant::now());
+        };
         let concurrency = mapping.concurrency_max.unwrap_or(CONCURRENCY) as usize;
         while !*stopping.borrow() {
-            while batches.try_join_next().is_some() {}
-            if batches.len() >= concurrency {
+            while let Some(ended) = batches.try_join_next() {
+                heard(&mut pace, ended);
+            }
+            let rests = pace.rests(Instant::now());
+            if rests.is_some() || batches.len() >= concurrency {
                 tokio::select! {
-                    _ = batches.join_next() => {}
+                    Some(ended) = batches.join_next() => heard(&mut pace, ended),
+                    () = tokio::time::sleep_until(rests.unwrap_or_else(Instant::now)), if rests.is_some() => {}
                     _ = stopping.changed() => {}
                 }
                 continue;
@@ -118,7 +128,7 @@ impl Sources {
     }
 
     /// Runs the function on a batch. What has failed becomes visible again when its time-out ends.
-    async fn run(&self, mapping: &Mapping, queue: &Definition, batch: Vec<Leased>) {
+    async fn run(&self, mapping: &Mapping, queue: &Definition, batch: Vec<Leased>) -> Outcome {
         let identity = &self.service.identity;
         let patterns: Vec<Pattern> =
             mapping.filters.iter().filter_map(|text| Pattern::parse(text)).collect();
@@ -128,21 +138,22 @@ impl Sources {
         let (wanted, passed): (Vec<_>, Vec<_>) = records.partition(|(_, record)| is_wanted(record));
         self.complete(passed.iter().map(|(one, _)| one.lease).collect()).await;
         if wanted.is_empty() {
-            return;
+            return Outcome::Worked;
         }
         let ids: Vec<String> =
             wanted.iter().map(|(one, _)| Envelope::of(&one.message).id).collect();
         let records: Vec<&Value> = wanted.iter().map(|(_, record)| record).collect();
         let payload = json!({ "Records": records }).to_string().into();
-        let Some(response) = self.invoke(mapping, payload).await else { return };
+        let Some(response) = self.invoke(mapping, payload).await else { return Outcome::Refused };
         let failed = match mapping.reports_failures {
             true => event::failures(&response, &ids.iter().map(String::as_str).collect()),
             false => Some(BTreeSet::new()),
         };
-        let Some(failed) = failed else { return };
+        let Some(failed) = failed else { return Outcome::Refused };
         let done = wanted.iter().zip(&ids).filter(|(_, id)| !failed.contains(*id));
         self.complete(done.map(|((one, _), _)| one.lease).collect()).await;
         self.queues.queue.ring(&queue.lane());
+        Outcome::Worked
     }
 
     /// What the function answers, where it runs and does not fail.

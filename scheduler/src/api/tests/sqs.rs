@@ -1,10 +1,12 @@
 //! SQS' API, as far as its clients can't show it: what is refused, what is waited for, what survives.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use super::rig::{Answer, Rig};
+use super::rig::{Answer, Rig, config};
+use crate::Config;
+use crate::queue::retry::Delays;
 
 async fn call(rig: &Rig, call: &str, request: Value) -> Answer {
     let target = format!("AmazonSQS.{call}");
@@ -100,7 +102,7 @@ async fn whoever_waits_hears_of_a_message_at_once() {
     let data = tempfile::tempdir().unwrap();
     let rig = Rig::start(data.path()).await;
     let url = create(&rig, "q", json!({ "ReceiveMessageWaitTimeSeconds": "20" })).await;
-    let start = std::time::Instant::now();
+    let start = Instant::now();
     let (received, _) =
         tokio::join!(ok(&rig, "ReceiveMessage", json!({ "QueueUrl": url })), async {
             tokio::time::sleep(Duration::from_millis(100)).await;
@@ -212,7 +214,7 @@ async fn depth(rig: &Rig, url: &Value) -> (u64, u64) {
 
 /// Waits until a queue is as deep as that.
 async fn until_depth(rig: &Rig, url: &Value, wanted: (u64, u64)) {
-    let start = std::time::Instant::now();
+    let start = Instant::now();
     loop {
         let found = depth(rig, url).await;
         if found == wanted {
@@ -272,6 +274,41 @@ async fn a_function_is_invoked_with_what_its_queue_gets() {
     assert_eq!(list["EventSourceMappings"][0]["UUID"], id);
     assert_eq!(mapping(&rig, "DELETE", id, json!({})).await.json()["State"], "Deleting");
     mapping(&rig, "GET", id, json!({})).await.assert_error(404, "ResourceNotFoundException");
+    rig.stop().await;
+}
+
+#[tokio::test]
+async fn a_function_that_is_throttled_is_left_alone() {
+    let data = tempfile::tempdir().unwrap();
+    // A pause that no test sees the end of.
+    let delays = Delays::scaled(1e6);
+    let rig = Rig::with(Config { delays, ..config(data.path(), 4096, "127.0.0.1:0") }).await;
+    rig.create("f", "say").await;
+    let none = json!({ "ReservedConcurrentExecutions": 0 }).to_string();
+    rig.send("PUT", "/2017-10-31/functions/f/concurrency", &[], none.as_bytes()).await;
+    let url = create(&rig, "q", json!({})).await;
+    let arn = "arn:aws:sqs:us-east-1:000000000000:q";
+    let request = json!({ "EventSourceArn": arn, "FunctionName": "f" });
+    assert_eq!(mapping(&rig, "POST", "", request).await.status, 202);
+    // What is refused is visible again at once.
+    let at_once = json!({ "QueueUrl": url, "Attributes": { "VisibilityTimeout": "0" } });
+    ok(&rig, "SetQueueAttributes", at_once).await;
+    ok(&rig, "SendMessage", json!({ "QueueUrl": url, "MessageBody": "a" })).await;
+    let start = Instant::now();
+    let mut before = 0;
+    loop {
+        let mut leases = 0;
+        // Many looks give it many turns.
+        for _ in 0..50 {
+            let seen = rig.get("/mayfly/queues/messages?Queue=sqs/q").await.json();
+            leases = seen["Messages"][0]["Leases"].as_u64().unwrap();
+        }
+        if leases > 0 && leases == before {
+            break;
+        }
+        assert!(start.elapsed() < Duration::from_secs(60), "taken {leases} times");
+        before = leases;
+    }
     rig.stop().await;
 }
 
