@@ -10,8 +10,8 @@ use super::table::table;
 use crate::args::{Queue, QueueCommand};
 use crate::failure::{Failure, say};
 
-const HEADS: [&str; 5] = ["QUEUE", "DUE", "IN FLIGHT", "LATER", "OLDEST"];
-const MESSAGE_HEADS: [&str; 5] = ["NUMBER", "AGE", "LEASES", "SIZE", "BODY"];
+const HEADS: [&str; 7] = ["QUEUE", "DUE", "IN FLIGHT", "LATER", "RETRIED", "DEAD", "OLDEST"];
+const MESSAGE_HEADS: [&str; 6] = ["NUMBER", "REQUEST ID", "AGE", "LEASES", "SIZE", "BODY"];
 /// The part of a body that a line has room for.
 const BODY_CHARS: usize = 60;
 
@@ -56,19 +56,36 @@ pub fn queue(options: Queue) -> Result<ExitCode, Failure> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn row(queue: &Value) -> [String; 5] {
+fn row(queue: &Value) -> [String; 7] {
     let number = |key: &str| queue[key].as_u64().unwrap_or_default().to_string();
     let name = queue["Name"].as_str().unwrap_or("-").to_owned();
-    [name, number("Due"), number("InFlight"), number("Later"), age(queue["OldestMs"].as_i64())]
+    let [due, in_flight, later] = ["Due", "InFlight", "Later"].map(number);
+    let (retried, dead) = (number("Retried"), number("Dead"));
+    [name, due, in_flight, later, retried, dead, age(queue["OldestMs"].as_i64())]
 }
 
-fn message_row(message: &Value) -> [String; 5] {
+/// What is queued altogether, as a line of `mayfly top`.
+pub fn sum(queues: &Value) -> String {
+    let queues = queues["Queues"].as_array().map(Vec::as_slice).unwrap_or_default();
+    let of = |key: &str| queues.iter().filter_map(|one| one[key].as_u64()).sum::<u64>();
+    format!(
+        "queued       {} due, {} in flight, {} later; {} retried, {} dead\n",
+        of("Due"),
+        of("InFlight"),
+        of("Later"),
+        of("Retried"),
+        of("Dead"),
+    )
+}
+
+fn message_row(message: &Value) -> [String; 6] {
     let number = |key: &str| message[key].as_u64().unwrap_or_default();
     let now_ms = jiff::Timestamp::now().as_millisecond();
     let body = message["Body"].as_str().unwrap_or_default();
     let body = body.chars().map(|one| if one.is_control() { ' ' } else { one });
     [
         number("Number").to_string(),
+        message["Head"]["request_id"].as_str().unwrap_or("-").to_owned(),
         age(message["SentMs"].as_i64().map(|sent_ms| now_ms - sent_ms)),
         number("Leases").to_string(),
         bytes(number("Bytes")),
@@ -93,10 +110,17 @@ mod tests {
 
     #[test]
     fn a_queue_is_a_row() {
-        let queue =
-            json!({ "Name": "events/f", "Due": 3, "InFlight": 2, "Later": 1, "OldestMs": 90_500 });
-        assert_eq!(row(&queue), ["events/f", "3", "2", "1", "90 s"]);
-        assert_eq!(row(&json!({ "Name": "sqs/q", "OldestMs": null }))[4], "-");
+        let queue = json!({ "Name": "events/f", "Due": 3, "InFlight": 2, "Later": 1, "Retried": 4, "OldestMs": 90_500 });
+        assert_eq!(row(&queue), ["events/f", "3", "2", "1", "4", "0", "90 s"]);
+        assert_eq!(row(&json!({ "Name": "sqs/q", "OldestMs": null }))[6], "-");
+        let dead = json!({ "Name": "sqs/q", "Due": 5, "Dead": 5 });
+        assert_eq!(
+            sum(&json!({ "Queues": [queue, dead] })),
+            "queued       8 due, 2 in flight, 1 later; 4 retried, 5 dead\n"
+        );
+        let event = json!({ "Number": 7, "Head": { "request_id": "r-1" } });
+        assert_eq!(message_row(&event)[1], "r-1");
+        assert_eq!(message_row(&json!({ "Number": 8 }))[1], "-");
         let ages = [999, 119_999, 120_000, 7_200_000].map(|ms| age(Some(ms)));
         assert_eq!(ages, ["999 ms", "119 s", "2 min", "2 h"]);
     }

@@ -10,6 +10,7 @@ use serde_json::Value;
 
 use super::api::Api;
 use super::output::{Reader, print};
+use super::queue;
 use super::table::table;
 use crate::args::Top;
 use crate::failure::Failure;
@@ -28,13 +29,13 @@ const TURN: Duration = Duration::from_millis(50);
 pub fn top(options: &Top) -> Result<ExitCode, Failure> {
     let mut api = Api::at(&options.place)?;
     if options.once {
-        print(shown(&api.environments()?, options.place.json).as_bytes())?.done();
+        print(look(&mut api, options.place.json)?.as_bytes())?.done();
         return Ok(ExitCode::SUCCESS);
     }
     let signals = Signals::new()?;
     let clears = io::stdout().is_terminal() && !options.place.json;
     while !signals.have_come() {
-        let look = shown(&api.environments()?, options.place.json);
+        let look = look(&mut api, options.place.json)?;
         let text = if clears { format!("{AGAIN}{look}") } else { look };
         if print(text.as_bytes())? == Reader::Gone {
             break;
@@ -47,6 +48,12 @@ pub fn top(options: &Top) -> Result<ExitCode, Failure> {
     Ok(ExitCode::SUCCESS)
 }
 
+fn look(api: &mut Api, as_json: bool) -> Result<String, Failure> {
+    let mut told = api.environments()?;
+    told["Queues"] = api.queues()?["Queues"].take();
+    Ok(shown(&told, as_json))
+}
+
 fn shown(told: &Value, as_json: bool) -> String {
     if as_json {
         return format!("{told:#}\n");
@@ -54,7 +61,7 @@ fn shown(told: &Value, as_json: bool) -> String {
     let environments = told["Environments"].as_array().map(Vec::as_slice).unwrap_or_default();
     let rows: Vec<[String; 7]> = environments.iter().map(row).collect();
     let rows = if rows.is_empty() { String::new() } else { format!("\n{}", table(HEADS, &rows)) };
-    format!("{}{rows}", pool(&told["Pool"], environments))
+    format!("{}{}{rows}", pool(&told["Pool"], environments), queue::sum(told))
 }
 
 fn pool(pool: &Value, environments: &[Value]) -> String {
@@ -119,6 +126,7 @@ mod tests {
                 "Environment": 3, "FunctionName": "f", "Version": "2", "State": "busy",
                 "MemorySize": 256, "ResidentBytes": 5_242_880, "AgeMs": 61_000,
             }],
+            "Queues": [{ "Name": "events/f", "Due": 3, "Retried": 1 }],
             "Pool": {
                 "KeepAlive": "lru", "MemoryMiB": 256, "MemoryMaxMiB": 4096, "EnvironmentsMax": 1024,
                 "Invocations": { "Cold": 1, "Warm": 5, "Throttled": 2, "OverReserved": 0 },
@@ -130,7 +138,8 @@ mod tests {
             "memory       256 of 4096 MiB\n\
              environments 1 of 1024: 1 busy, 0 idle, 0 starting\n\
              invocations  1 cold, 5 warm; 2 throttled, 0 over what is reserved\n\
-             keep-alive   lru\n\n\
+             keep-alive   lru\n\
+             queued       3 due, 0 in flight, 0 later; 1 retried, 0 dead\n\n\
              ENV  STATE  FUNCTION  VERSION  AGE        MEMORY   IN USE\n\
              3    busy   f         2        1 min 1 s  256 MiB  5.0 MiB\n"
         );

@@ -1,6 +1,6 @@
 //! Mayfly's own: what is queued, for `mayfly queue`. A queue is called `events/FUNCTION` or `sqs/NAME`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use axum::Json;
 use axum::body::Bytes;
@@ -25,17 +25,22 @@ const BODY_BYTES_MAX: usize = 1024;
 pub(super) async fn list(platform: Shared) -> Answer {
     let lanes = lanes(&platform);
     let now_ms = clock::unix_ms();
-    let names: Vec<String> = lanes.keys().cloned().collect();
+    let letters = dead_letter_queues(&platform);
+    let names: Vec<(String, bool)> =
+        lanes.iter().map(|(name, lane)| (name.clone(), letters.contains(lane))).collect();
     let depths = platform.queues.queue.work(Durability::Process, move |engine| {
         lanes.values().map(|lane| engine.depth(lane, now_ms)).collect::<Result<Vec<_>, _>>()
     });
     let depths = depths.await?;
-    let shown = names.iter().zip(depths).map(|(name, depth)| {
+    let shown = names.iter().zip(depths).map(|((name, is_for_letters), depth)| {
+        let all = depth.due + depth.leased + depth.later;
         json!({
             "Name": name,
             "Due": depth.due,
             "InFlight": depth.leased,
             "Later": depth.later,
+            "Retried": depth.retried,
+            "Dead": if *is_for_letters { all } else { 0 },
             "OldestMs": depth.oldest_ms.map(|sent_ms| now_ms - sent_ms),
         })
     });
@@ -113,6 +118,16 @@ pub(super) async fn purge(platform: Shared, body: Result<Bytes, BytesRejection>)
 fn lane(platform: &Platform, name: &str) -> Result<String, ApiError> {
     let missing = || ApiError::missing(format!("There is no queue {name}."));
     lanes(platform).remove(name).ok_or_else(missing)
+}
+
+/// Where the messages of those queues are that get other queues' dead letters, or functions'.
+fn dead_letter_queues(platform: &Platform) -> BTreeSet<String> {
+    let queues = platform.queues.list();
+    let redriven = queues.iter().filter_map(|queue| platform.queues.dead_letters(queue));
+    let functions = platform.functions.list(None, usize::MAX).into_iter();
+    let dead_letters = functions.filter_map(|entry| entry.latest.configuration.dead_letter.clone());
+    let named = dead_letters.filter_map(|arn| platform.queues.get(arn.rsplit(':').next()?));
+    redriven.map(|(_, lane)| lane).chain(named.map(|queue| queue.lane())).collect()
 }
 
 /// Where queues' messages are, by the queues' names.

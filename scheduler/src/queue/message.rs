@@ -104,6 +104,8 @@ pub struct Depth {
     pub leased: u64,
     /// Messages that nobody has a lease on and that are not due yet.
     pub later: u64,
+    /// Messages that nobody has a lease on any more, and that are to be leased once more.
+    pub retried: u64,
     /// When the one that has been there longest was sent.
     pub oldest_ms: Option<i64>,
 }

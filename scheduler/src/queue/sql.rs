@@ -73,6 +73,7 @@ pub(super) const EXPIRE_NAMES: &str = "DELETE FROM names WHERE lane = ?1 AND unt
 pub(super) const DEPTH: &str = "SELECT count(*) FILTER (WHERE due_ms <= ?2),
          count(*) FILTER (WHERE due_ms > ?2 AND token IS NOT NULL),
          count(*) FILTER (WHERE due_ms > ?2 AND token IS NULL),
+         count(*) FILTER (WHERE leases > 0 AND (due_ms <= ?2 OR token IS NULL)),
          min(sent_ms)
      FROM messages WHERE lane = ?1";
 pub(super) const PEEK: &str = messages!("ORDER BY m.id LIMIT ?2");

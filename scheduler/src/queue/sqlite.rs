@@ -269,8 +269,8 @@ impl Engine for Sqlite {
         let mut depth = self.statement(sql::DEPTH)?;
         Ok(depth.query_row(params![lane, now_ms], |row| {
             let count = |column| row.get::<_, i64>(column).map(|count| count as u64);
-            let (due, leased, later) = (count(0)?, count(1)?, count(2)?);
-            Ok(Depth { due, leased, later, oldest_ms: row.get(3)? })
+            let (due, leased, later, retried) = (count(0)?, count(1)?, count(2)?, count(3)?);
+            Ok(Depth { due, leased, later, retried, oldest_ms: row.get(4)? })
         })?)
     }
 

@@ -30,9 +30,10 @@ async fn queues_are_seen_redriven_and_purged() {
     let data = tempfile::tempdir().unwrap();
     let rig = Rig::start(data.path()).await;
     rig.create_with("f", "hang", json!({ "Timeout": 60 })).await;
-    for name in ["dead", "work"] {
-        sqs(&rig, "CreateQueue", json!({ "QueueName": name })).await;
-    }
+    sqs(&rig, "CreateQueue", json!({ "QueueName": "dead" })).await;
+    let policy = json!({ "deadLetterTargetArn": "arn:aws:sqs:us-east-1:000000000000:dead", "maxReceiveCount": 3 });
+    let attributes = json!({ "RedrivePolicy": policy.to_string() });
+    sqs(&rig, "CreateQueue", json!({ "QueueName": "work", "Attributes": attributes })).await;
     for body in ["a", "b"] {
         sqs(&rig, "SendMessage", json!({ "QueueUrl": "dead", "MessageBody": body })).await;
     }
@@ -46,6 +47,9 @@ async fn queues_are_seen_redriven_and_purged() {
     }
     let all = depths(&rig).await;
     assert_eq!(all[1..], [("sqs/dead".to_owned(), 2, 0), ("sqs/work".to_owned(), 0, 0)]);
+    let dead = rig.get("/mayfly/queues").await.json()["Queues"].take();
+    let counts = |nth: usize| ["Dead", "Retried"].map(|key| dead[nth][key].as_u64().unwrap());
+    assert_eq!([counts(0), counts(1), counts(2)], [[0, 0], [2, 0], [0, 0]]);
     let seen = rig.get("/mayfly/queues/messages?Queue=sqs/dead").await.json()["Messages"].take();
     assert_eq!((&seen[0]["Body"], &seen[1]["Body"]), (&json!("a"), &json!("b")));
     let post = async |path: &str, body: Value| {
@@ -53,6 +57,10 @@ async fn queues_are_seen_redriven_and_purged() {
     };
     let moved = post("redrive", json!({ "Queue": "sqs/dead", "To": "sqs/work" })).await.json();
     assert_eq!(moved["Moved"], 2);
+    // Who has received one and gives it back wants it again.
+    sqs(&rig, "ReceiveMessage", json!({ "QueueUrl": "work", "VisibilityTimeout": 0 })).await;
+    let work = rig.get("/mayfly/queues").await.json()["Queues"][2].take();
+    assert_eq!((&work["Due"], &work["Retried"], &work["Dead"]), (&json!(2), &json!(1), &json!(0)));
     let purged = post("purge", json!({ "Queue": "sqs/work" })).await.json();
     assert_eq!(purged["Purged"], 2);
     post("purge", json!({ "Queue": "sqs/none" }))

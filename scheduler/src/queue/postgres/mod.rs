@@ -296,8 +296,8 @@ impl Engine for Postgres {
     fn depth(&mut self, lane: &str, now_ms: i64) -> Result<Depth> {
         let read = |row: &Row| {
             let count = |at| column::<i64>(row, at).map(|count| count as u64);
-            let (due, leased, later) = (count(0)?, count(1)?, count(2)?);
-            Ok(Depth { due, leased, later, oldest_ms: column(row, 3)? })
+            let (due, leased, later, retried) = (count(0)?, count(1)?, count(2)?, count(3)?);
+            Ok(Depth { due, leased, later, retried, oldest_ms: column(row, 4)? })
         };
         Ok(self.rows(sql::DEPTH, &[&lane, &now_ms], read)?.pop().unwrap_or_default())
     }

@@ -202,6 +202,8 @@ impl Engine for Model {
                 (false, true) => depth.leased += 1,
                 (false, false) => depth.later += 1,
             }
+            let waits = row.message.due_ms <= now_ms || row.token.is_none();
+            depth.retried += u64::from(waits && row.message.leases > 0);
             let oldest = depth.oldest_ms.unwrap_or(i64::MAX);
             depth.oldest_ms = Some(oldest.min(row.message.sent_ms));
         }

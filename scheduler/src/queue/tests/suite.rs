@@ -67,7 +67,7 @@ fn messages_come_when_they_are_due_the_longest_due_first() {
         assert_eq!(heads(&leased), ["a", "b", "c"]);
         assert_eq!(&leased[0].message.body[..], b"body");
         assert!(engine.lease(&wanted("q", 5)).unwrap().is_empty());
-        let depth = Depth { due: 0, leased: 3, later: 1, oldest_ms: Some(0) };
+        let depth = Depth { leased: 3, later: 1, oldest_ms: Some(0), ..Depth::default() };
         assert_eq!(engine.depth("q", 5).unwrap(), depth);
     });
 }
