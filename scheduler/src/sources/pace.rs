@@ -56,7 +56,7 @@ mod tests {
     #[test]
     fn pauses_grow_with_what_is_refused_and_end_with_what_works() {
         let (mut pace, mut now) = (Pace::default(), Instant::now());
-        let mut refuse = |pace: &mut Pace, now| {
+        let refuse = |pace: &mut Pace, now| {
             pace.heard(Outcome::Refused, Delays::default(), u32::MAX, now);
             pace.rests(now).map(|until| until - now)
         };
