@@ -2,7 +2,6 @@
 
 use std::ffi::OsString;
 use std::io::Write;
-use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -10,17 +9,19 @@ use clap::error::ErrorKind;
 use clap::{Args, CommandFactory, Parser, Subcommand};
 use clap_complete::Shell;
 
-use mayfly_scheduler::core::KeepAlivePolicy;
-
 use crate::failure::{FAILED, MISUSED, say};
 
+mod bench;
 mod platform;
+mod serve;
 mod simulate;
 
+pub use bench::{BenchBurst, BenchCommand, BenchInvoke, BenchOwn, BenchPython, BenchQueue};
 pub use platform::{
     AliasCommand, AliasTarget, Deploy, History, Invoke, LayerCommand, List, Logs, Place, Publish,
     Queue, QueueCommand, Remove, ScheduleCommand, ScheduleTarget, Top,
 };
+pub use serve::{ADDRESS, QueueServer, Serve};
 pub use simulate::{Check, Generate, Replay, Simulate, SimulateCommand};
 
 /// MicroVMs for functions that live for one call.
@@ -38,7 +39,7 @@ pub enum Command {
     #[command(after_help = RUN_EXAMPLES)]
     Run(Run),
     /// Serve Lambda's API: functions, each environment a microVM
-    #[command(after_help = SERVE_EXAMPLES)]
+    #[command(after_help = serve::SERVE_EXAMPLES)]
     Serve(Serve),
     /// Create a function, or replace the one of this name
     #[command(after_help = platform::DEPLOY_EXAMPLES)]
@@ -87,7 +88,7 @@ pub enum Command {
         json: bool,
     },
     /// Measure
-    #[command(subcommand, after_help = BENCH_EXAMPLES)]
+    #[command(subcommand, after_help = bench::BENCH_EXAMPLES)]
     Bench(BenchCommand),
     /// Write what a shell needs to complete this command's words
     #[command(after_help = COMPLETIONS_EXAMPLES)]
@@ -111,21 +112,10 @@ Examples:
   mayfly run --timing t.json -- busybox true     when what happened, as JSON
 
 The exit status is the program's; 128 + n where signal n killed it; 125 where Mayfly itself failed.";
-const SERVE_EXAMPLES: &str = "\
-Examples:
-  mayfly serve                                   http://127.0.0.1:9000, data in ./mayfly-data
-  mayfly serve --listen 127.0.0.1:0              any free port; the first line on stderr names it
-  mayfly serve --queue postgres://mayfly@127.0.0.1/mayfly --queue-password-file secret
-  aws --endpoint-url http://127.0.0.1:9000 lambda list-functions
-
-SIGINT and SIGTERM end it; running invocations have a few seconds.";
 const DEMO_EXAMPLES: &str = "\
 It needs nothing but a static busybox (or what MAYFLY_DEMO_PROGRAM names), and leaves nothing behind.";
 const DOCTOR_EXAMPLES: &str = "\
 The exit status is 0 where everything is well, else 1.";
-const BENCH_EXAMPLES: &str = "\
-Examples:
-  mayfly bench boot --runs 100 --json";
 const COMPLETIONS_EXAMPLES: &str = "\
 Examples:
   mayfly completions bash > ~/.local/share/bash-completion/completions/mayfly
@@ -145,13 +135,6 @@ fn mount(text: &str) -> Result<(PathBuf, PathBuf), String> {
         Some((path, image)) if path.starts_with('/') => Ok((path.into(), image.into())),
         _ => Err("it is an absolute path, `=`, and a directory or an image".into()),
     }
-}
-
-/// A part of something: more than nothing, and not more than all.
-fn scale(text: &str) -> Result<f64, String> {
-    let scale: Option<f64> = text.parse().ok();
-    let scale = scale.filter(|scale| *scale > 0.0 && *scale <= 1.0);
-    scale.ok_or_else(|| "it is a number above 0, and not above 1".into())
 }
 
 /// `mayfly run`.
@@ -207,181 +190,6 @@ impl Run {
             program: words.into_iter().map(Into::into).collect(),
         }
     }
-}
-
-/// Where the platform listens, and its clients look for it, where nothing else is said.
-pub const ADDRESS: &str = "127.0.0.1:9000";
-
-/// `mayfly serve`.
-#[derive(Debug, Args)]
-pub struct Serve {
-    /// Where to listen; loopback only, since signatures are not checked
-    #[arg(long, value_name = "ADDR", default_value = ADDRESS)]
-    pub listen: SocketAddr,
-    /// Where functions, their code and logs are kept
-    #[arg(long, value_name = "DIR", default_value = "mayfly-data")]
-    pub data: PathBuf,
-    #[command(flatten)]
-    pub queue: QueueServer,
-    /// Memory for all environments together
-    #[arg(long, value_name = "MIB", default_value_t = 4096)]
-    pub memory: u64,
-    /// How long environments without work are kept: fixed:TIME (such as fixed:10m) for this time; lru until their
-    /// memory is wanted; hybrid as each function's habits ask for, ended at once and started again before the next
-    /// invocation is expected. Under each, an invocation that needs memory takes it from the idle environment that was
-    /// used least recently
-    #[arg(long, value_name = "POLICY", default_value_t)]
-    pub keep_alive: KeepAlivePolicy,
-    /// Leave the functions' system calls traps, where they could be made jumps: to compare
-    #[arg(long)]
-    pub no_syscall_rewrite: bool,
-    /// Try events again after this part of Lambda's times, and let them grow as old: 0.01 makes a minute 0.6 s
-    #[arg(long, value_name = "PART", default_value_t = 1.0, value_parser = scale)]
-    pub retry_scale: f64,
-    /// Who may call: `none` takes any signature
-    #[arg(long, value_name = "HOW", default_value = "none", value_parser = ["none"])]
-    pub auth: String,
-}
-
-/// Where events and queues are kept.
-#[derive(Debug, Args)]
-pub struct QueueServer {
-    /// Keep events and queues in a PostgreSQL database, and not in the data directory:
-    /// postgres://USER@HOST:PORT/DATABASE, or postgres:///DATABASE?host=DIR where its socket is in DIR. Its password is
-    /// taken from PGPASSWORD, or from --queue-password-file. One platform uses a database at a time
-    #[arg(long, value_name = "URL")]
-    pub queue: Option<String>,
-    /// A file with the password and nothing else
-    #[arg(long, value_name = "FILE", requires = "queue")]
-    pub queue_password_file: Option<PathBuf>,
-}
-
-impl QueueServer {
-    /// The same words again, for another `mayfly serve`.
-    pub fn words(&self) -> impl Iterator<Item = OsString> {
-        let url = self.queue.iter().flat_map(|url| ["--queue".into(), url.into()]);
-        let file = self.queue_password_file.iter();
-        url.chain(file.flat_map(|file| ["--queue-password-file".into(), file.into()]))
-    }
-}
-
-/// `mayfly bench`.
-#[derive(Debug, Subcommand)]
-pub enum BenchCommand {
-    /// From the start of a process to the first instruction of a program in a guest, against the fewest
-    /// calls to KVM that run any guest
-    Boot {
-        /// How often
-        #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u16).range(1..=10_000))]
-        runs: u16,
-        /// As JSON
-        #[arg(long)]
-        json: bool,
-    },
-    /// Many cold starts at once, against as many processes of the same program on the host
-    Burst(BenchBurst),
-    /// From an HTTP request to a function's answer, cold and warm, against the same HTTP server answering by
-    /// itself
-    Invoke(BenchInvoke),
-    /// Accepted events in a second, beside an append with a flush each; from 202 to the function's start; the rate of
-    /// draining a backlog
-    Queue(BenchQueue),
-    /// What a process costs in a guest, from fork or posix_spawn to its end, against the host's own
-    Process(BenchOwn),
-    /// This host's python3 in a guest, starting and computing, beside itself on the host
-    Python(BenchPython),
-    /// What a system call costs in a guest, as a jump and as a trap, against the host's own
-    Syscall(BenchOwn),
-    /// The server that `invoke` is held against
-    #[command(hide = true)]
-    Echo,
-}
-
-/// `mayfly bench python`.
-#[derive(Debug, Args)]
-pub struct BenchPython {
-    /// An image of `mayfly image from-host python3`; without one it is built
-    #[arg(long, value_name = "IMAGE")]
-    pub image: Option<PathBuf>,
-    /// How often to run each, there and here
-    #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u16).range(1..=10_000))]
-    pub runs: u16,
-    /// As JSON
-    #[arg(long)]
-    pub json: bool,
-}
-
-/// `mayfly bench syscall`, `mayfly bench process`.
-#[derive(Debug, Args)]
-pub struct BenchOwn {
-    /// A static program that measures itself: tests/fixtures/ppid.c for system calls, births.c for processes, built
-    #[arg(long, value_name = "FILE")]
-    pub program: PathBuf,
-    /// How often to run it in each place
-    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u16).range(1..=10_000))]
-    pub runs: u16,
-    /// How often it does each thing: by default 1,000,000 calls, 200 processes
-    #[arg(long, value_parser = clap::value_parser!(u32).range(1..))]
-    pub turns: Option<u32>,
-    /// As JSON
-    #[arg(long)]
-    pub json: bool,
-}
-
-/// `mayfly bench burst`.
-#[derive(Debug, Args)]
-pub struct BenchBurst {
-    /// A static program that answers each event with the event itself
-    #[arg(long, value_name = "FILE")]
-    pub bootstrap: PathBuf,
-    /// How many at once
-    #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u16).range(1..=1000))]
-    pub count: u16,
-    /// How often
-    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u16).range(1..=10_000))]
-    pub rounds: u16,
-    /// As JSON
-    #[arg(long)]
-    pub json: bool,
-}
-
-/// `mayfly bench queue`.
-#[derive(Debug, Args)]
-pub struct BenchQueue {
-    /// A static program that answers each event, with its own moments where MOMENTS is set: tests/fixtures/bootstrap.c
-    #[arg(long, value_name = "FILE")]
-    pub bootstrap: PathBuf,
-    /// How many events each number of clients sends
-    #[arg(long, default_value_t = 4000, value_parser = clap::value_parser!(u32).range(64..=10_000_000))]
-    pub events: u32,
-    #[command(flatten)]
-    pub server: QueueServer,
-    /// How many events are queued to be drained
-    #[arg(long, default_value_t = 10_000, value_parser = clap::value_parser!(u32).range(64..=10_000_000))]
-    pub backlog: u32,
-    /// As JSON
-    #[arg(long)]
-    pub json: bool,
-}
-
-/// `mayfly bench invoke`.
-#[derive(Debug, Args)]
-pub struct BenchInvoke {
-    /// A static program that answers each event with the event itself
-    #[arg(long, value_name = "FILE")]
-    pub bootstrap: PathBuf,
-    /// AWS's Runtime Interface Emulator, to be measured too
-    #[arg(long, value_name = "FILE")]
-    pub rie: Option<PathBuf>,
-    /// How many cold invocations
-    #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u16).range(1..=10_000))]
-    pub cold: u16,
-    /// How many warm invocations for each number of clients
-    #[arg(long, default_value_t = 2000, value_parser = clap::value_parser!(u32).range(1..=10_000_000))]
-    pub warm: u32,
-    /// As JSON
-    #[arg(long)]
-    pub json: bool,
 }
 
 /// `mayfly image`.
