@@ -5,6 +5,9 @@ use std::process::Command;
 
 use mayfly_tests::{finish, fixture, mayfly_run};
 
+/// How a program ends on a Linux that lacks what it tries: tmpfs keeps users' attributes since 6.6.
+const NOTHING_TO_TRY: i32 = 77;
+
 /// Runs a program in a fresh directory, in a guest and on the host: both find nothing wrong, and say the same.
 fn same(name: &str) {
     let directory = tempfile::tempdir().unwrap();
@@ -12,7 +15,8 @@ fn same(name: &str) {
     command.arg(directory.path());
     let (guest, host) =
         (finish(mayfly_run(&[], fixture(name), ["/tmp"]), b""), finish(command, b""));
-    assert_eq!((host.code(), host.text().as_str()), (0, ""), "{name} on the host");
+    assert_eq!(host.text(), "", "{name} on the host");
+    assert!([0, NOTHING_TO_TRY].contains(&host.code()), "{name} on the host: {}", host.code());
     let said = (guest.code(), guest.text(), guest.complaint());
     assert_eq!(said, (0, String::new(), String::new()), "{name} in a guest");
 }
