@@ -8,8 +8,9 @@
 //!                                        └─▶ notices: ^C, a new size, a hang-up … the kernel sends their signals
 //! ```
 //!
-//! `termios` holds the settings, `line` what becomes of bytes, `terminal` the pair, and this file which pairs there are.
-//! Nothing here knows processes: who may read and who is told is asked and answered by numbers.
+//! `termios` holds the settings, `line` what becomes of bytes, `terminal` the pair, `end` the file that each of its
+//! ends is, and this file which pairs there are. Nothing here knows processes: who may read and who is told is asked and
+//! answered by numbers.
 
 use alloc::collections::BTreeMap;
 use alloc::rc::{Rc, Weak};
@@ -20,11 +21,15 @@ use crate::errno::{Errno, Result};
 use crate::family::Pid;
 use crate::fs::{File, System};
 
+pub mod end;
 pub mod line;
 pub mod terminal;
 pub mod termios;
+#[cfg(test)]
+mod tests;
 
-pub use terminal::{End, Terminal};
+pub use end::End;
+pub use terminal::Terminal;
 
 /// Most pairs at a time. Linux's kernel.pty.max is 4,096; each may hold 128 KiB of the kernel's memory here.
 pub const TERMINALS_MAX: u32 = 256;
