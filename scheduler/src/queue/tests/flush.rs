@@ -69,7 +69,8 @@ async fn those_that_come_during_a_flush_share_the_next_and_those_that_need_none_
     assert_eq!(rig.due().await, 1);
     assert_eq!(rig.queue.lease(wanted("q", 0)).await.unwrap().len(), 1);
     let others: Vec<_> = (0..8).map(|_| rig.append()).collect();
-    // On one thread they have sent their jobs before this one is answered.
+    // On one thread each of them sends its job before it is this one's turn again.
+    tokio::task::yield_now().await;
     assert_eq!(rig.due().await, 0);
     assert!(!first.is_finished() && !others.iter().any(|other| other.is_finished()));
     rig.verdicts.send(Ok(())).unwrap();
