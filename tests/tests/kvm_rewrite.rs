@@ -6,8 +6,9 @@
 
 use std::fs;
 
+use mayfly_tests::platform::{Platform, bootstrap};
 use mayfly_tests::{Finished, finish, fixture, in_lane, mayfly_run};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 const KEEP: &str = "--no-syscall-rewrite";
 
@@ -107,4 +108,13 @@ fn what_was_rewritten_is_counted() {
     // 400 times `parent`, 16 or 17 of them before it was hot; and the library's own places.
     assert!((300..calls).contains(&jumped) && (1..10).contains(&sites), "{jumped} {sites} {calls}");
     assert_eq!(counts(&["--timing", path, KEEP]), [0, 0, calls]);
+}
+
+#[test]
+fn functions_have_jumps_too_unless_the_platform_keeps_their_calls() {
+    for (options, is_jump) in [(&[][..], "1"), (&[KEEP], "0")] {
+        let platform = Platform::start_with(options);
+        platform.create("f", &bootstrap(&fixture("function")), json!({ "Timeout": 60 }));
+        assert_eq!(platform.invoke("f", br#""jumps""#).text(), is_jump, "{options:?}");
+    }
 }
