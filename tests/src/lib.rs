@@ -13,7 +13,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 /// Longest time that a single program may take: generous, since the hardware lane is emulated.
-const PATIENCE: Duration = Duration::from_secs(120);
+const PATIENCE: Duration = Duration::from_secs(300);
 
 /// The release binary.
 pub fn mayfly() -> PathBuf {
