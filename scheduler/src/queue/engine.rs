@@ -102,6 +102,8 @@ pub trait Engine: Send {
     fn depth(&mut self, lane: &str, now_ms: i64) -> Result<Depth>;
     /// The queues whose names begin so and which have messages, in the order of their names.
     fn heads(&mut self, prefix: &str) -> Result<Vec<Head>>;
+    /// When the first of those messages of a queue becomes due that are not at `now_ms`.
+    fn next_due(&mut self, lane: &str, now_ms: i64) -> Result<Option<i64>>;
     /// The first messages of a queue, in the order of their coming, as they are.
     fn peek(&mut self, lane: &str, count: usize) -> Result<Vec<Message>>;
 

@@ -76,6 +76,8 @@ pub(super) const DEPTH: &str = "SELECT count(*) FILTER (WHERE due_ms <= ?2),
          count(*) FILTER (WHERE leases > 0 AND (due_ms <= ?2 OR token IS NULL)),
          min(sent_ms)
      FROM messages WHERE lane = ?1";
+pub(super) const NEXT_DUE: &str =
+    "SELECT min(due_ms) FROM messages WHERE lane = ?1 AND due_ms > ?2";
 pub(super) const PEEK: &str = messages!("ORDER BY m.id LIMIT ?2");
 pub(super) const PUT_DOCUMENT: &str = "INSERT INTO documents VALUES (?1, ?2, ?3)
      ON CONFLICT (kind, name) DO UPDATE SET text = excluded.text";

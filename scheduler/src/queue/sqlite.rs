@@ -291,6 +291,10 @@ impl Engine for Sqlite {
         }
     }
 
+    fn next_due(&mut self, lane: &str, now_ms: i64) -> Result<Option<i64>> {
+        Ok(self.statement(sql::NEXT_DUE)?.query_row(params![lane, now_ms], |row| row.get(0))?)
+    }
+
     fn peek(&mut self, lane: &str, count: usize) -> Result<Vec<Message>> {
         self.messages(sql::PEEK, params![lane, limit(count)])
     }

@@ -85,7 +85,8 @@ impl Sources {
             let lane = queue.lane();
             let bell = self.queues.queue.bell(&lane);
             let heard = bell.listen();
-            let leased = self.lease(&queue, mapping.batch_size - batch.len()).await?;
+            let now_ms = clock::unix_ms();
+            let leased = self.lease(&queue, mapping.batch_size - batch.len(), now_ms).await?;
             bytes += leased.iter().map(|one| one.message.body.len()).sum::<usize>();
             batch.extend(leased);
             let is_full = batch.len() >= mapping.batch_size || bytes >= EVENT_BYTES_MAX / 2;
@@ -95,7 +96,7 @@ impl Sources {
                     return Ok(Some((queue, batch)));
                 }
             }
-            let wait = self.next(lane.clone()).await?;
+            let wait = self.queues.visible(&queue, now_ms, WAIT_MAX).await?;
             let until = deadline.map_or(wait, |deadline| deadline.min(wait));
             tokio::select! {
                 () = heard => {}
@@ -104,8 +105,12 @@ impl Sources {
         }
     }
 
-    async fn lease(&self, queue: &Definition, count: usize) -> Result<Vec<Leased>, QueueError> {
-        let now_ms = clock::unix_ms();
+    async fn lease(
+        &self,
+        queue: &Definition,
+        count: usize,
+        now_ms: i64,
+    ) -> Result<Vec<Leased>, QueueError> {
         let wanted = Wanted {
             lane: queue.lane(),
             // Each is up to 1 MiB: few at a time.
@@ -117,14 +122,6 @@ impl Sources {
             leases_max: self.queues.dead_letters(queue),
         };
         self.queues.lease(wanted).await
-    }
-
-    /// When the queue's next message becomes visible, at the latest soon.
-    async fn next(&self, lane: String) -> Result<Instant, QueueError> {
-        let heads = self.queues.queue.work(Durability::Process, move |engine| engine.heads(&lane));
-        let due_ms = heads.await?.iter().map(|head| head.due_ms).min().unwrap_or(i64::MAX);
-        let wait_ms = due_ms.saturating_sub(clock::unix_ms()).max(1).unsigned_abs();
-        Ok(Instant::now() + Duration::from_millis(wait_ms).min(WAIT_MAX))
     }
 
     /// Runs the function on a batch. What has failed becomes visible again when its time-out ends.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
+use tokio::time::Instant;
 
 use super::attributes::Attributes;
 use crate::clock;
@@ -111,6 +112,25 @@ impl Queues {
             self.queue.ring(&lane);
         }
         Ok(leased)
+    }
+
+    /// When the first message becomes visible that was not at `now_ms`, as long as that is soon; else, `longest` from now.
+    /// What is sent, and what a group lets go, rings.
+    ///
+    /// # Errors
+    /// The database's.
+    pub(crate) async fn visible(
+        &self,
+        queue: &Definition,
+        now_ms: i64,
+        longest: Duration,
+    ) -> Result<Instant, QueueError> {
+        let lane = queue.lane();
+        let due =
+            self.queue.work(Durability::Process, move |engine| engine.next_due(&lane, now_ms));
+        let wait_ms = due.await?.map_or(i64::MAX, |due_ms| due_ms.saturating_sub(clock::unix_ms()));
+        let wait = Duration::from_millis(wait_ms.max(0).unsigned_abs());
+        Ok(Instant::now() + wait.min(longest))
     }
 
     /// Removes messages that have been there for longer than their queue keeps them, for ever.

@@ -12,12 +12,14 @@ use super::error::SqsError;
 use super::{Answer, queue};
 use crate::api::Platform;
 use crate::clock;
-use crate::queue::{Durability, Leased, QueueError, Wanted};
+use crate::queue::{Leased, QueueError, Wanted};
 use crate::sqs::{Definition, Envelope, Receipt, of_attributes, of_body, sequence};
 
 const COUNT_MAX: u32 = 10;
 const WAIT_S_MAX: u32 = 20;
 const VISIBILITY_S_MAX: u32 = 43_200;
+/// Longest wait for a message, so that a clock that was set is noticed.
+const WAIT_MAX: Duration = Duration::from_secs(10);
 
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
@@ -73,21 +75,16 @@ async fn wait(
     let lane = queue.lane();
     let bell = platform.queues.queue.bell(&lane);
     loop {
-        let heard = bell.listen();
-        let leased = lease(platform, queue, count, visibility_s).await?;
+        let (heard, now_ms) = (bell.listen(), clock::unix_ms());
+        let leased = lease(platform, queue, count, visibility_s, now_ms).await?;
         if !leased.is_empty() || Instant::now() >= deadline {
             return Ok(leased);
         }
         // One that is delayed, or leased, becomes visible without a sound.
-        let of = lane.clone();
-        let heads =
-            platform.queues.queue.work(Durability::Process, move |engine| engine.heads(&of));
-        let next_ms = heads.await?.iter().map(|head| head.due_ms).min();
-        let sleep_ms = next_ms.map_or(i64::MAX, |due_ms| (due_ms - clock::unix_ms()).max(1));
-        let sleep = Instant::now() + Duration::from_millis(sleep_ms.unsigned_abs().min(20_000));
+        let visible = platform.queues.visible(queue, now_ms, WAIT_MAX).await?;
         tokio::select! {
             () = heard => {}
-            () = tokio::time::sleep_until(sleep.min(deadline)) => {}
+            () = tokio::time::sleep_until(visible.min(deadline)) => {}
         }
     }
 }
@@ -97,8 +94,8 @@ async fn lease(
     queue: &Definition,
     count: usize,
     visibility_s: u32,
+    now_ms: i64,
 ) -> Result<Vec<Leased>, QueueError> {
-    let now_ms = clock::unix_ms();
     let wanted = Wanted {
         lane: queue.lane(),
         count,

@@ -307,6 +307,11 @@ impl Engine for Postgres {
         self.rows(HEADS, &[&prefix, &behind(prefix)], head)
     }
 
+    fn next_due(&mut self, lane: &str, now_ms: i64) -> Result<Option<i64>> {
+        let due = self.rows(sql::NEXT_DUE, &[&lane, &now_ms], |row| column(row, 0))?;
+        Ok(due.into_iter().next().flatten())
+    }
+
     fn peek(&mut self, lane: &str, count: usize) -> Result<Vec<Message>> {
         self.rows(sql::PEEK, &[&lane, &limit(count)], message)
     }

@@ -219,6 +219,10 @@ impl Engine for Model {
         Ok(heads.into_iter().map(|(lane, due_ms)| Head { lane, due_ms }).collect())
     }
 
+    fn next_due(&mut self, lane: &str, now_ms: i64) -> Result<Option<i64>> {
+        Ok(self.of(lane).map(|row| row.message.due_ms).filter(|due_ms| *due_ms > now_ms).min())
+    }
+
     fn peek(&mut self, lane: &str, count: usize) -> Result<Vec<Message>> {
         Ok(self.of(lane).map(|row| row.message.clone()).take(count).collect())
     }

@@ -189,6 +189,7 @@ impl Player<'_> {
         let mut seen = format!("{:?}", self.engine.heads("q/").unwrap());
         for lane in LANES.into_iter().chain(["dead"]) {
             seen += &format!("{:?}", self.engine.depth(lane, self.now_ms).unwrap());
+            seen += &format!("{:?}", self.engine.next_due(lane, self.now_ms).unwrap());
             let messages = self.engine.peek(lane, usize::MAX).unwrap();
             let messages = messages.into_iter().map(|one| self.numbered(one));
             seen += &format!("{:?}\n", messages.collect::<Vec<_>>());

@@ -180,6 +180,18 @@ fn what_is_abandoned_is_due_at_once() {
 }
 
 #[test]
+fn what_is_due_next_is_of_that_queue_and_later_than_now() {
+    each(|engine| {
+        assert_eq!(engine.next_due("q", 0).unwrap(), None);
+        for (lane, due_ms) in [("q", 5), ("q", 9), ("q-dlq", 6)] {
+            engine.append(lane, &New { due_ms, ..new("a", 0) }).unwrap();
+        }
+        let due = [4, 5, 9].map(|now_ms| engine.next_due("q", now_ms).unwrap());
+        assert_eq!(due, [Some(5), Some(9), None]);
+    });
+}
+
+#[test]
 fn what_is_purged_or_too_old_is_gone() {
     each(|engine| {
         for (head, sent_ms) in [("a", 1), ("b", 5)] {
