@@ -13,6 +13,7 @@
 mod destination;
 mod event;
 mod held;
+mod lines;
 mod record;
 mod run;
 

@@ -15,9 +15,9 @@ use std::time::Duration;
 
 use uuid::Uuid;
 
-use super::Pollers;
 use super::event::Event;
 use super::record::{Condition, Ended, Response};
+use super::{Pollers, lines};
 use crate::clock;
 use crate::function::{Entry, EventInvoke, Function};
 use crate::queue::fair::Load;
@@ -84,10 +84,11 @@ impl Pollers {
         };
         // A version or an alias may come back, until the event is too old.
         let Some(function) = function else {
-            self.refuse(work, random).await;
+            self.refuse(work, random, "its version or alias is gone").await;
             return Load::Other;
         };
         let reply = self.service.invoke(self.invocation(&work, function)).await;
+        let why = lines::why(&reply).unwrap_or_default();
         match reply {
             Reply::Done { payload, is_error, .. } => {
                 let response = Response { version: function.version, is_error, payload };
@@ -95,11 +96,11 @@ impl Pollers {
                 Load::Ran
             }
             Reply::Throttled => {
-                self.refuse(work, random).await;
+                self.refuse(work, random, &why).await;
                 Load::NoRoom
             }
             Reply::OverReserved | Reply::HostFailed(_) => {
-                self.refuse(work, random).await;
+                self.refuse(work, random, &why).await;
                 Load::Other
             }
             Reply::Stopping => {
@@ -129,7 +130,11 @@ impl Pollers {
             if failures > work.config.retries() {
                 return self.fail(&work, Condition::RetriesExhausted, Some(response)).await;
             }
-            return self.retry(&work, self.delays.after_error_ms(failures)).await;
+            let delay_ms = self.delays.after_error_ms(failures);
+            let runs = work.event.runs(work.message.leases);
+            let line = lines::failed(&work.event.request_id, runs, delay_ms);
+            self.say(&work.event.function, &line);
+            return self.retry(&work, delay_ms).await;
         }
         let on_success = work.config.on_success.clone();
         self.end(&work, Condition::Success, Some(response), on_success).await;
@@ -151,19 +156,27 @@ impl Pollers {
         let runs = work.event.runs(work.message.leases).saturating_sub(u32::from(!was_run));
         let request = &work.message.body;
         let ended = Ended { event: &work.event, condition, runs, request, response };
-        let told = destination.and_then(|arn| self.told(&arn, &ended));
+        let told = destination.as_deref().and_then(|arn| self.told(arn, &ended));
         let named = work.event.qualifier.as_deref().and_then(|one| work.entry.find(one));
         let function = named.unwrap_or(&work.entry.latest);
-        let dead_letter = function.configuration.dead_letter.as_deref();
-        let dead_letter = dead_letter.filter(|_| condition != Condition::Success);
-        let dead_letter = dead_letter.and_then(|arn| self.dead_letter(arn, &ended));
+        let letters = function.configuration.dead_letter.as_deref();
+        let letters = letters.filter(|_| condition != Condition::Success);
+        let dead_letter = letters.and_then(|arn| self.dead_letter(arn, &ended));
+        if condition != Condition::Success {
+            let destination = destination.as_deref().filter(|_| told.is_some());
+            let letters = letters.filter(|_| dead_letter.is_some());
+            self.say(&work.event.function, &lines::given_up(&ended, destination, letters));
+        }
         self.settle(work.lease, told.into_iter().chain(dead_letter).collect()).await;
     }
 
-    /// It could not be run.
-    async fn refuse(&self, mut work: Work, random: u32) {
+    /// It could not be run. The log says so the first time, and not each time of a flood that waits for room.
+    async fn refuse(&self, mut work: Work, random: u32, why: &str) {
         work.event.refusals += 1;
         let delay_ms = self.delays.after_refusal_ms(work.event.refusals, random);
+        if work.event.refusals == 1 {
+            self.say(&work.event.function, &lines::refused(&work.event.request_id, why, delay_ms));
+        }
         self.retry(&work, delay_ms).await;
     }
 

@@ -102,9 +102,15 @@ async fn a_function_error_is_retried_twice_and_then_told() {
         (&record["requestPayload"], &record["responsePayload"]["errorType"]),
         (&json!([1]), &json!("Mine"))
     );
-    let starts = rig.messages("f").await;
-    let starts = starts.iter().filter(|line| line.as_str().unwrap().starts_with("START"));
+    let said = rig.messages("f").await;
+    let starts = said.iter().filter(|line| line.as_str().unwrap().starts_with("START"));
     assert_eq!(starts.count(), 3);
+    for run in [1, 2] {
+        line(&rig, "f", &format!("RequestId: {id} Event failed in run {run}: it is run again"))
+            .await;
+    }
+    let given_up = format!("RequestId: {id} Event given up after 3 runs: RetriesExhausted.");
+    line(&rig, "f", &format!("{given_up} Record in {}.", arn("told"))).await;
     // Without retries, at once.
     let config = json!({
         "MaximumRetryAttempts": 0,
@@ -150,13 +156,14 @@ async fn no_room_of_its_own_fails_an_event_at_once_and_a_throttled_one_waits_for
     configure(&rig, "f", json!({ "DestinationConfig": failure })).await;
     let reserve = json!({ "ReservedConcurrentExecutions": 0 }).to_string();
     rig.send("PUT", "/2017-10-31/functions/f/concurrency", &[], reserve.as_bytes()).await;
-    accepted(&rig, "f", "0").await;
+    let id = accepted(&rig, "f", "0").await;
     let record = records(&rig, "told", 1).await.remove(0);
     let context = &record["requestContext"];
     assert_eq!(
         (&context["condition"], &context["approximateInvokeCount"]),
         (&json!("ZeroReservedConcurrency"), &json!(0))
     );
+    line(&rig, "f", &format!("RequestId: {id} Event given up after 0 runs: Zero")).await;
     assert_eq!(record.get("responseContext"), None);
 
     // 60 s are 30 ms here; whoever hangs takes all the memory for longer.
@@ -167,15 +174,37 @@ async fn no_room_of_its_own_fails_an_event_at_once_and_a_throttled_one_waits_for
     let hog = rig.invoke("hog", "1");
     let throttled = async {
         line(&rig, "hog", "START").await;
-        accepted(&rig, "g", "1").await;
+        accepted(&rig, "g", "1").await
     };
-    tokio::join!(hog, throttled);
+    let (_, id) = tokio::join!(hog, throttled);
     let record = records(&rig, "told", 2).await.remove(1);
     let context = &record["requestContext"];
     assert_eq!(
         (&context["condition"], &context["approximateInvokeCount"]),
         (&json!("EventAgeExceeded"), &json!(0))
     );
+    line(&rig, "g", &format!("RequestId: {id} Event not run: nothing is free to run it.")).await;
+    line(&rig, "g", &format!("RequestId: {id} Event given up after 0 runs: EventAge")).await;
+    rig.stop().await;
+}
+
+#[tokio::test]
+async fn an_event_whose_destination_is_gone_says_so_by_its_request_id() {
+    let data = tempfile::tempdir().unwrap();
+    let rig = Rig::start(data.path()).await;
+    rig.create("f", "error").await;
+    rig.create("told", "say").await;
+    let config = json!({
+        "MaximumRetryAttempts": 0,
+        "DestinationConfig": { "OnFailure": { "Destination": arn("told") } },
+    });
+    configure(&rig, "f", config).await;
+    rig.send("DELETE", &format!("{F}/told"), &[], b"").await;
+    let id = accepted(&rig, "f", "1").await;
+    let gone = format!("RequestId: {id} Error: destination {} is gone", arn("told"));
+    line(&rig, "f", &gone).await;
+    let given_up = format!("RequestId: {id} Event given up after 1 run: RetriesExhausted.");
+    line(&rig, "f", &format!("{given_up} Nothing is left of it.")).await;
     rig.stop().await;
 }
 
