@@ -152,6 +152,7 @@ impl Server {
             Arc::clone(&queues),
             Arc::clone(&functions),
             Arc::clone(&service),
+            Arc::clone(&logs),
             config.delays,
         )
         .await?;

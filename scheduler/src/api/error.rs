@@ -117,6 +117,13 @@ impl ApiError {
         Self::too_many("ReservedFunctionConcurrentInvocationLimitExceeded")
     }
 
+    /// What has led to an invocation has invoked the function too often.
+    pub(super) fn recursive() -> ApiError {
+        let message = "Lambda has detected your function being invoked in a recursive loop with other resources and stopped \
+                       your function's invocation.";
+        Self::new(StatusCode::BAD_REQUEST, "RecursiveInvocationException", message)
+    }
+
     fn too_many(reason: &'static str) -> ApiError {
         let (status, kind) = (StatusCode::TOO_MANY_REQUESTS, "TooManyRequestsException");
         ApiError { reason: Some(reason), ..Self::new(status, kind, "Rate Exceeded.") }

@@ -26,6 +26,7 @@ pub(super) async fn accept(
         function: invocation.function.configuration.name.clone(),
         qualifier,
         client_context: invocation.client_context,
+        trace: invocation.trace.to_string(),
         ..Event::default()
     };
     let message = event.message(invocation.payload, clock::unix_ms());

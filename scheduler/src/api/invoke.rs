@@ -19,7 +19,7 @@ use super::find::route;
 use super::functions::Qualified;
 use super::{Id, Platform, RequestId, event};
 use crate::function::Version;
-use crate::service::{Invocation, Reply};
+use crate::service::{Invocation, Reply, Trace};
 
 /// Largest payload: 6 MB (Lambda quotas, synchronous invocation).
 pub(super) const PAYLOAD_BYTES_MAX: usize = 6 * 1024 * 1024;
@@ -28,6 +28,7 @@ const CONTEXT_CHARS_MAX: usize = 3583;
 
 const INVOCATION_TYPE: &str = "x-amz-invocation-type";
 const LOG_TYPE: &str = "x-amz-log-type";
+const TRACE: &str = "x-amzn-trace-id";
 const CLIENT_CONTEXT: &str = "x-amz-client-context";
 pub(super) const EXECUTED_VERSION: HeaderName = HeaderName::from_static("x-amz-executed-version");
 const FUNCTION_ERROR: HeaderName = HeaderName::from_static("x-amz-function-error");
@@ -88,11 +89,17 @@ pub(super) fn request<'a>(
         ApiError::invalid_content(format!("Could not parse request body into json: {error}"))
     })?;
     let client_context = client_context(headers)?;
+    let trace = trace(headers);
+    // An event is accepted, and ends where failed ones do.
+    if kind != "Event" && trace.ends_at(target.function.id, target.settings.recursive_loop) {
+        return Err(ApiError::recursive());
+    }
     let request_id = id.0;
     let function_arn = target.arn(&platform.service.identity);
     let (function, qualifier) = (target.function, target.qualifier);
     let version = function.version;
-    let invocation = Invocation { request_id, function, function_arn, payload, client_context };
+    let invocation =
+        Invocation { request_id, function, function_arn, payload, client_context, trace };
     Ok(Request { kind, invocation, qualifier, version, is_tail_wanted })
 }
 
@@ -155,6 +162,12 @@ fn client_context(headers: &HeaderMap) -> Result<Option<String>, ApiError> {
     let json = STANDARD.decode(text).map_err(|_| invalid())?;
     serde_json::from_slice::<&RawValue>(&json).map_err(|_| invalid())?;
     String::from_utf8(json).map(Some).map_err(|_| invalid())
+}
+
+/// What has led to a request: its client's SDK says so, inside a function.
+pub(super) fn trace(headers: &HeaderMap) -> Trace {
+    let header = headers.get(TRACE).and_then(|header| header.to_str().ok());
+    header.map(Trace::read).unwrap_or_default()
 }
 
 fn text<'a>(headers: &'a HeaderMap, name: &str) -> Result<Option<&'a str>, ApiError> {

@@ -8,6 +8,7 @@ use axum::extract::rejection::BytesRejection;
 use axum::http::HeaderMap;
 use axum::response::Response;
 
+use super::invoke::trace;
 use super::{Platform, logs, sqs};
 
 /// Largest request of any of them.
@@ -22,7 +23,7 @@ pub(super) async fn call(
 ) -> Response {
     let target = headers.get(TARGET).and_then(|target| target.to_str().ok()).unwrap_or_default();
     match target.strip_prefix(sqs::PREFIX) {
-        Some(call) => sqs::call(&platform, call, body).await,
+        Some(call) => sqs::call(&platform, call, trace(&headers), body).await,
         None => logs::call(&platform, target, body).await,
     }
 }

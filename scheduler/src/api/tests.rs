@@ -9,6 +9,7 @@ mod logs;
 mod permissions;
 mod provisioned;
 mod queues;
+mod recursion;
 mod rig;
 mod runtime_management;
 mod schedules;

@@ -1,5 +1,5 @@
 //! What is to become of a function that invokes itself by way of other services (Lambda developer guide, "Lambda
-//! recursive loop detection"). Loops of destinations are detected: see `crate::poller`.
+//! recursive loop detection"). Loops are known by X-Amzn-Trace-Id: `service/trace.rs`.
 
 use serde::{Deserialize, Serialize};
 

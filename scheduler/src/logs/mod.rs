@@ -29,6 +29,7 @@ use std::time::UNIX_EPOCH;
 use tokio::sync::Semaphore;
 use tokio::task::spawn_blocking;
 
+use crate::clock;
 use log::Log;
 pub(crate) use scan::{Event, Position};
 pub(crate) use stream::Stream;
@@ -89,6 +90,12 @@ impl Logs {
     /// What one environment of the function will print, under the name `stream`. Both names are checked ones.
     pub(crate) fn stream(&self, function: &str, stream: String) -> Stream {
         Stream::new(self.of(function), stream)
+    }
+
+    /// Writes a line of the platform's own about what a function was to run: its events and messages.
+    pub(crate) fn say_of_events(&self, function: &str, line: &str) {
+        let stream = format!("{}/[events]", clock::day(clock::unix_ms()));
+        self.stream(function, stream).say(&format!("{line}\n"));
     }
 
     fn of(&self, function: &str) -> Arc<Log> {

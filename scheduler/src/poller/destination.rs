@@ -6,12 +6,11 @@ use bytes::Bytes;
 use uuid::Uuid;
 
 use super::Pollers;
-use super::event::{Event, HOPS_MAX};
+use super::event::Event;
 use super::record::Ended;
 use crate::clock;
-use crate::function::RecursiveLoop;
 use crate::queue::New;
-use crate::service::Identity;
+use crate::service::{Identity, Trace};
 use crate::sqs::{Attribute, Envelope};
 
 /// What an ARN of ours names.
@@ -52,7 +51,7 @@ impl Pollers {
             Some(Target::Function(name, qualifier)) => self.next(name, qualifier, ended),
             Some(Target::Queue(name)) => {
                 let record = || ended.record(&self.service.identity, clock::unix_ms());
-                self.queued(name, BTreeMap::new(), record)
+                self.queued(name, BTreeMap::new(), record, &self.onward(ended))
             }
             None => Err("is none of this platform's"),
         };
@@ -63,14 +62,15 @@ impl Pollers {
     pub(super) fn dead_letter(&self, arn: &str, ended: &Ended<'_>) -> Option<(String, New)> {
         let told = match Target::parse(&self.service.identity, arn) {
             Some(Target::Queue(name)) => {
-                self.queued(name, ended.attributes(), || ended.request.clone())
+                let trace = self.onward(ended);
+                self.queued(name, ended.attributes(), || ended.request.clone(), &trace)
             }
             _ => Err("is no queue of this platform's"),
         };
         self.or_say(arn, ended, told)
     }
 
-    /// An event for a function, which knows how many led to it.
+    /// An event for a function, which knows what led to it.
     fn next(
         &self,
         name: &str,
@@ -78,15 +78,15 @@ impl Pollers {
         ended: &Ended<'_>,
     ) -> Result<(String, New), &'static str> {
         let entry = self.functions.get(name).ok_or("is gone")?;
-        let is_loop = ended.event.hops >= HOPS_MAX;
-        if is_loop && entry.settings.recursive_loop == RecursiveLoop::Terminate {
+        let trace = self.onward(ended);
+        if trace.ends_at(entry.latest.id, entry.settings.recursive_loop) {
             return Err("is part of a recursive loop, which ends here");
         }
         let next = Event {
             request_id: Uuid::new_v4().to_string(),
             function: name.to_owned(),
             qualifier: qualifier.map(Into::into),
-            hops: ended.event.hops + 1,
+            trace: trace.to_string(),
             ..Event::default()
         };
         let now_ms = clock::unix_ms();
@@ -94,17 +94,28 @@ impl Pollers {
         Ok((Event::lane(&entry.latest), next.message(record, now_ms)))
     }
 
+    /// The trace of what follows from an event.
+    fn onward(&self, ended: &Ended<'_>) -> Trace {
+        let trace = ended.event.trace();
+        match self.functions.get(&ended.event.function) {
+            Some(entry) => trace.enter(entry.latest.id),
+            None => trace,
+        }
+    }
+
     fn queued(
         &self,
         name: &str,
         attributes: BTreeMap<String, Attribute>,
         body: impl FnOnce() -> Bytes,
+        trace: &Trace,
     ) -> Result<(String, New), &'static str> {
         let queue = self.queues.get(name).ok_or("is gone")?;
         if queue.attributes.is_fifo {
             return Err("is a FIFO queue, which takes no records");
         }
-        let envelope = Envelope::new(attributes);
+        let trace = Some(trace.to_string()).filter(|trace| !trace.is_empty());
+        let envelope = Envelope { trace, ..Envelope::new(attributes) };
         let message = envelope.message(&queue, body(), None, None, clock::unix_ms());
         Ok((queue.lane(), message))
     }

@@ -6,14 +6,12 @@ use serde_json::Error;
 
 use crate::function::Function;
 use crate::queue::{Message, New};
+use crate::service::Trace;
 
 /// The queues of events; what follows is the function's number.
 pub(crate) const LANES: &str = "event/";
 /// Largest payload of an event: 1 MB (Lambda quotas, asynchronous invocation).
 pub(crate) const EVENT_BYTES_MAX: usize = 1 << 20;
-/// How often an event may lead to the next through destinations (Lambda developer guide, "Use Lambda recursive loop
-/// detection").
-pub(crate) const HOPS_MAX: u32 = 16;
 
 /// What is known of an event besides its payload.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -28,8 +26,9 @@ pub(crate) struct Event {
     /// JSON.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) client_context: Option<String>,
-    /// Events that led to this one.
-    pub(crate) hops: u32,
+    /// X-Amzn-Trace-Id of what led to it.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub(crate) trace: String,
     /// How often its function has failed on it.
     pub(crate) failures: u32,
     /// How often it was taken and could not be run.
@@ -48,6 +47,11 @@ impl Event {
 
     pub(crate) fn head(&self) -> String {
         serde_json::to_string(self).expect("text and numbers are JSON")
+    }
+
+    /// What has led to it.
+    pub(crate) fn trace(&self) -> Trace {
+        Trace::read(&self.trace)
     }
 
     /// As a message that is due at once.

@@ -211,8 +211,7 @@ impl Pollers {
 
     /// Writes a line into a function's log.
     fn say(&self, function: &str, line: &str) {
-        let stream = format!("{}/[events]", clock::day(clock::unix_ms()));
-        self.logs.stream(function, stream).say(&format!("{line}\n"));
+        self.logs.say_of_events(function, line);
     }
 }
 

@@ -27,6 +27,8 @@ pub(super) enum Condition {
     RetriesExhausted,
     EventAgeExceeded,
     ZeroReservedConcurrency,
+    /// What has led to it has invoked its function too often.
+    RecursiveLoop,
 }
 
 impl Condition {
@@ -36,6 +38,7 @@ impl Condition {
             Condition::RetriesExhausted => "RetriesExhausted",
             Condition::EventAgeExceeded => "EventAgeExceeded",
             Condition::ZeroReservedConcurrency => "ZeroReservedConcurrency",
+            Condition::RecursiveLoop => "RecursiveInvocationException",
         }
     }
 }

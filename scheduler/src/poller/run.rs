@@ -1,7 +1,7 @@
 //! One event, from its lease to what becomes of it.
 //!
 //! ```text
-//!   taken ─▶ too old? no room reserved? ─────────────────────────────┐
+//!   taken ─▶ too old? no room reserved? a loop? ─────────────────────┐
 //!     │ no                                                           ▼
 //!     ▼                         error, no retry left      dead letters, OnFailure
 //!   invoke ─┬─ function error ──────────────────────────────────────▶│
@@ -77,9 +77,14 @@ impl Pollers {
             self.fail(&work, Condition::ZeroReservedConcurrency, None).await;
             return Load::Other;
         }
+        let latest = &work.entry.latest;
+        if work.event.trace().ends_at(latest.id, work.entry.settings.recursive_loop) {
+            self.fail(&work, Condition::RecursiveLoop, None).await;
+            return Load::Other;
+        }
         let random = Uuid::new_v4().as_u128() as u32;
         let function = match work.event.qualifier.as_deref() {
-            None => Some(&work.entry.latest),
+            None => Some(latest),
             Some(qualifier) => work.entry.route(qualifier, random),
         };
         // A version or an alias may come back, until the event is too old.
@@ -119,6 +124,7 @@ impl Pollers {
             function_arn: self.service.identity.qualified_arn(&event.function, qualifier),
             payload: work.message.body.clone(),
             client_context: event.client_context.clone(),
+            trace: event.trace(),
         }
     }
 

@@ -9,6 +9,7 @@ use tokio::sync::oneshot;
 use super::environment::Environment;
 use super::report::{self, Measured};
 use super::streams::Opening;
+use super::trace::Trace;
 use super::{Service, State, deployment_of};
 use crate::clock;
 use crate::core::{Ending, EnvironmentId, Event, InvocationId, Outcome};
@@ -24,6 +25,8 @@ pub(crate) struct Invocation {
     pub(crate) function_arn: String,
     pub(crate) payload: Bytes,
     pub(crate) client_context: Option<String>,
+    /// What has led to it.
+    pub(crate) trace: Trace,
 }
 
 /// What it gets.
@@ -132,13 +135,14 @@ impl Service {
         let invocation = &call.invocation;
         let configuration = &invocation.function.configuration;
         let version = invocation.function.version;
+        let trace = invocation.trace.enter(invocation.function.id);
         host.begin(id, &report::start_line(&invocation.request_id, version));
         host.session.deliver(Arc::new(Work {
             request_id: invocation.request_id.clone(),
             payload: invocation.payload.clone(),
             deadline_ms: clock::unix_ms() + 1000 * i64::from(configuration.timeout_s),
             function_arn: invocation.function_arn.clone(),
-            trace_id: trace_id(&invocation.request_id),
+            trace_id: trace.rooted(&invocation.request_id).to_string(),
             client_context: invocation.client_context.clone(),
         }));
     }
@@ -217,25 +221,4 @@ pub(super) fn running<'a>(
 struct Document {
     payload: Bytes,
     is_error: bool,
-}
-
-/// A trace id in X-Ray's form, made of the request id: nothing is sampled.
-fn trace_id(request_id: &str) -> String {
-    let digits: String = request_id.chars().filter(char::is_ascii_hexdigit).collect();
-    let (time, rest) = digits.split_at_checked(8).unwrap_or(("00000000", ""));
-    format!("Root=1-{time}-{rest:0<24.24};Sampled=0")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn trace_ids_have_x_rays_form() {
-        assert_eq!(
-            trace_id("0123abcd-1111-2222-3333-444455556666"),
-            "Root=1-0123abcd-111122223333444455556666;Sampled=0"
-        );
-        assert_eq!(trace_id(""), "Root=1-00000000-000000000000000000000000;Sampled=0");
-    }
 }

@@ -16,6 +16,7 @@ mod moments;
 mod provisioning;
 mod report;
 mod streams;
+mod trace;
 mod variables;
 mod view;
 
@@ -40,6 +41,7 @@ use calls::Call;
 pub(crate) use calls::{Invocation, Reply};
 use environment::{Environment, Images};
 pub(crate) use streams::{Begun, Stream};
+pub(crate) use trace::Trace;
 pub(crate) use variables::RESERVED as RESERVED_VARIABLES;
 use view::Counts;
 

@@ -25,6 +25,9 @@ pub(super) fn record(identity: &Identity, queue: &Definition, leased: &Leased) -
         attributes["MessageGroupId"] = message.group.clone().into();
         attributes["MessageDeduplicationId"] = envelope.name.clone().into();
     }
+    if let Some(trace) = &envelope.trace {
+        attributes["AWSTraceHeader"] = trace.as_str().into();
+    }
     let shown = envelope.attributes.iter();
     let shown: Map<String, Value> =
         shown.map(|(name, attribute)| (name.clone(), show(attribute))).collect();

@@ -21,6 +21,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::watch;
 use tokio::task::{JoinHandle, JoinSet};
 
+use crate::logs::Logs;
 use crate::queue::retry::Delays;
 use crate::queue::{QueueError, Registry};
 use crate::service::Service;
@@ -36,6 +37,7 @@ pub(crate) struct Sources {
     queues: Arc<Queues>,
     functions: Arc<FunctionStore>,
     service: Arc<Service>,
+    logs: Arc<Logs>,
     delays: Delays,
     /// What tells a mapping's task to end.
     at_work: Mutex<HashMap<String, watch::Sender<bool>>>,
@@ -51,11 +53,13 @@ impl Sources {
         queues: Arc<Queues>,
         functions: Arc<FunctionStore>,
         service: Arc<Service>,
+        logs: Arc<Logs>,
         delays: Delays,
     ) -> Result<Arc<Sources>, QueueError> {
         let mappings = Registry::load(Arc::clone(&queues.queue), "mapping").await?;
         let (at_work, tasks) = (Mutex::default(), Mutex::default());
-        let sources = Sources { mappings, queues, functions, service, delays, at_work, tasks };
+        let sources =
+            Sources { mappings, queues, functions, service, logs, delays, at_work, tasks };
         let sources = Arc::new(sources);
         for mapping in sources.mappings.list() {
             sources.renew(&mapping.id);

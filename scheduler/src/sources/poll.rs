@@ -16,7 +16,7 @@ use super::pace::{Outcome, Pace};
 use super::{Sources, event};
 use crate::clock;
 use crate::queue::{Durability, Lease, Leased, QueueError, Wanted};
-use crate::service::{Invocation, Reply};
+use crate::service::{Invocation, Reply, Trace};
 use crate::sqs::{Definition, Envelope};
 
 /// Batches at work at once where nothing is said: what Lambda begins with.
@@ -129,6 +129,7 @@ impl Sources {
         let identity = &self.service.identity;
         let patterns: Vec<Pattern> =
             mapping.filters.iter().filter_map(|text| Pattern::parse(text)).collect();
+        let batch = self.without_loops(mapping, batch);
         let records = batch.iter().map(|one| (one, event::record(identity, queue, one)));
         let is_wanted =
             |record: &Value| patterns.is_empty() || patterns.iter().any(|one| one.fits(record));
@@ -141,7 +142,9 @@ impl Sources {
             wanted.iter().map(|(one, _)| Envelope::of(&one.message).id).collect();
         let records: Vec<&Value> = wanted.iter().map(|(_, record)| record).collect();
         let payload = json!({ "Records": records }).to_string().into();
-        let Some(response) = self.invoke(mapping, payload).await else { return Outcome::Refused };
+        let trace = Trace::join(wanted.iter().map(|(one, _)| trace_of(one)));
+        let invoked = self.invoke(mapping, payload, trace).await;
+        let Some(response) = invoked else { return Outcome::Refused };
         let failed = match mapping.reports_failures {
             true => event::failures(&response, &ids.iter().map(String::as_str).collect()),
             false => Some(BTreeSet::new()),
@@ -153,8 +156,30 @@ impl Sources {
         Outcome::Worked
     }
 
+    /// The messages that may be run: what has led to others has invoked the function too often. They become visible again,
+    /// until the queue has them as dead letters, or keeps them no longer.
+    fn without_loops(&self, mapping: &Mapping, mut batch: Vec<Leased>) -> Vec<Leased> {
+        let Some(entry) = self.functions.get(&mapping.function) else { return batch };
+        batch.retain(|one| {
+            let is_loop = trace_of(one).ends_at(entry.latest.id, entry.settings.recursive_loop);
+            if is_loop {
+                let id = Envelope::of(&one.message).id;
+                let line = "is part of a recursive loop, which ends here";
+                let line = format!("Message: {id} of queue {} {line}", mapping.queue);
+                self.logs.say_of_events(&mapping.function, &line);
+            }
+            !is_loop
+        });
+        batch
+    }
+
     /// What the function answers, where it runs and does not fail.
-    async fn invoke(&self, mapping: &Mapping, payload: bytes::Bytes) -> Option<bytes::Bytes> {
+    async fn invoke(
+        &self,
+        mapping: &Mapping,
+        payload: bytes::Bytes,
+        trace: Trace,
+    ) -> Option<bytes::Bytes> {
         let entry = self.functions.get(&mapping.function)?;
         let qualifier = mapping.qualifier.as_deref();
         let random = Uuid::new_v4().as_u128() as u32;
@@ -168,6 +193,7 @@ impl Sources {
             function_arn: self.service.identity.qualified_arn(&mapping.function, qualifier),
             payload,
             client_context: None,
+            trace,
         };
         match self.service.invoke(invocation).await {
             Reply::Done { payload, is_error: false, .. } => Some(payload),
@@ -182,4 +208,9 @@ impl Sources {
         });
         let _ = work.await;
     }
+}
+
+/// What has led to a message.
+fn trace_of(leased: &Leased) -> Trace {
+    Envelope::of(&leased.message).trace.as_deref().map(Trace::read).unwrap_or_default()
 }

@@ -26,6 +26,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use super::Platform;
+use crate::service::Trace;
 use crate::sqs::Definition;
 use error::SqsError;
 
@@ -38,19 +39,25 @@ const CONTENT: &str = "application/x-amz-json-1.0";
 
 type Answer = Result<Value, SqsError>;
 
-/// Answers the call that a target names.
+/// Answers the call that a target names; `trace` is its client's.
 pub(super) async fn call(
     platform: &Platform,
     call: &str,
+    trace: Trace,
     body: Result<Bytes, BytesRejection>,
 ) -> Response {
-    match dispatch(platform, call, body).await {
+    match dispatch(platform, call, &trace, body).await {
         Ok(answer) => ([(CONTENT_TYPE, CONTENT)], answer.to_string()).into_response(),
         Err(error) => error.into_response(),
     }
 }
 
-async fn dispatch(platform: &Platform, call: &str, body: Result<Bytes, BytesRejection>) -> Answer {
+async fn dispatch(
+    platform: &Platform,
+    call: &str,
+    trace: &Trace,
+    body: Result<Bytes, BytesRejection>,
+) -> Answer {
     let body = body.map_err(|_| SqsError::invalid("The request is too large."))?;
     match call {
         "CreateQueue" => queues::create(platform, parse(&body)?).await,
@@ -64,8 +71,8 @@ async fn dispatch(platform: &Platform, call: &str, body: Result<Bytes, BytesReje
         "UntagQueue" => attributes::untag(platform, parse(&body)?).await,
         "ListQueueTags" => attributes::tags(platform, parse(&body)?),
         "ListDeadLetterSourceQueues" => attributes::sources(platform, parse(&body)?),
-        "SendMessage" => send::one(platform, parse(&body)?).await,
-        "SendMessageBatch" => send::batch(platform, parse(&body)?).await,
+        "SendMessage" => send::one(platform, parse(&body)?, trace).await,
+        "SendMessageBatch" => send::batch(platform, parse(&body)?, trace).await,
         "ReceiveMessage" => receive::receive(platform, parse(&body)?).await,
         "DeleteMessage" => leases::delete(platform, parse(&body)?).await,
         "DeleteMessageBatch" => leases::delete_batch(platform, parse(&body)?).await,

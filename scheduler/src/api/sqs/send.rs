@@ -11,6 +11,7 @@ use super::{Answer, batch, queue};
 use crate::api::Platform;
 use crate::clock;
 use crate::queue::{Appended, New};
+use crate::service::Trace;
 use crate::sqs::{
     Attribute, Definition, Envelope, MESSAGE_BYTES_MAX, is_sendable, name_of_content,
     of_attributes, of_body, sequence,
@@ -45,10 +46,10 @@ pub(super) struct Message {
     message_group_id: Option<String>,
 }
 
-pub(super) async fn one(platform: &Platform, request: SendMessage) -> Answer {
+pub(super) async fn one(platform: &Platform, request: SendMessage, trace: &Trace) -> Answer {
     let queue = queue(platform, &request.queue_url)?;
     let now_ms = clock::unix_ms();
-    let envelope = request.message.envelope(&queue)?;
+    let envelope = request.message.envelope(&queue, trace)?;
     let new = request.message.to_append(&queue, &envelope, now_ms);
     let appended = platform.queues.queue.append(&queue.lane(), vec![new]).await?.remove(0);
     Ok(request.message.sent(&queue, envelope, &appended))
@@ -69,7 +70,7 @@ struct Entry {
     message: Message,
 }
 
-pub(super) async fn batch(platform: &Platform, request: SendMessageBatch) -> Answer {
+pub(super) async fn batch(platform: &Platform, request: SendMessageBatch, trace: &Trace) -> Answer {
     let queue = queue(platform, &request.queue_url)?;
     batch::check(request.entries.iter().map(|entry| entry.id.as_str()))?;
     let bytes = request.entries.iter().map(|entry| entry.message.bytes()).sum();
@@ -79,7 +80,7 @@ pub(super) async fn batch(platform: &Platform, request: SendMessageBatch) -> Ans
     let now_ms = clock::unix_ms();
     let (mut ends, mut good) = (Vec::new(), Vec::new());
     for Entry { id, message } in request.entries {
-        match message.envelope(&queue) {
+        match message.envelope(&queue, trace) {
             Ok(envelope) => good.push((id, message, envelope)),
             Err(error) => ends.push((id, Err(error))),
         }
@@ -103,8 +104,8 @@ impl Message {
         self.message_body.len() + attributes.sum::<usize>()
     }
 
-    /// Checks everything.
-    fn envelope(&self, queue: &Definition) -> Result<Envelope, SqsError> {
+    /// Checks everything. A message has its own trace header, or else its request's.
+    fn envelope(&self, queue: &Definition, trace: &Trace) -> Result<Envelope, SqsError> {
         if self.message_body.is_empty() {
             return Err(SqsError::missing("MessageBody"));
         }
@@ -122,7 +123,8 @@ impl Message {
         if self.delay_seconds.is_some_and(|delay| delay > DELAY_S_MAX) {
             return Err(SqsError::value("", "DelaySeconds", "It is from 0 to 900"));
         }
-        let trace = self.message_system_attributes.get(TRACE).and_then(|one| one.string.clone());
+        let own = self.message_system_attributes.get(TRACE).and_then(|one| one.string.clone());
+        let trace = own.or_else(|| Some(trace.to_string()).filter(|trace| !trace.is_empty()));
         let name = self.name(queue)?;
         Ok(Envelope { name, trace, ..Envelope::new(self.message_attributes.clone()) })
     }

@@ -255,7 +255,7 @@ async fn bootstrap(stream: UnixStream, spec: EnvironmentSpec) -> Ending {
     file.rewind().unwrap();
     file.read_to_string(&mut word).unwrap();
     let mut output = File::from(spec.output);
-    let mut api = Api(stream);
+    let mut api = Api { stream, trace: String::new() };
     if word == "init-error" {
         api.send("POST", "init/error", br#"{"errorType":"Init","errorMessage":"no"}"#).await;
         return Ending::Exited(1);
@@ -288,6 +288,12 @@ async fn bootstrap(stream: UnixStream, spec: EnvironmentSpec) -> Ending {
                 output.write_all(&payload).unwrap();
                 api.send("POST", &answer, b"null").await
             }
+            // What an SDK inside passes on.
+            "trace" => {
+                let trace = json!({ "Trace": api.trace }).to_string();
+                output.write_all(format!("{trace}\n").as_bytes()).unwrap();
+                api.send("POST", &answer, trace.as_bytes()).await
+            }
             "error" => {
                 let path = format!("invocation/{id}/error");
                 api.send("POST", &path, br#"{"errorType":"Mine","errorMessage":"m"}"#).await
@@ -312,7 +318,11 @@ async fn bootstrap(stream: UnixStream, spec: EnvironmentSpec) -> Ending {
 }
 
 /// A runtime's side of the Runtime API.
-struct Api(UnixStream);
+struct Api {
+    stream: UnixStream,
+    /// X-Amzn-Trace-Id of the last event.
+    trace: String,
+}
 
 impl Api {
     /// The request id of the answer, where it has one, and its body.
@@ -371,7 +381,7 @@ impl Api {
 
     async fn write(&mut self, bytes: &[u8]) {
         // At the environment's end nobody answers; then it is killed, here.
-        if self.0.write_all(bytes).await.is_err() {
+        if self.stream.write_all(bytes).await.is_err() {
             std::future::pending().await
         }
     }
@@ -379,7 +389,7 @@ impl Api {
     async fn receive(&mut self) -> (String, Vec<u8>) {
         let mut head = Vec::new();
         while !head.ends_with(b"\r\n\r\n") {
-            match self.0.read_u8().await {
+            match self.stream.read_u8().await {
                 Ok(byte) => head.push(byte),
                 Err(_) => std::future::pending().await,
             }
@@ -390,7 +400,8 @@ impl Api {
             lines.into_iter().find(|(found, _)| *found == name).map(|(_, value)| value.to_owned())
         };
         let mut body = vec![0; header("content-length").unwrap().parse().unwrap()];
-        self.0.read_exact(&mut body).await.unwrap();
+        self.stream.read_exact(&mut body).await.unwrap();
+        self.trace = header("lambda-runtime-trace-id").unwrap_or_default();
         (header("lambda-runtime-aws-request-id").unwrap_or_default(), body)
     }
 }

@@ -18,7 +18,7 @@ use super::{access, answer, cors, streamed};
 use crate::api::Platform;
 use crate::api::error::ApiError;
 use crate::api::find::route;
-use crate::api::invoke::{PAYLOAD_BYTES_MAX, done};
+use crate::api::invoke::{PAYLOAD_BYTES_MAX, done, trace};
 use crate::function::{AuthType, FunctionUrl, InvokeMode};
 use crate::service::{Begun, Invocation, Reply};
 
@@ -75,6 +75,7 @@ async fn serve(
         function: target.function,
         payload: payload.into(),
         client_context: None,
+        trace: trace(&parts.headers),
     };
     let mut response = match url.invoke_mode {
         InvokeMode::Buffered => whole(platform.service.invoke(invocation).await, answer::response)?,
