@@ -5,11 +5,14 @@ release binary, MAYFLY_FIXTURES the directory of the programs that functions are
 """
 
 import contextlib
+import importlib.metadata
 import io
 import os
 import pathlib
 import re
 import subprocess
+import sys
+import time
 import uuid
 import zipfile
 
@@ -21,6 +24,8 @@ ROLE = "arn:aws:iam::000000000000:role/test"
 ROOT = pathlib.Path(__file__).parent.parent.parent
 FIXTURES = pathlib.Path(os.environ.get("MAYFLY_FIXTURES", ROOT / "target/fixtures"))
 REGION = "us-east-1"
+# This host's Python is the one that functions run on.
+RUNTIME = "python%d.%d" % sys.version_info[:2]
 
 
 @contextlib.contextmanager
@@ -72,7 +77,7 @@ def connect(endpoint):
 def quick(tmp_path_factory):
     """Clients of a platform that tries events again at once, by service."""
     with served(tmp_path_factory.mktemp("quick"), "--retry-scale", "0.0005") as endpoint:
-        yield {service: client_of(endpoint, service) for service in ("lambda", "sqs")}
+        yield {service: client_of(endpoint, service) for service in ("lambda", "logs", "sqs")}
 
 
 @pytest.fixture(scope="session")
@@ -115,6 +120,35 @@ def zipped(files):
 def program(name):
     """A zip with a program of the fixtures as its bootstrap."""
     return zipped({"bootstrap": (FIXTURES / name).read_bytes()})
+
+
+def package(*names):
+    """Files of installed packages, as {path: content}."""
+    files = {}
+    for name in names:
+        for file in importlib.metadata.files(name):
+            path = str(file)
+            if not path.startswith("..") and "__pycache__" not in path:
+                files[path] = file.read_binary()
+    return files
+
+
+def boto3_for(*services):
+    """Files of boto3 that knows these services alone: a zip has limits."""
+    names = ["boto3", "botocore", "jmespath", "python-dateutil", "s3transfer", "six", "urllib3"]
+    parts = ("_", "endpoints", "partitions", "sdk-", *(service + "/" for service in services))
+    kept = tuple("botocore/data/" + part for part in parts)
+    files = package(*names).items()
+    return {p: c for p, c in files if not p.startswith("botocore/data/") or p.startswith(kept)}
+
+
+def eventually(look, seconds=120):
+    """Looks until there is something to see; the time is a hang guard."""
+    end = time.monotonic() + seconds
+    while not (seen := look()):
+        assert time.monotonic() < end, "it did not come: %r" % (seen,)
+        time.sleep(0.1)
+    return seen
 
 
 def create(client, code, **more):

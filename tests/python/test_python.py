@@ -1,26 +1,11 @@
 """Functions in Python: our runtime, AWS's runtime interface client, and AWS's own client inside."""
 
 import base64
-import importlib.metadata
 import json
-import sys
 import textwrap
 
 import pytest
-from conftest import zipped
-
-RUNTIME = "python%d.%d" % sys.version_info[:2]
-
-
-def package(*names):
-    """Files of installed packages, as {path: content}."""
-    files = {}
-    for name in names:
-        for file in importlib.metadata.files(name):
-            path = str(file)
-            if not path.startswith("..") and "__pycache__" not in path:
-                files[path] = file.read_binary()
-    return files
+from conftest import RUNTIME, boto3_for, package, zipped
 
 
 @pytest.fixture
@@ -148,13 +133,6 @@ def test_the_standard_library_works(function, tell):
 
 
 def test_boto3_inside_reaches_the_platform(function, tell):
-    packages = ["boto3", "botocore", "jmespath", "python-dateutil", "s3transfer", "six", "urllib3"]
-    files = {
-        path: content
-        for path, content in package(*packages).items()
-        # A zip has limits, and the function asks for one service.
-        if not path.startswith("botocore/data/") or path.startswith(("botocore/data/lambda/", "botocore/data/_", "botocore/data/endpoints", "botocore/data/partitions", "botocore/data/sdk-"))
-    }
     inner = function("def handler(event, context): return {'inner': event}")
     outer = function(
         """
@@ -165,7 +143,7 @@ def test_boto3_inside_reaches_the_platform(function, tell):
             answer = boto3.client("lambda").invoke(FunctionName=event["call"], Payload=json.dumps("hello"))
             return json.loads(answer["Payload"].read())
         """,
-        files=files,
+        files=boto3_for("lambda"),
     )
     error, answer, log = tell(outer, {"call": inner})
     assert (error, answer) == (None, {"inner": "hello"}), (answer, log)
