@@ -11,6 +11,9 @@ use crate::queue::QueueError;
 use crate::service::Identity;
 use crate::store::{CodeError, StoreError};
 
+/// The type of what the front of AWS refuses by itself.
+const VALIDATION: &str = "ValidationException";
+
 /// What a client is told instead of a result.
 #[derive(Debug)]
 pub(super) struct ApiError {
@@ -42,9 +45,10 @@ impl ApiError {
         Self::new(StatusCode::BAD_REQUEST, "InvalidRequestContentException", message)
     }
 
-    /// A value outside of what the model allows, in the words that Lambda's front has for it.
+    /// A value outside of what the model allows, in the words that Lambda's front has for it, and with the
+    /// front's type, which the model does not name.
     pub(super) fn constraint(value: &str, member: &str, must: &str) -> ApiError {
-        Self::invalid(constraint(value, member, must))
+        Self::new(StatusCode::BAD_REQUEST, VALIDATION, constraint(value, member, must))
     }
 
     pub(super) fn not_found(identity: &Identity, name: &FunctionName) -> ApiError {
@@ -196,7 +200,10 @@ impl IntoResponse for ApiError {
             "ResourceNotFoundException" | "ServiceException" => "Message",
             _ => "message",
         };
-        let mut body = json!({ "Type": fault, message: self.message });
+        let mut body = json!({ message: self.message });
+        if self.kind != VALIDATION {
+            body["Type"] = fault.into();
+        }
         if let Some(reason) = self.reason {
             body["Reason"] = reason.into();
         }

@@ -286,7 +286,7 @@ async fn configurations_are_kept_by_qualifier() {
         json!({ "DestinationConfig": { "OnSuccess": { "Destination": arn("none") } } }),
         json!({ "DestinationConfig": { "OnSuccess": { "Destination": "arn:aws:sns:us-east-1:000000000000:t" } } }),
     ] {
-        configure(&rig, "f", bad).await.assert_error(400, "InvalidParameterValueException");
+        configure(&rig, "f", bad).await.assert_refused();
     }
     assert_eq!(rig.send("DELETE", path, &[], b"").await.status, 204);
     rig.send("DELETE", path, &[], b"").await.assert_error(404, "ResourceNotFoundException");

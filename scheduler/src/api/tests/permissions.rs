@@ -8,8 +8,6 @@ use super::F;
 use super::rig::{Answer, Rig};
 use crate::bundle::zip_of;
 
-const INVALID: &str = "InvalidParameterValueException";
-
 async fn add(rig: &Rig, resource: &str, more: Value) -> Answer {
     let mut request =
         json!({ "StatementId": "s", "Action": "lambda:InvokeFunction", "Principal": "*" });
@@ -128,14 +126,14 @@ async fn what_is_no_permission_is_refused() {
         json!({ "FunctionUrlAuthType": "NONE" }),
         json!({ "FunctionUrlAuthType": "MAYBE", "Action": "lambda:InvokeFunctionUrl" }),
     ] {
-        add(&rig, &path, more).await.assert_error(400, INVALID);
+        add(&rig, &path, more).await.assert_refused();
     }
     for wrong in [json!({ "StatementId": 1 }), json!({ "InvokedViaFunctionUrl": "x" })] {
         add(&rig, &path, wrong).await.assert_error(400, "InvalidRequestContentException");
     }
     rig.send("POST", &path, &[], b"{}").await.assert_error(400, "InvalidRequestContentException");
     let latest = format!("{path}?Qualifier=%24LATEST");
-    add(&rig, &latest, json!({})).await.assert_error(400, INVALID);
+    add(&rig, &latest, json!({})).await.assert_refused();
     for form in ["g", "f:1", "f:nothing"] {
         let missing = add(&rig, &format!("{F}/{form}/policy"), json!({})).await;
         missing.assert_error(404, "ResourceNotFoundException");
@@ -203,7 +201,7 @@ async fn a_layers_version_has_a_policy() {
         json!({ "OrganizationId": "o-0123456789" }),
         json!({ "OrganizationId": "0123456789", "Principal": "*" }),
     ] {
-        add(&rig, &path, allow(bad)).await.assert_error(400, INVALID);
+        add(&rig, &path, allow(bad)).await.assert_refused();
     }
     let whole =
         allow(json!({ "StatementId": "o", "OrganizationId": "o-0123456789", "Principal": "*" }));

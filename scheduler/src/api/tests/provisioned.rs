@@ -7,8 +7,6 @@ use serde_json::{Value, json};
 use super::F;
 use super::rig::{Answer, Rig};
 
-const INVALID: &str = "InvalidParameterValueException";
-
 fn path(name: &str) -> String {
     format!("/2019-09-30/functions/{name}/provisioned-concurrency")
 }
@@ -118,7 +116,7 @@ async fn an_alias_takes_its_environments_along() {
     rig.send("POST", &format!("{F}/f/versions"), &[], b"{}").await;
     let alias = format!("{F}/f/aliases/live");
     let latest = rig.send("PUT", &alias, &[], br#"{"FunctionVersion":"$LATEST"}"#).await;
-    latest.assert_error(400, INVALID);
+    latest.assert_refused();
     assert_eq!(rig.send("PUT", &alias, &[], br#"{"FunctionVersion":"2"}"#).await.status, 200);
     until(&rig, "f:live", "READY").await;
     let call = format!("{F}/f/invocations?Qualifier=live");
@@ -143,10 +141,10 @@ async fn it_counts_for_what_is_reserved() {
         rig.send("PUT", path, &[], request.as_bytes()).await
     };
     assert_eq!(reserve(2).await.status, 200);
-    put(&rig, "f:live", 3).await.assert_error(400, INVALID);
+    put(&rig, "f:live", 3).await.assert_refused();
     assert_eq!(put(&rig, "f:live", 2).await.status, 202);
-    put(&rig, "f:1", 1).await.assert_error(400, INVALID);
-    reserve(1).await.assert_error(400, INVALID);
+    put(&rig, "f:1", 1).await.assert_refused();
+    reserve(1).await.assert_refused();
     until(&rig, "f:live", "READY").await;
     // All that is reserved is held for the version.
     rig.invoke("f", "1").await.assert_error(429, "TooManyRequestsException");
@@ -161,14 +159,14 @@ async fn what_can_not_be_kept_is_refused() {
     let rig = Rig::with_memory(data.path(), 512).await;
     create(&rig, "f", "echo").await;
     for bad in [json!(0), json!(-1), json!(5), json!(1_000_000)] {
-        put(&rig, "f:1", bad).await.assert_error(400, INVALID);
+        put(&rig, "f:1", bad).await.assert_refused();
     }
     put(&rig, "f:1", "x").await.assert_error(400, "InvalidRequestContentException");
-    put(&rig, "f:$LATEST", 1).await.assert_error(400, INVALID);
+    put(&rig, "f:$LATEST", 1).await.assert_refused();
     for form in ["f:2", "f:nothing", "g:1"] {
         put(&rig, form, 1).await.assert_error(404, "ResourceNotFoundException");
     }
-    rig.get(&path("f")).await.assert_error(400, INVALID);
+    rig.get(&path("f")).await.assert_refused();
     assert_eq!(put(&rig, "f:1", 4).await.status, 202);
     until(&rig, "f:1", "READY").await;
     // It takes all of the memory, and keeps it.

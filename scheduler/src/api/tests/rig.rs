@@ -189,6 +189,16 @@ impl Answer {
         assert!(self.header("x-amzn-requestid").is_some());
     }
 
+    /// Insists on a 400 for a value: by the front, which has words of its own, or by what is behind it.
+    pub(super) fn assert_refused(&self) {
+        let told = self.json();
+        let message = told["message"].as_str().expect("a message");
+        let is_fronts = message.contains("failed to satisfy constraint: Member must");
+        let kind = if is_fronts { "ValidationException" } else { "InvalidParameterValueException" };
+        self.assert_error(400, kind);
+        assert_eq!(told.get("Type").is_none(), is_fronts, "the front tells a message alone");
+    }
+
     /// Insists on a function's error of this type.
     pub(super) fn assert_function_error(&self, kind: &str) {
         let found = (self.status, self.header("x-amz-function-error"));

@@ -4,8 +4,6 @@ use serde_json::{Value, json};
 
 use super::rig::{Answer, Rig};
 
-const INVALID: &str = "InvalidParameterValueException";
-
 async fn put(rig: &Rig, path: &str, request: Value) -> Answer {
     rig.send("PUT", path, &[], request.to_string().as_bytes()).await
 }
@@ -36,7 +34,7 @@ async fn each_version_has_its_own_runtime_updates() {
         json!({ "UpdateRuntimeOn": "Auto", "RuntimeVersionArn": arn }),
         json!({ "UpdateRuntimeOn": "Manual", "RuntimeVersionArn": format!("{arn}{}", "0".repeat(2048)) }),
     ] {
-        put(&rig, path, bad).await.assert_error(400, INVALID);
+        put(&rig, path, bad).await.assert_refused();
     }
     put(&rig, path, json!({})).await.assert_error(400, "InvalidRequestContentException");
     let missing =
@@ -58,11 +56,11 @@ async fn a_functions_wish_about_loops_is_kept() {
     assert_eq!(rig.get(path).await.json(), json!({ "RecursiveLoop": "Terminate" }));
     let allow = json!({ "RecursiveLoop": "Allow" });
     assert_eq!(put(&rig, path, allow.clone()).await.json(), allow);
-    put(&rig, path, json!({ "RecursiveLoop": "x" })).await.assert_error(400, INVALID);
+    put(&rig, path, json!({ "RecursiveLoop": "x" })).await.assert_refused();
     put(&rig, path, json!({ "RecursiveLoop": 1 }))
         .await
         .assert_error(400, "InvalidRequestContentException");
-    rig.get("/2024-08-31/functions/f:1/recursion-config").await.assert_error(400, INVALID);
+    rig.get("/2024-08-31/functions/f:1/recursion-config").await.assert_refused();
     rig.get("/2024-08-31/functions/g/recursion-config")
         .await
         .assert_error(404, "ResourceNotFoundException");

@@ -246,7 +246,7 @@ async fn requests_are_checked_before_anything_runs() {
         async move { rig.send("POST", &path("f"), &[("x-amz-invocation-type", kind)], body).await }
     };
     assert_eq!(send("DryRun", b"{}").await.status, 204);
-    send("Event", b"{}").await.assert_error(400, "InvalidParameterValueException");
+    send("Event", b"{}").await.assert_refused();
     send("RequestResponse", b"{").await.assert_error(400, "InvalidRequestContentException");
     stream(&rig, "g", &json!(1)).await.assert_error(404, "ResourceNotFoundException");
     rig.stop().await;

@@ -5,8 +5,6 @@ use serde_json::{Value, json};
 use super::F;
 use super::rig::{Answer, Rig};
 
-const INVALID: &str = "InvalidParameterValueException";
-
 fn path(name: &str) -> String {
     format!("/2021-10-31/functions/{name}/url")
 }
@@ -252,7 +250,7 @@ async fn a_function_and_its_aliases_have_one_each_over_a_restart() {
     assert_eq!(arns, ["f", "f:a", "f:b"]);
     assert!(rest.get("NextMarker").is_none());
     for bad in ["MaxItems=51", "MaxItems=0", "Marker=tampered"] {
-        rig.get(&format!("{all}?{bad}")).await.assert_error(400, INVALID);
+        rig.get(&format!("{all}?{bad}")).await.assert_refused();
     }
     open(&rig, "f", "?Qualifier=a").await;
     // Each runs what it belongs to.
@@ -288,7 +286,7 @@ async fn what_is_no_url_is_refused() {
         json!({ "AuthType": "NONE", "Cors": { "MaxAge": 86_401 } }),
         json!({ "AuthType": "NONE", "Cors": { "MaxAge": -1 } }),
     ] {
-        create_url(&rig, "f", bad).await.assert_error(400, INVALID);
+        create_url(&rig, "f", bad).await.assert_refused();
     }
     for wrong in
         [json!({ "AuthType": 1 }), json!({ "AuthType": "NONE", "Cors": { "MaxAge": "x" } })]
@@ -297,7 +295,7 @@ async fn what_is_no_url_is_refused() {
     }
     let none = json!({ "AuthType": "NONE" });
     for form in ["f:1", "f:$LATEST"] {
-        create_url(&rig, form, none.clone()).await.assert_error(400, INVALID);
+        create_url(&rig, form, none.clone()).await.assert_refused();
     }
     for form in ["g", "f:nothing"] {
         let missing = create_url(&rig, form, none.clone()).await;
