@@ -2,8 +2,8 @@
 //!
 //! ```text
 //!             real  effective  saved
-//!   users    [    │          │      ]    an effective user of 0 may become anybody;
-//!   groups   [    │          │      ]    another may go back and forth among the three
+//!   users    [    │          │      ]    with CAP_SETUID anybody, with CAP_SETGID any group;
+//!   groups   [    │          │      ]    without, back and forth among the three
 //!   further groups …
 //! ```
 //!
@@ -12,12 +12,15 @@
 
 use alloc::vec::Vec;
 
+use linux_raw_sys::general as linux;
+
+use crate::capabilities::Capabilities;
 use crate::errno::{Errno, Result};
 
 /// Most further groups (NGROUPS_MAX).
 pub const GROUPS_MAX: usize = 65_536;
 /// Root.
-const ROOT: u32 = 0;
+pub const ROOT: u32 = 0;
 
 /// Three numbers of users, or of groups.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -31,6 +34,11 @@ pub struct Ids {
 }
 
 impl Ids {
+    /// Whether one of them is root's.
+    pub fn has_root(&self) -> bool {
+        [self.real, self.effective, self.saved].contains(&ROOT)
+    }
+
     /// All three become `id`; without privilege, the effective one, where it is one of the others. EPERM.
     fn set(&mut self, id: u32, privileged: bool) -> Result<()> {
         match (privileged, id == self.real || id == self.saved) {
@@ -98,6 +106,8 @@ pub struct Credentials {
     pub group: Ids,
     /// Its further groups.
     pub groups: Vec<u32>,
+    /// Its part of root's rights.
+    pub capabilities: Capabilities,
 }
 
 impl Credentials {
@@ -108,19 +118,21 @@ impl Credentials {
 
     /// Changes the users. EPERM.
     pub fn set_user(&mut self, change: Change) -> Result<()> {
-        let privileged = self.is_privileged();
-        apply(&mut self.user, change, privileged)
+        let (before, privileged) = (self.user, self.capabilities.has(linux::CAP_SETUID));
+        apply(&mut self.user, change, privileged)?;
+        self.capabilities.note_users(before, self.user);
+        Ok(())
     }
 
     /// Changes the groups. EPERM.
     pub fn set_group(&mut self, change: Change) -> Result<()> {
-        let privileged = self.is_privileged();
+        let privileged = self.capabilities.has(linux::CAP_SETGID);
         apply(&mut self.group, change, privileged)
     }
 
     /// setgroups(2). EINVAL beyond [`GROUPS_MAX`]; EPERM.
     pub fn set_groups(&mut self, groups: Vec<u32>) -> Result<()> {
-        if !self.is_privileged() {
+        if !self.capabilities.has(linux::CAP_SETGID) {
             return Err(Errno::PERM);
         }
         if groups.len() > GROUPS_MAX {
@@ -135,10 +147,7 @@ impl Credentials {
     pub fn note_exec(&mut self) {
         self.user.saved = self.user.effective;
         self.group.saved = self.group.effective;
-    }
-
-    fn is_privileged(&self) -> bool {
-        self.user.effective == ROOT
+        self.capabilities.note_exec(self.user);
     }
 }
 
@@ -188,6 +197,8 @@ mod tests {
         assert_eq!(who.user, ids(1001, 1000, 1000));
         assert_eq!(who.set_user(Change::Two([Some(0), None])), Err(Errno::PERM));
         let mut who = Credentials { user: ids(1000, 1001, 1002), ..Credentials::default() };
+        who.note_exec();
+        who.user.saved = 1002;
         assert_eq!(who.set_user(Change::Two([Some(1002), None])), Err(Errno::PERM));
         assert_eq!(who.set_user(Change::Two([None, Some(1002)])), Ok(()));
         assert_eq!(who.user, ids(1000, 1002, 1002));

@@ -18,6 +18,7 @@ extern crate std;
 #[cfg(feature = "bare-metal")]
 mod accounting;
 pub mod agenda;
+pub mod capabilities;
 #[cfg(feature = "bare-metal")]
 mod clock;
 #[cfg(any(feature = "bare-metal", test))]

@@ -13,6 +13,8 @@
 #[cfg(feature = "bare-metal")]
 mod call;
 #[cfg(feature = "bare-metal")]
+mod capabilities;
+#[cfg(feature = "bare-metal")]
 mod clock_id;
 #[cfg(feature = "bare-metal")]
 pub mod clone;

@@ -1,5 +1,6 @@
 //! What a process or a thread says of itself: prctl(2).
 
+use linux_raw_sys::general::CAP_LAST_CAP;
 use linux_raw_sys::prctl;
 
 use super::{Call, CallResult};
@@ -43,8 +44,9 @@ pub fn prctl(call: &mut Call<'_>) -> CallResult {
             call.put_words(call.args[1], &[call.thread.clear_tid])?;
             Ok(0)
         }
-        // There are no filters, and no capabilities to keep.
+        // There are no filters, and no capabilities are kept.
         prctl::PR_GET_SECCOMP | prctl::PR_GET_SECUREBITS | prctl::PR_GET_KEEPCAPS => Ok(0),
+        prctl::PR_CAPBSET_READ if call.args[1] > CAP_LAST_CAP.into() => Err(Errno::INVAL.into()),
         prctl::PR_GET_NO_NEW_PRIVS | prctl::PR_CAPBSET_READ => Ok(1),
         _ => Err(Errno::INVAL.into()),
     }

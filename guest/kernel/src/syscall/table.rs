@@ -58,9 +58,10 @@ macro_rules! calls {
 
 #[cfg(feature = "bare-metal")]
 use super::{
-    clone, control, copy, credentials, directory, epoll, event, file, fork, futex, identity,
-    inotify, locks, memory, message, metadata, pidfd, poll, prctl, process, sched, signalfd,
-    signals, socket, sockopt, splice, stat, storage, system, time, timer, transfer, wait, xattr,
+    capabilities, clone, control, copy, credentials, directory, epoll, event, file, fork, futex,
+    identity, inotify, locks, memory, message, metadata, pidfd, poll, prctl, process, sched,
+    signalfd, signals, socket, sockopt, splice, stat, storage, system, time, timer, transfer, wait,
+    xattr,
 };
 
 const CLONES: &str =
@@ -277,6 +278,8 @@ calls! {
     __NR_setgroups "setgroups" => Partial(NUMBERS), credentials::setgroups;
     __NR_getresuid "getresuid" => Supported, credentials::getresuid;
     __NR_getresgid "getresgid" => Supported, credentials::getresgid;
+    __NR_capget "capget" => Supported, capabilities::capget;
+    __NR_capset "capset" => Partial("of the process; decides who may change users and groups"), capabilities::capset;
     __NR_uname "uname" => Supported, system::uname;
     __NR_sysinfo "sysinfo" => Supported, system::sysinfo;
     __NR_getrandom "getrandom" => Supported, system::getrandom;
