@@ -65,7 +65,10 @@ fn a_broken_pipe_ends_the_program() {
 fn signal_handlers_run_and_return() {
     let done = run("signals", &[]);
     assert_eq!((done.code(), done.complaint().as_str()), (0, ""), "{}", done.text());
-    assert_eq!(done.text(), "handled 10\nrecovered from 11\nmasked\nalternate stack\nok\n");
+    assert_eq!(
+        done.text(),
+        "handled 10\nrecovered from 11\nmasked\nalternate stack\nno stack, once\nok\n"
+    );
 }
 
 #[test]

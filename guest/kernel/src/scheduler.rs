@@ -25,6 +25,7 @@ use crate::thread::{Pending, Thread};
 
 /// Bytes of a `syscall` instruction.
 const SYSCALL_BYTES: u64 = 2;
+const SIGSEGV: u8 = linux::SIGSEGV as u8;
 
 /// What becomes of a thread when its turn is over.
 enum After {
@@ -260,8 +261,16 @@ fn deliver(kernel: &Kernel, thread: &mut Thread, delivery: Delivery, text: &str)
         Delivery::Handle(info, action) => {
             match sigframe::enter(&kernel.fpu, thread, &info, &action) {
                 Ok(()) => return None,
-                // No stack to run the handler on.
-                Err(_) => Info { signal: linux::SIGSEGV as u8, ..info },
+                // No stack to run the handler on. The fault's own handler may have another.
+                Err(_) if info.signal == SIGSEGV => info,
+                Err(_) => {
+                    return force(
+                        kernel,
+                        thread,
+                        Info::from_kernel(SIGSEGV),
+                        "no stack for a handler",
+                    );
+                }
             }
         }
         Delivery::End(info) => info,

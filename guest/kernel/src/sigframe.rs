@@ -81,7 +81,8 @@ pub fn frame_bytes(fpu: &Fpu) -> usize {
     size_of::<Frame>() + fpu.bytes() + size_of_val(&MAGIC2) + RED_ZONE as usize + ALIGNMENT
 }
 
-/// Makes the thread run a handler next. EFAULT where its stack cannot take the frame.
+/// Makes the thread run a handler next. EFAULT where its stack cannot take the frame: nothing
+/// has changed then.
 pub fn enter(fpu: &Fpu, thread: &mut Thread, info: &Info, action: &Action) -> Result<()> {
     let top = handler_stack(thread, action);
     let size = fpu.bytes();
@@ -92,7 +93,7 @@ pub fn enter(fpu: &Fpu, thread: &mut Thread, info: &Info, action: &Action) -> Re
     if overflows_alternate(thread, top, at) {
         return Err(Errno::FAULT);
     }
-    let mask = thread.saved_mask.take().unwrap_or(thread.blocked);
+    let mask = thread.saved_mask.unwrap_or(thread.blocked);
     let registers = &thread.context;
     let frame = Frame {
         restorer: action.restorer,
@@ -156,6 +157,7 @@ pub fn enter(fpu: &Fpu, thread: &mut Thread, info: &Info, action: &Action) -> Re
     context.rax = 0;
     context.rflags &= !(1 << 10 | 1 << 8);
     context.restore_all();
+    thread.saved_mask = None;
     thread.blocked |= action.mask;
     if action.flags & u64::from(linux::SA_NODEFER) == 0 {
         thread.blocked |= blockable(bit(info.signal));

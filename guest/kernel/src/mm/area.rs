@@ -3,6 +3,7 @@
 use alloc::collections::BTreeMap;
 use alloc::rc::Rc;
 use alloc::vec::Vec;
+use core::cell::Cell;
 use core::ops::Range;
 
 use bitflags::bitflags;
@@ -133,6 +134,16 @@ pub struct Full;
 #[derive(Clone, Default)]
 pub struct Areas {
     by_start: BTreeMap<u64, Area>,
+    /// What the last search for room has seen, so that many areas are not passed again for each new one.
+    searched: Cell<Option<Searched>>,
+}
+
+/// No range of `len` free bytes ends above `end` and at or below `top`.
+#[derive(Clone, Copy)]
+struct Searched {
+    len: u64,
+    top: u64,
+    end: u64,
 }
 
 impl Areas {
@@ -195,6 +206,8 @@ impl Areas {
         if splits_one && self.by_start.len() >= AREAS_MAX {
             return Err(Full);
         }
+        // An area began where the search ended: what becomes free below it stays below it.
+        self.searched.set(self.searched.get().filter(|seen| range.end <= seen.end));
         let mut removed = Vec::with_capacity(touched.len());
         for start in touched {
             let Some(area) = self.by_start.remove(&start) else { continue };
@@ -217,12 +230,17 @@ impl Areas {
     /// The highest free range of `len` bytes that ends at or below `top`: where Linux's top-down mmap
     /// would place it too.
     pub fn find_free(&self, len: u64, top: u64) -> Option<u64> {
-        let mut end = top.min(USER_END);
+        let seen = self.searched.get().filter(|seen| seen.top == top && seen.len <= len);
+        let mut end = seen.map_or(top.min(USER_END), |seen| seen.end);
+        let mut below = self.by_start.range(..end).rev();
         loop {
             let start = end.checked_sub(len).filter(|start| *start >= USER_START)?;
-            match self.by_start.range(..end).next_back() {
+            match below.next() {
                 Some((_, area)) if area.end > start => end = area.start,
-                _ => return Some(start),
+                _ => {
+                    self.searched.set(Some(Searched { len, top, end }));
+                    return Some(start);
+                }
             }
         }
     }
@@ -280,5 +298,25 @@ mod tests {
         assert_eq!(areas.find_free(0x10_0000, 0x8000_0000), Some(0x7ff0_0000));
         assert_eq!(areas.find_free(USER_END, USER_END), None);
         assert!(areas.find(0x7000_0000).is_some() && areas.find(0x7100_0000).is_none());
+    }
+
+    #[test]
+    fn what_becomes_free_above_the_last_search_is_found() {
+        let (mut areas, top) = (Areas::default(), 0x7100_0000);
+        let put = |areas: &mut Areas, len: u64, wanted: u64| {
+            let start = areas.find_free(len, top).unwrap();
+            assert_eq!(start, wanted, "{len:#x}");
+            areas.insert(area(start, start + len)).unwrap();
+        };
+        put(&mut areas, 0x4000, 0x70ff_c000);
+        put(&mut areas, 0x4000, 0x70ff_8000);
+        areas.remove(0x70ff_e000..0x70ff_f000).unwrap();
+        put(&mut areas, 0x2000, 0x70ff_6000);
+        put(&mut areas, 0x1000, 0x70ff_e000);
+        // Up to where the last search ended, and on both sides of it.
+        areas.remove(0x70ff_c000..0x70ff_f000).unwrap();
+        put(&mut areas, 0x3000, 0x70ff_c000);
+        areas.remove(0x70ff_6000..0x70ff_d000).unwrap();
+        put(&mut areas, 0x7000, 0x70ff_6000);
     }
 }

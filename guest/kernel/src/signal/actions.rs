@@ -86,7 +86,7 @@ impl Actions {
             return Delivery::End(info);
         }
         if action.flags & u64::from(linux::SA_RESETHAND) != 0 {
-            self.by_signal[usize::from(info.signal) - 1] = Action::default();
+            self.by_signal[usize::from(info.signal) - 1].handler = SIG_DFL;
         }
         Delivery::Handle(info, action)
     }
@@ -170,6 +170,7 @@ mod tests {
         assert_eq!(actions.force(info(SIGSEGV), bit(SIGSEGV)), Delivery::End(info(SIGSEGV)));
         assert_eq!(actions.force(info(SIGSEGV), 0), Delivery::Handle(info(SIGSEGV), handler));
         assert_eq!(actions.force(info(SIGSEGV), 0), Delivery::End(info(SIGSEGV)));
+        assert_eq!(actions.get(SIGSEGV), Action { handler: SIG_DFL, ..handler });
         actions.set(SIGSEGV, Action { handler: 1, ..Action::default() });
         assert_eq!(actions.force(info(SIGSEGV), 0), Delivery::End(info(SIGSEGV)));
     }
