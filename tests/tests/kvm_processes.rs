@@ -71,6 +71,16 @@ fn parents_are_told_of_ends_stops_and_continuations() {
 }
 
 #[test]
+fn who_sleeps_is_said_to_sleep_and_nobody_else() {
+    same("states");
+}
+
+#[test]
+fn a_program_without_arguments_has_an_empty_name() {
+    same("nameless");
+}
+
+#[test]
 fn orphans_find_another_parent() {
     same("orphans");
 }

@@ -77,7 +77,7 @@ pub struct Kernel {
     /// The processes.
     pub processes: Rc<Processes>,
     /// Their threads.
-    pub threads: Threads,
+    pub threads: Rc<Threads>,
     /// The turn of the one that runs.
     pub slice: Slice,
     /// The extended registers.
@@ -114,7 +114,7 @@ pub fn start(boot: Boot) -> ! {
     let kernel = Kernel {
         processes: Rc::clone(&machine.processes),
         terminals: Rc::clone(&machine.terminals),
-        threads: Threads::default(),
+        threads: Rc::clone(&machine.threads),
         slice: Slice::default(),
         fpu: Fpu::new(&boot.info.cpu),
         vdso: vdso::frame().expect("memory at boot"),

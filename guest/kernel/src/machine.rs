@@ -21,6 +21,7 @@ use crate::process::{FIRST, Process};
 use crate::processes::Processes;
 use crate::random::Random;
 use crate::signal::{Info, OwnQueue, Queue, Waiting};
+use crate::threads::Threads;
 use crate::tty::Terminals;
 
 /// The kernel as files see it.
@@ -39,6 +40,8 @@ pub struct Machine {
     pub signals: RefCell<OwnQueue>,
     /// All processes.
     pub processes: Rc<Processes>,
+    /// Their threads.
+    pub threads: Rc<Threads>,
     /// The pseudo-terminals.
     pub terminals: Rc<Terminals>,
     boot_id: [u8; 16],
@@ -57,6 +60,7 @@ impl Machine {
             process: RefCell::new(None),
             signals: RefCell::default(),
             processes: Rc::default(),
+            threads: Rc::default(),
             terminals: Rc::default(),
             boot_id,
         }
@@ -176,7 +180,8 @@ impl System for Machine {
     fn process(&self, pid: Pid) -> Option<Rc<dyn ProcessInfo>> {
         let process = self.processes.get(pid)?;
         let is_running = self.pid() == pid;
-        Some(Rc::new(Shown { process, is_running, processes: Rc::clone(&self.processes) }))
+        let (processes, threads) = (Rc::clone(&self.processes), Rc::clone(&self.threads));
+        Some(Rc::new(Shown { process, is_running, processes, threads }))
     }
 }
 
@@ -185,6 +190,7 @@ struct Shown {
     process: Rc<Process>,
     is_running: bool,
     processes: Rc<Processes>,
+    threads: Rc<Threads>,
 }
 
 impl ProcessInfo for Shown {
@@ -197,8 +203,10 @@ impl ProcessInfo for Shown {
         self.processes.with(|families| families.get(self.process.pid).map(of).unwrap_or_default())
     }
 
-    fn state(&self) -> char {
-        match (self.process.is_stopped.get(), self.is_running) {
+    fn state(&self, tid: u32) -> char {
+        // A call that waits may be tried again at any time, and still waits.
+        let runs = self.threads.with(tid, |thread| !thread.in_call).unwrap_or(self.is_running);
+        match (self.process.is_stopped.get(), runs) {
             (true, _) => 'T',
             (_, true) => 'R',
             _ => 'S',

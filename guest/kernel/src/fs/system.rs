@@ -104,8 +104,8 @@ pub trait ProcessInfo {
     /// Its parent's number, its group's, its session's.
     fn family(&self) -> [Pid; 3];
 
-    /// One letter for what it does: R, S or T (proc_pid_stat(5)).
-    fn state(&self) -> char;
+    /// One letter for what one of its threads does: R, S or T (proc_pid_stat(5)).
+    fn state(&self, tid: u32) -> char;
 
     /// Time that it has used of the vCPU.
     fn cpu_time_ns(&self) -> u64;

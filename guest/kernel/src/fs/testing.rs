@@ -143,7 +143,7 @@ impl ProcessInfo for TestProcess {
         [1, self.pid, self.pid]
     }
 
-    fn state(&self) -> char {
+    fn state(&self, _: u32) -> char {
         'R'
     }
 

@@ -1,6 +1,7 @@
 //! The process: its image, its end, its registers, its limits.
 
 use alloc::rc::Rc;
+use alloc::vec::Vec;
 
 use mayfly_abi::layout::USER_END;
 use mayfly_hal::cpu;
@@ -23,7 +24,11 @@ const SIGCHLD: u8 = linux_raw_sys::general::SIGCHLD as u8;
 /// execve(2): replaces the program, whose other threads end. ENOENT, EACCES, ENOEXEC, ENOMEM, E2BIG, ELOOP.
 pub fn execve(call: &mut Call<'_>) -> CallResult {
     let path = call.path(0)?;
-    let argv = call.strings(call.args[1])?;
+    let mut argv = call.strings(call.args[1])?;
+    if argv.is_empty() {
+        // Programs count on a name of theirs; Linux gives an empty one since 5.18.
+        argv.push(Vec::new());
+    }
     let env = call.strings(call.args[2])?;
     let cwd = call.cwd();
     let registers = Registers::initial(&call.kernel.fpu)?;

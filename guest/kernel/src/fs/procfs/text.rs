@@ -146,7 +146,7 @@ fn uuid(mut bytes: [u8; 16]) -> Vec<u8> {
 
 /// proc_pid_stat(5): 52 fields, 0 where there is nothing to tell.
 pub(super) fn process_stat(process: &dyn ProcessInfo, tid: u32) -> Vec<u8> {
-    let (comm, state) = (lossy(&process.comm()), process.state());
+    let (comm, state) = (lossy(&process.comm()), process.state(tid));
     let [parent, group, session] = process.family();
     let user = process.cpu_time_ns() / NS_PER_TICK;
     let threads = process.threads().len();
@@ -172,7 +172,7 @@ pub(super) fn process_status(process: &dyn ProcessInfo, tid: u32) -> Vec<u8> {
     let (size, resident) = process.resident();
     let (comm, pid) = (lossy(&process.comm()), process.pid());
     let [parent, ..] = process.family();
-    let state = match process.state() {
+    let state = match process.state(tid) {
         'R' => "R (running)",
         'T' => "T (stopped)",
         _ => "S (sleeping)",
