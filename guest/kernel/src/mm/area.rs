@@ -82,6 +82,18 @@ impl Backing {
     }
 }
 
+/// What a child finds of an area (madvise(2)).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum OnFork {
+    /// The same.
+    #[default]
+    Kept,
+    /// Zeroes, as where nothing was written yet (MADV_WIPEONFORK).
+    Wiped,
+    /// Nothing (MADV_DONTFORK).
+    Absent,
+}
+
 /// One area.
 #[derive(Clone)]
 pub struct Area {
@@ -95,6 +107,8 @@ pub struct Area {
     pub backing: Backing,
     /// What /proc/self/maps calls it where it is not a file: `[heap]`, `[stack]` or nothing.
     pub name: &'static str,
+    /// What a child finds.
+    pub on_fork: OnFork,
 }
 
 impl Area {
@@ -122,6 +136,7 @@ impl Area {
         self.end == next.start
             && self.protection == next.protection
             && self.name == next.name
+            && self.on_fork == next.on_fork
             && same_backing
     }
 }
@@ -222,6 +237,21 @@ impl Areas {
         Ok(removed)
     }
 
+    /// Whether there is room for what changing the part of areas in `range` comes to.
+    pub fn check_cuts(&self, range: &Range<u64>) -> Result<(), Full> {
+        let is_inside = |address| self.find(address).is_some_and(|area| area.start < address);
+        let cuts = [range.start, range.end].into_iter().filter(|end| is_inside(*end)).count();
+        if self.by_start.len() + cuts > AREAS_MAX { Err(Full) } else { Ok(()) }
+    }
+
+    /// What a child has of them.
+    pub fn of_child(&self) -> Areas {
+        let mut areas = self.clone();
+        areas.by_start.retain(|_, area| area.on_fork != OnFork::Absent);
+        areas.searched.set(None);
+        areas
+    }
+
     /// Whether nothing is promised in `range`.
     pub fn is_free(&self, range: Range<u64>) -> bool {
         self.overlapping(range).next().is_none()
@@ -257,7 +287,8 @@ mod tests {
 
     fn area(start: u64, end: u64) -> Area {
         let protection = Protection::READ | Protection::WRITE;
-        Area { start, end, protection, backing: Backing::Anonymous, name: "" }
+        let on_fork = OnFork::Kept;
+        Area { start, end, protection, backing: Backing::Anonymous, name: "", on_fork }
     }
 
     fn ranges(areas: &Areas) -> Vec<(u64, u64)> {
@@ -286,6 +317,19 @@ mod tests {
         assert_eq!(ranges(&areas), [(0x10_0000, 0x14_0000), (0x15_0000, 0x20_0000)]);
         assert_eq!(areas.remove(0..USER_END).unwrap().len(), 2);
         assert!(ranges(&areas).is_empty());
+    }
+
+    #[test]
+    fn where_all_areas_are_taken_nothing_is_cut() {
+        let mut areas = Areas::default();
+        let starts = (0..AREAS_MAX as u64 - 1).map(|index| 0x10_0000 + index * 0x8000);
+        for start in starts {
+            areas.insert(area(start, start + 0x4000)).unwrap();
+        }
+        assert_eq!(areas.check_cuts(&(0x10_1000..0x10_2000)), Err(Full), "two cuts");
+        assert_eq!(areas.check_cuts(&(0x10_0000..0x10_2000)), Ok(()), "one");
+        let [whole] = &areas.remove(0x10_0000..0x10_4000).unwrap()[..] else { panic!("one") };
+        assert_eq!((whole.start, whole.end), (0x10_0000, 0x10_4000));
     }
 
     #[test]

@@ -14,7 +14,7 @@ use mayfly_abi::layout::{CALL_STUBS_END, CALL_TABLE};
 use mayfly_hal::paging::{Flags, PageTables};
 use mayfly_hal::phys::Frame;
 
-use super::area::page_of;
+use super::area::{OnFork, page_of};
 use super::space::{AddressSpace, page_flags};
 use crate::errno::Result;
 use crate::rewrite::Calls;
@@ -24,7 +24,7 @@ impl AddressSpace {
     /// now: two faults less. ENOMEM.
     pub fn fork(&mut self, template: u64, written: &[u64]) -> Result<AddressSpace> {
         let mut child = AddressSpace {
-            areas: self.areas.clone(),
+            areas: self.areas.of_child(),
             tables: PageTables::new(template)?,
             mmap_top: self.mmap_top,
             heap: self.heap.clone(),
@@ -66,7 +66,7 @@ impl AddressSpace {
     }
 
     fn share_pages(&mut self, tables: &mut PageTables) -> Result<()> {
-        for area in self.areas.iter() {
+        for area in self.areas.iter().filter(|area| area.on_fork == OnFork::Kept) {
             let is_private = !area.backing.is_shared();
             self.tables.share(tables, area.start..area.end, is_private)?;
         }
@@ -134,6 +134,23 @@ mod tests {
             frame(reader, BASE).write(0, b"third!");
             assert_eq!((text(writer), text(reader)), (*b"after!", *b"third!"));
         }
+    }
+
+    #[test]
+    fn a_child_finds_what_was_said_of_children() {
+        let Forked { template, mut parent, child } = forked(4);
+        drop(child);
+        let page = |index: u64| BASE + index * PAGE_SIZE..BASE + (index + 1) * PAGE_SIZE;
+        parent.set_on_fork(page(1), OnFork::Wiped).unwrap();
+        parent.set_on_fork(page(2), OnFork::Absent).unwrap();
+        let mut child = parent.fork(template.gpa(), &[page(1).start, page(2).start]).unwrap();
+        let mut is_there = |index: u64| {
+            (child.is_mapped(page(index)), child.tables.query(page(index).start).is_some())
+        };
+        let found = [0, 1, 2, 3].map(&mut is_there);
+        assert_eq!(found, [(true, true), (true, false), (false, false), (true, true)]);
+        parent.set_on_fork(page(1).start..page(2).end, OnFork::Kept).unwrap();
+        assert_eq!(parent.areas().iter().count(), 1, "one again");
     }
 
     #[test]

@@ -15,7 +15,7 @@ mod remap;
 mod rewrite;
 mod space;
 
-pub use area::{Area, Areas, Backing, Protection, Sharing};
+pub use area::{Area, Areas, Backing, OnFork, Protection, Sharing};
 pub use fault::BadAccess;
 pub use remap::Destination;
 pub use rewrite::Trapped;

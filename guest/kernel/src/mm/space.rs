@@ -8,7 +8,7 @@ use mayfly_abi::layout::{PAGE_SIZE, USER_END, USER_START};
 use mayfly_hal::paging::{Flags, OutOfFrames, PageTables};
 use mayfly_hal::phys::{self, Frame};
 
-use super::area::{Area, Areas, Backing, Full, Protection};
+use super::area::{Area, Areas, Backing, Full, OnFork, Protection};
 use crate::errno::{Errno, Result};
 use crate::futex::Key;
 use crate::rewrite::Calls;
@@ -110,7 +110,14 @@ impl AddressSpace {
                 start
             }
         };
-        self.areas.insert(Area { start, end: start + len, protection, backing, name })?;
+        self.areas.insert(Area {
+            start,
+            end: start + len,
+            protection,
+            backing,
+            name,
+            on_fork: OnFork::Kept,
+        })?;
         Ok(start)
     }
 
@@ -138,7 +145,8 @@ impl AddressSpace {
         Ok(())
     }
 
-    /// mprotect(2). ENOMEM where part of the range is not mapped; what is before that is changed. EACCES
+    /// mprotect(2). ENOMEM where part of the range is not mapped, what is before that is changed, and, with nothing
+    /// changed, for too many areas. EACCES
     /// where it would allow writing to a file that was opened to be read.
     pub fn protect(&mut self, range: Range<u64>, protection: Protection) -> Result<()> {
         let writes = protection.contains(Protection::WRITE);
@@ -146,6 +154,7 @@ impl AddressSpace {
         if writes && self.areas.overlapping(range.clone()).any(is_read_only) {
             return Err(Errno::ACCES);
         }
+        self.areas.check_cuts(&range)?;
         self.release_calls(&range);
         let mut covered = range.start;
         for area in self.areas.remove(range.clone())? {
@@ -166,6 +175,20 @@ impl AddressSpace {
             self.flush();
         }
         if covered < range.end { Err(Errno::NOMEM) } else { Ok(()) }
+    }
+
+    /// madvise(2): what a child finds in `range`. ENOMEM for too many areas; EINVAL where memory that is not this
+    /// program's alone is to be wiped.
+    pub fn set_on_fork(&mut self, range: Range<u64>, on_fork: OnFork) -> Result<()> {
+        let is_anonymous = |area: &Area| matches!(area.backing, Backing::Anonymous);
+        if on_fork == OnFork::Wiped && !self.areas.overlapping(range.clone()).all(is_anonymous) {
+            return Err(Errno::INVAL);
+        }
+        self.areas.check_cuts(&range)?;
+        for area in self.areas.remove(range)? {
+            self.areas.insert(Area { on_fork, ..area })?;
+        }
+        Ok(())
     }
 
     /// madvise(MADV_DONTNEED): private pages are zero (or the file's) at the next touch, and their frames

@@ -5,14 +5,15 @@ use alloc::vec::Vec;
 use core::ops::Range;
 
 use linux_raw_sys::general as linux;
-use mayfly_abi::layout::PAGE_SIZE;
+use mayfly_abi::layout::{PAGE_SIZE, USER_END};
 
+use super::target::opened;
 use super::{Call, CallResult};
 use crate::errno::{Errno, Result};
 use crate::fs::open_file::OFFSET_MAX;
-use crate::fs::{Dentry, FallocateMode, FileType, Inode, Seals};
+use crate::fs::{Dentry, FallocateMode, FileType, Inode, OpenFile, Seals};
 use crate::mm::{
-    AddressSpace, Area, Backing, BadAccess, Destination, Placement, Protection, Sharing,
+    AddressSpace, Area, Backing, BadAccess, Destination, OnFork, Placement, Protection, Sharing,
 };
 
 /// Pages that mincore(2) asks about in one go: bounds what it holds in memory.
@@ -23,14 +24,39 @@ pub fn brk(call: &mut Call<'_>) -> CallResult {
     Ok(call.process.space().borrow_mut().brk(call.args[0]))
 }
 
-/// mmap(2). EINVAL, EBADF, EACCES, ENODEV, ENOMEM; EEXIST with MAP_FIXED_NOREPLACE.
+/// Flags that MAP_SHARED_VALIDATE knows: those that there were before it (LEGACY_MAP_MASK of Linux's mman.h).
+const VALIDATED: u32 = linux::MAP_TYPE
+    | linux::MAP_FIXED
+    | linux::MAP_ANONYMOUS
+    | linux::MAP_GROWSDOWN
+    | linux::MAP_DENYWRITE
+    | linux::MAP_EXECUTABLE
+    | linux::MAP_LOCKED
+    | linux::MAP_NORESERVE
+    | linux::MAP_POPULATE
+    | linux::MAP_NONBLOCK
+    | linux::MAP_STACK
+    | linux::MAP_HUGETLB
+    | linux::MAP_FIXED_NOREPLACE
+    | linux::MAP_32BIT
+    | linux::MAP_HUGE_MASK << linux::MAP_HUGE_SHIFT;
+
+/// mmap(2). EINVAL, EBADF, EACCES, ENODEV, ENOMEM; EEXIST with MAP_FIXED_NOREPLACE; EOPNOTSUPP for flags that are unknown,
+/// with MAP_SHARED_VALIDATE.
 pub fn mmap(call: &mut Call<'_>) -> CallResult {
     let [address, len, protection, flags, _, offset] = call.args;
     let protection = checked_protection(protection)?;
     let flags = flags as u32;
     let kind = flags & linux::MAP_TYPE;
     let shared = kind == linux::MAP_SHARED || kind == linux::MAP_SHARED_VALIDATE;
-    if len == 0 || offset % PAGE_SIZE != 0 || !(shared || kind == linux::MAP_PRIVATE) {
+    if offset % PAGE_SIZE != 0 {
+        return Err(Errno::INVAL.into());
+    }
+    let file = match flags & linux::MAP_ANONYMOUS {
+        0 => Some(opened(call, 4)?),
+        _ => None,
+    };
+    if len == 0 || !(shared || kind == linux::MAP_PRIVATE) {
         return Err(Errno::INVAL.into());
     }
     let placement = if flags & linux::MAP_FIXED_NOREPLACE != 0 {
@@ -40,10 +66,13 @@ pub fn mmap(call: &mut Call<'_>) -> CallResult {
     } else {
         Placement::Anywhere(address)
     };
-    let backing = match flags & linux::MAP_ANONYMOUS {
-        0 => file_backing(call, protection, shared, offset)?,
-        _ if shared => shared_memory(call, len)?,
-        _ => Backing::Anonymous,
+    if file.is_some() && kind == linux::MAP_SHARED_VALIDATE && flags & !VALIDATED != 0 {
+        return Err(Errno::OPNOTSUPP.into());
+    }
+    let backing = match file {
+        Some(file) => file_backing(call, &file, protection, shared)?,
+        None if shared => shared_memory(call, len)?,
+        None => Backing::Anonymous,
     };
     // A program that says so may promise itself more than there is, and use a part.
     if matches!(backing, Backing::Anonymous) && flags & linux::MAP_NORESERVE == 0 {
@@ -61,11 +90,11 @@ pub fn mmap(call: &mut Call<'_>) -> CallResult {
 
 fn file_backing(
     call: &Call<'_>,
+    file: &OpenFile,
     protection: Protection,
     shared: bool,
-    offset: u64,
 ) -> Result<Backing> {
-    let file = call.file(4)?;
+    let offset = call.args[5];
     let flags = file.flags();
     if !flags.reads() || (shared && protection.contains(Protection::WRITE) && !flags.writes()) {
         return Err(Errno::ACCES);
@@ -169,7 +198,12 @@ pub fn madvise(call: &mut Call<'_>) -> CallResult {
                 BadAccess::NoFile => Errno::FAULT,
             })?;
         }
-        // What is left of the numbers up to here is about speed, or about processes to come.
+        linux::MADV_WIPEONFORK => space.set_on_fork(range.clone(), OnFork::Wiped)?,
+        linux::MADV_DONTFORK => space.set_on_fork(range.clone(), OnFork::Absent)?,
+        linux::MADV_KEEPONFORK | linux::MADV_DOFORK => {
+            space.set_on_fork(range.clone(), OnFork::Kept)?;
+        }
+        // What is left of the numbers up to here is about speed.
         advice if advice <= linux::MADV_COLLAPSE => {}
         _ => return Err(Errno::INVAL.into()),
     }
@@ -193,7 +227,11 @@ fn shared_parts(space: &AddressSpace, range: &Range<u64>) -> Result<Vec<FilePart
 
 /// mincore(2). EFAULT, EINVAL, ENOMEM.
 pub fn mincore(call: &mut Call<'_>) -> CallResult {
-    let range = page_range(call.args[0], call.args[1])?;
+    let [start, len, ..] = call.args;
+    if start.checked_add(len).is_none_or(|end| end > USER_END) {
+        return Err(Errno::NOMEM.into());
+    }
+    let range = page_range(start, len)?;
     if !call.process.space().borrow().is_mapped(range.clone()) {
         return Err(Errno::NOMEM.into());
     }

@@ -201,7 +201,7 @@ calls! {
     __NR_munmap "munmap" => Supported, memory::munmap;
     __NR_mprotect "mprotect" => Supported, memory::mprotect;
     __NR_mremap "mremap" => Supported, memory::mremap;
-    __NR_madvise "madvise" => Partial("MADV_DONTNEED, FREE, REMOVE and POPULATE act; other advice is accepted"), memory::madvise;
+    __NR_madvise "madvise" => Partial("MADV_DONTNEED, FREE, REMOVE, POPULATE and what is said of children act; other advice is accepted"), memory::madvise;
     __NR_msync "msync" => Supported, memory::msync;
     __NR_mincore "mincore" => Supported, memory::mincore;
     __NR_mlock "mlock" => Supported, memory::mlock;
