@@ -87,10 +87,11 @@ impl Locks {
         }
     }
 
-    /// A lock that stands in the way of this one (F_GETLK).
+    /// The first bytes' lock of those that stand in the way of this one (F_GETLK).
     pub fn conflict(&self, kind: Kind, file: &OpenFile, wanted: &Lock) -> Option<Lock> {
         let table = self.table(kind).borrow();
-        table.get(&id(file))?.iter().find(|lock| lock.conflicts(wanted)).cloned()
+        let conflicts = table.get(&id(file))?.iter().filter(|lock| lock.conflicts(wanted));
+        conflicts.min_by_key(|lock| lock.range.start).cloned()
     }
 
     /// Takes a lock; what its owner has of these bytes becomes that. EAGAIN where another stands in its way, ENOLCK beyond
@@ -185,13 +186,14 @@ mod tests {
     fn readers_share_and_a_writer_is_alone() {
         let (locks, file) = (Locks::default(), file());
         let take = |wanted| locks.take(Kind::Record, &file, wanted);
+        assert_eq!(take(lock(A, true, 30..40)), Ok(()));
         assert_eq!(take(lock(A, false, 0..10)), Ok(()));
         assert_eq!(take(lock(B, false, 5..20)), Ok(()));
         assert_eq!(take(lock(A, true, 0..6)), Err(Errno::AGAIN));
         assert_eq!(take(lock(A, true, 0..5)), Ok(()), "what it has itself is no hindrance");
         let wanted = lock(B, false, 0..u64::MAX);
         let conflict = locks.conflict(Kind::Record, &file, &wanted);
-        assert_eq!(conflict, Some(lock(A, true, 0..5)));
+        assert_eq!(conflict, Some(lock(A, true, 0..5)), "the first bytes', whenever it was taken");
         assert_eq!(locks.take(Kind::Whole, &file, wanted), Ok(()), "another kind");
     }
 

@@ -55,6 +55,9 @@ impl Place {
 pub fn sendfile(call: &mut Call<'_>) -> CallResult {
     let (target, source) = (call.file(0)?, call.file(1)?);
     let [_, _, cell, len, ..] = call.args;
+    if !target.flags().writes() || !source.flags().reads() {
+        return Err(Errno::BADF.into());
+    }
     if target.flags().contains(OpenFlags::APPEND) {
         return Err(Errno::INVAL.into());
     }
