@@ -20,11 +20,11 @@ use std::time::Duration;
 use bytes::Bytes;
 use mayfly_abi::control::{Direction, Exits, Outcome, Report, Stream, VmSpec};
 use mayfly_abi::ports::{RUNTIME_API, STDERR, STDIN, STDOUT};
+use mayfly_scheduler::launcher::GuestStream;
 use mayfly_scheduler::runtime_api::{self, Answer, Fault, Session, Watcher, Work};
 use mayfly_vmm::process::{Starting, Vm};
 use mayfly_vmm::time::monotonic_ns;
 use serde_json::{Map, Value, json};
-use tokio::net::UnixStream;
 use tokio::sync::mpsc;
 
 use super::summary::latencies;
@@ -136,10 +136,9 @@ impl Traced {
             cpuid: Vec::new(),
         };
         let vm = Starting::spawn_program()?.start(spec, &descriptors)?;
-        ours.set_nonblocking(true)?;
         let (ear, heard) = mpsc::unbounded_channel();
         let session = Arc::new(Session::new(Box::new(Ear(ear))));
-        let serving = runtime_api::serve(UnixStream::from_std(ours)?, Arc::clone(&session));
+        let serving = runtime_api::serve(GuestStream::new(ours)?, Arc::clone(&session));
         Ok(Traced { vm, session, serving: tokio::spawn(serving), heard })
     }
 

@@ -96,9 +96,9 @@ use hyper::server::conn::http1;
 use hyper_util::rt::TokioIo;
 use hyper_util::service::TowerToHyperService;
 use serde_json::Value;
-use tokio::net::UnixStream;
 use uuid::Uuid;
 
+use crate::launcher::GuestStream;
 use crate::logs::Logs;
 use crate::poller::Pollers;
 use crate::schedules::Schedules;
@@ -215,7 +215,7 @@ pub(crate) fn router(platform: Arc<Platform>) -> Router {
 
 /// Serves the API on one connection from inside an environment, until its program closes it or breaks the
 /// protocol.
-pub(crate) async fn serve_stream(stream: UnixStream, platform: Arc<Platform>) {
+pub(crate) async fn serve_stream(stream: GuestStream, platform: Arc<Platform>) {
     let service = TowerToHyperService::new(router(platform));
     // An error is the program's, and ends this connection alone.
     let _ = http1::Builder::new().serve_connection(TokioIo::new(stream), service).await;

@@ -8,6 +8,7 @@
 
 mod memory;
 mod process;
+mod stream;
 
 use std::fs::File;
 use std::io;
@@ -16,13 +17,13 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use mayfly_abi::control::{Disk, Mount, Report};
-use tokio::net::UnixStream;
 use tokio::sync::mpsc;
 
 use crate::core::Ending;
 
 pub use memory::MemoryGauge;
 pub use process::ProcessLauncher;
+pub use stream::GuestStream;
 
 /// A file system image for environments of one deployment.
 #[derive(Debug)]
@@ -119,7 +120,7 @@ pub enum LaunchEvent {
     /// It has begun to be; this is its memory.
     Started(MemoryGauge),
     /// Its program connected.
-    Connected(Api, UnixStream),
+    Connected(Api, GuestStream),
     /// Its program has begun and waits for the first time: how the boot went.
     Begun(Report),
     /// It is gone and its memory free; always the last event.

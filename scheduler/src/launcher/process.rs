@@ -31,7 +31,9 @@ use tokio::net::UnixStream;
 use tokio::runtime::Handle;
 use tokio::sync::{Notify, mpsc, oneshot};
 
-use super::{Api, Ended, EnvironmentSpec, LaunchEvent, Launched, Launcher, MemoryGauge};
+use super::{
+    Api, Ended, EnvironmentSpec, GuestStream, LaunchEvent, Launched, Launcher, MemoryGauge,
+};
 use crate::core::Ending;
 
 /// This very program, also where its file has been replaced meanwhile.
@@ -209,8 +211,7 @@ fn api_at(port: u32) -> Option<Api> {
 /// Makes a connection to `api`, and gives its one end to whoever serves that; the other is the guest's.
 async fn connect(api: Api, events: &mpsc::Sender<LaunchEvent>) -> io::Result<StdStream> {
     let (ours, theirs) = StdStream::pair()?;
-    ours.set_nonblocking(true)?;
-    let connected = LaunchEvent::Connected(api, UnixStream::from_std(ours)?);
+    let connected = LaunchEvent::Connected(api, GuestStream::new(ours)?);
     events.send(connected).await.map_err(io::Error::other)?;
     Ok(theirs)
 }

@@ -25,7 +25,6 @@ use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
-use tokio::net::UnixStream;
 use tokio::runtime::Handle;
 use tokio::sync::Notify;
 
@@ -33,7 +32,7 @@ use crate::core::{
     Action, Deployment, DeploymentId, EnvironmentId, Event, FunctionId, InvocationId, Limits, Pool,
 };
 use crate::function::Function;
-use crate::launcher::{ImageBuilder, Launcher};
+use crate::launcher::{GuestStream, ImageBuilder, Launcher};
 use crate::logs::Logs;
 use crate::store::CodeStore;
 
@@ -114,7 +113,7 @@ pub(crate) struct Service {
 
 /// Serves one connection to its end.
 pub(crate) type ServeStream =
-    dyn Fn(UnixStream) -> Pin<Box<dyn Future<Output = ()> + Send>> + Send + Sync;
+    dyn Fn(GuestStream) -> Pin<Box<dyn Future<Output = ()> + Send>> + Send + Sync;
 
 struct State {
     pool: Pool,

@@ -4,6 +4,7 @@
 use std::fs::File;
 use std::io::{self, Read, Seek, Write};
 use std::ops::ControlFlow;
+use std::os::unix::net::UnixStream as StdStream;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,7 +20,7 @@ use tokio::task::JoinHandle;
 use crate::bundle::zip_of;
 use crate::core::{Ending, Limits};
 use crate::launcher::{
-    self, EnvironmentSpec, ImageBuilder, LaunchEvent, Launched, Launcher, RootImage,
+    self, EnvironmentSpec, GuestStream, ImageBuilder, LaunchEvent, Launched, Launcher, RootImage,
 };
 use crate::queue::retry::Delays;
 use crate::{Config, Identity, ServeError, Server};
@@ -246,7 +247,10 @@ impl Launcher for TaskLauncher {
         let killed = Arc::new(Notify::new());
         let kill = Arc::clone(&killed);
         tokio::spawn(async move {
-            let (guest, host) = UnixStream::pair().unwrap();
+            let (guest, host) = StdStream::pair().unwrap();
+            guest.set_nonblocking(true).unwrap();
+            let guest = UnixStream::from_std(guest).unwrap();
+            let host = GuestStream::new(host).unwrap();
             sender.send(LaunchEvent::Connected(launcher::Api::Runtime, host)).await.unwrap();
             let ending = tokio::select! {
                 ending = bootstrap(guest, spec) => ending,
