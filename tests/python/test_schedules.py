@@ -54,8 +54,8 @@ def received(sqs, url):
 
 
 def soon():
-    """An expression for a moment that is about to come."""
-    return (datetime.datetime.now(UTC) + datetime.timedelta(seconds=2)).strftime("at(%Y-%m-%dT%H:%M:%S)")
+    """An expression for a moment that is about to come, and has not when the request for it is read."""
+    return (datetime.datetime.now(UTC) + datetime.timedelta(seconds=6)).strftime("at(%Y-%m-%dT%H:%M:%S)")
 
 
 def test_a_schedule_is_kept_as_it_was_made(scheduler, group):

@@ -35,6 +35,7 @@ use crate::sqs::Queues;
 use crate::store::FunctionStore;
 use delivery::{Courier, LANE};
 pub(crate) use group::{DEFAULT as DEFAULT_GROUP, Group};
+pub(crate) use replace::START_PAST_MAX_MS;
 pub(crate) use schedule::{Schedule, Target};
 
 /// Schedules that run in one transaction: their inputs are in memory at once, 256 KB each.

@@ -34,9 +34,9 @@ impl Schedule {
         let scheduled_ms = table.next(after_ms)?;
         let window_ms = i64::from(self.window_min.unwrap_or(0)) * MINUTE_MS;
         // A run does not wait behind the next one's time: they stay in their order.
-        let room_ms = match table.next(scheduled_ms) {
-            Some(next_ms) if window_ms > 0 => window_ms.min(next_ms - scheduled_ms),
-            _ => window_ms,
+        let room_ms = match window_ms {
+            0 => return Some(Run { scheduled_ms, due_ms: scheduled_ms }),
+            _ => table.next(scheduled_ms).map_or(window_ms, |ms| window_ms.min(ms - scheduled_ms)),
         };
         let delay_ms = i64::try_from(self.number("window", scheduled_ms) % room_ms.max(1) as u64);
         Some(Run { scheduled_ms, due_ms: scheduled_ms.saturating_add(delay_ms.unwrap_or(0)) })

@@ -1,6 +1,10 @@
 //! A schedule that comes new, or in the place of one that there was.
 
+use super::expression::Expression;
 use super::schedule::{Run, Schedule};
+
+/// What a StartDate that was now when the request was made may be in the past (ms).
+pub(crate) const START_PAST_MAX_MS: i64 = 300_000;
 
 impl Schedule {
     /// This schedule with its times, in the place of `before`, if that is given; `None` where it would never run.
@@ -35,9 +39,13 @@ impl Schedule {
         let from_ms = match same {
             Some(Schedule { is_enabled: true, next: Some(run), .. }) => run.scheduled_ms,
             Some(before) => now_ms.max(before.last_ms.map_or(i64::MIN, |ms| ms.saturating_add(1))),
-            None if table.expression.is_once() => now_ms,
-            // A StartDate that was now when the request was made.
-            None => now_ms.min(self.start_ms.unwrap_or(now_ms)),
+            None => match (&table.expression, self.start_ms) {
+                // A rate begins at its StartDate, also where that was now when the request was made.
+                (Expression::Rate(_), Some(start_ms)) if now_ms - start_ms <= START_PAST_MAX_MS => {
+                    start_ms
+                }
+                _ => now_ms,
+            },
         };
         self.run_after(&table, from_ms.saturating_sub(1))
     }
@@ -72,6 +80,23 @@ mod tests {
         for start_ms in [NOW_MS - MINUTE_MS, NOW_MS + 1] {
             let dated = Schedule { start_ms: Some(start_ms), ..schedule("rate(5 minutes)") };
             assert_eq!(next_ms(&dated.in_place_of(None, NOW_MS).unwrap()), Some(start_ms));
+        }
+    }
+
+    #[test]
+    fn nothing_runs_for_a_time_before_it_was_asked_for() {
+        let dated =
+            |expression, start_ms| Schedule { start_ms: Some(start_ms), ..schedule(expression) };
+        // Every half hour, asked for at two minutes past.
+        let (now_ms, start_ms) = (NOW_MS + 2 * MINUTE_MS, NOW_MS - 3 * MINUTE_MS);
+        let cron = dated("cron(0/30 * * * ? *)", start_ms).in_place_of(None, now_ms).unwrap();
+        assert_eq!(next_ms(&cron), Some(NOW_MS + 30 * MINUTE_MS));
+        // Another expression on the dates that a schedule has had for long.
+        let start_ms = NOW_MS - 7 * 24 * 60 * MINUTE_MS;
+        let before = dated("cron(0 12 * * ? *)", start_ms).in_place_of(None, start_ms).unwrap();
+        for (expression, minute) in [("cron(0/30 * * * ? *)", 30), ("rate(20 minutes)", 20)] {
+            let after = dated(expression, start_ms).in_place_of(Some(&before), now_ms).unwrap();
+            assert_eq!(next_ms(&after), Some(NOW_MS + minute * MINUTE_MS), "{expression}");
         }
     }
 

@@ -2,11 +2,18 @@
 
 use sha2::{Digest, Sha256};
 
+const ID_CHARS_MAX: usize = 128;
+
 /// Whether a queue takes this text (SQS API reference, "SendMessage").
 pub(crate) fn is_sendable(text: &str) -> bool {
     text.chars().all(|one| {
         matches!(one, '\t' | '\n' | '\r' | ' '..='\u{d7ff}' | '\u{e000}'..='\u{fffd}' | '\u{10000}'..)
     })
+}
+
+/// Whether this may be a message's group, or what it is told apart by (likewise).
+pub(crate) fn is_id(text: &str) -> bool {
+    (1..=ID_CHARS_MAX).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic())
 }
 
 /// The deduplication id of a body, in queues that have ContentBasedDeduplication.

@@ -9,11 +9,9 @@ use super::check;
 use super::error::ScheduleError;
 use super::target::{self, TargetInput};
 use crate::schedules::expression::{Expression, Zone};
-use crate::schedules::{DEFAULT_GROUP, Schedule};
+use crate::schedules::{DEFAULT_GROUP, START_PAST_MAX_MS, Schedule};
 use crate::service::Identity;
 
-/// What a StartDate that was now when the request was made may be in the past (ms).
-const START_PAST_MAX_MS: i64 = 300_000;
 /// Dates that a calendar has, s.
 const DATE_S_MAX: f64 = 253_402_207_200.0;
 

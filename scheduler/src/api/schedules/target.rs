@@ -10,6 +10,7 @@ use crate::api::name::FunctionName;
 use crate::poller::Target as Place;
 use crate::schedules::Target;
 use crate::service::Identity;
+use crate::sqs::is_id;
 
 /// Largest input (EventBridge Scheduler API reference, "Target").
 const INPUT_BYTES_MAX: usize = 256 << 10;
@@ -72,8 +73,10 @@ pub(super) fn checked(identity: &Identity, target: TargetInput) -> Result<Target
         return Err(unsupported(&arn));
     }
     let group = target.sqs_parameters.and_then(|parameters| parameters.message_group_id);
-    if let Some(group) = &group {
-        check::length(group, "target.sqsParameters.messageGroupId", 1..=128)?;
+    if group.as_deref().is_some_and(|group| !is_id(group)) {
+        return Err(ScheduleError::invalid(
+            "MessageGroupId can only include alphanumeric and punctuation characters. 1 to 128 in length.",
+        ));
     }
     let is_json = match Place::parse(identity, &arn) {
         Some(Place::Function(..)) if FunctionName::parse(&arn).is_ok() => true,

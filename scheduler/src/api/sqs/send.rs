@@ -13,7 +13,7 @@ use crate::clock;
 use crate::queue::{Appended, New};
 use crate::service::Trace;
 use crate::sqs::{
-    Attribute, Definition, Envelope, MESSAGE_BYTES_MAX, is_sendable, name_of_content,
+    Attribute, Definition, Envelope, MESSAGE_BYTES_MAX, is_id, is_sendable, name_of_content,
     of_attributes, of_body, sequence,
 };
 
@@ -21,7 +21,6 @@ use crate::sqs::{
 const ATTRIBUTES_MAX: usize = 10;
 const NAME_CHARS_MAX: usize = 256;
 /// Group and deduplication ids.
-const ID_CHARS_MAX: usize = 128;
 const DELAY_S_MAX: u32 = 900;
 const TRACE: &str = "AWSTraceHeader";
 
@@ -216,8 +215,4 @@ fn check_attributes(attributes: &BTreeMap<String, Attribute>) -> Result<(), SqsE
         }
     }
     Ok(())
-}
-
-fn is_id(id: &str) -> bool {
-    (1..=ID_CHARS_MAX).contains(&id.len()) && id.bytes().all(|byte| byte.is_ascii_graphic())
 }

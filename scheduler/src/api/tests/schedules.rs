@@ -156,6 +156,8 @@ async fn what_makes_no_sense_is_refused() {
         target(json!({ "DeadLetterConfig": { "Arn": "arn:aws:sqs:eu-west-1:000000000000:q" } })),
         target(json!({ "Arn": format!("{queue}.fifo") })),
         target(json!({ "Arn": queue, "SqsParameters": { "MessageGroupId": "" } })),
+        target(json!({ "Arn": queue, "SqsParameters": { "MessageGroupId": "a\u{0}b" } })),
+        target(json!({ "Arn": queue, "SqsParameters": { "MessageGroupId": "g".repeat(129) } })),
         target(json!({ "KinesisParameters": { "PartitionKey": "k" } })),
     ] {
         let shown = bad.to_string().chars().take(200).collect::<String>();
