@@ -1,4 +1,4 @@
-//! What runs in the machine whose power is cut (xtask/src/power/): the platform on a disk, and its clients.
+//! What runs in the machine whose power is cut (xtask/src/lane/power.rs): the platform on a disk, and its clients.
 //!
 //! ```text
 //!   power-cut create DATA   makes the functions; says "ready"

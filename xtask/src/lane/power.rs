@@ -14,6 +14,7 @@
 
 use std::collections::BTreeSet;
 use std::hash::{BuildHasher, RandomState};
+use std::num::NonZeroUsize;
 use std::ops::ControlFlow;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -55,7 +56,14 @@ pub fn run() -> Result<ExitCode> {
 
 /// Cuts the power as often as is asked for.
 pub fn test(lane: &Lane, workspace: &Workspace) -> Result<Tally> {
-    let asked = std::env::var(ENV_CUTS).ok().and_then(|count| count.parse().ok());
+    let cuts = match std::env::var(ENV_CUTS) {
+        Ok(count) => count.parse().map(NonZeroUsize::get).map_err(|error| {
+            Failure::Missing(format!(
+                "{ENV_CUTS} is a number of cuts, from 1 on, not {count:?}: {error}"
+            ))
+        })?,
+        Err(_) => CUTS,
+    };
     let mut house = House {
         lane,
         disk: Disk::make(&lane.dir)?,
@@ -68,7 +76,7 @@ pub fn test(lane: &Lane, workspace: &Workspace) -> Result<Tally> {
     };
     house.until("create", |line| line == READY)?;
     let mut accepted = BTreeSet::new();
-    for _ in 0..asked.unwrap_or(CUTS) {
+    for _ in 0..cuts {
         let enough = accepted.len() + 1 + (house.random)() as usize % ACCEPTED_MAX as usize;
         house.until("load", |line| {
             accepted.extend(line.strip_prefix(ACCEPTED).map(str::to_owned));
