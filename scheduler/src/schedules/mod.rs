@@ -2,14 +2,15 @@
 //!
 //! ```text
 //!   api ── put, remove ──▶ Schedules ──▶ documents in the queues' database: schedule.rs, group.rs
-//!                             │ tick
-//!   plan.rs: what is due ─────┤        one transaction: the next time moves, the run's message is there
+//!                             │ tick: those alone that agenda.rs says are due
+//!   plan.rs: which run it is ─┤        one transaction: the next time moves, the run's message is there
 //!     └ expression/: when     └──▶ delivery.rs ──▶ events, sqs/NAME, dead letters
 //!                                    └ notice.rs: what a target gets
 //! ```
 //!
 //! A run happens once: a crash at any moment is before its transaction or behind it.
 
+mod agenda;
 mod delivery;
 pub mod expression;
 mod group;
@@ -33,6 +34,7 @@ use crate::queue::{Durability, Queue, QueueError, Registry, Step, Wanted};
 use crate::service::Identity;
 use crate::sqs::Queues;
 use crate::store::FunctionStore;
+use agenda::Agenda;
 use delivery::{Courier, LANE};
 pub(crate) use group::{DEFAULT as DEFAULT_GROUP, Group};
 pub(crate) use replace::START_PAST_MAX_MS;
@@ -51,6 +53,7 @@ const SLEEP_MAX: Duration = Duration::from_secs(10);
 pub(crate) struct Schedules {
     pub(crate) groups: Registry<Group>,
     by_name: Registry<Schedule>,
+    agenda: Agenda,
     queue: Arc<Queue>,
     courier: Courier,
     /// Held while a schedule is made and while a group goes: none is made in a group that is gone.
@@ -71,7 +74,9 @@ impl Schedules {
     ) -> Result<Arc<Schedules>, QueueError> {
         let queue = Arc::clone(&queues.queue);
         let groups: Registry<Group> = Registry::load(Arc::clone(&queue), "schedule-group").await?;
-        let by_name = Registry::load(Arc::clone(&queue), "schedule").await?;
+        let by_name: Registry<Schedule> = Registry::load(Arc::clone(&queue), "schedule").await?;
+        let agenda = Agenda::default();
+        agenda.make(|| by_name.list());
         let now_ms = clock::unix_ms();
         let kept = |group: Option<&Group>| match group {
             Some(group) => Ok::<_, QueueError>(group.clone()),
@@ -87,7 +92,7 @@ impl Schedules {
         queue.work(Durability::Process, move |engine| engine.abandon(LANE, now_ms)).await?;
         let courier = Courier { identity, functions, queues, delays };
         let (membership, changed) = (Mutex::default(), Notify::new());
-        Ok(Arc::new(Schedules { groups, by_name, queue, courier, membership, changed }))
+        Ok(Arc::new(Schedules { groups, by_name, agenda, queue, courier, membership, changed }))
     }
 
     /// Runs what is due, for ever.
@@ -135,9 +140,12 @@ impl Schedules {
         change: impl FnOnce(Option<&Schedule>) -> Result<Schedule, E>,
     ) -> Result<Arc<Schedule>, E> {
         let _membership = self.membership.lock().await;
-        let changed = self.by_name.change(&Schedule::key(group, name), change).await;
+        let (key, doubt) = (Schedule::key(group, name), self.agenda.doubt());
+        let changed = self.by_name.change(&key, change).await?;
+        self.refresh(&key);
+        doubt.over();
         self.changed.notify_one();
-        changed
+        Ok(changed)
     }
 
     /// Removes a schedule. Whether there was one.
@@ -145,7 +153,11 @@ impl Schedules {
     /// # Errors
     /// The database's.
     pub(crate) async fn remove(&self, group: &str, name: &str) -> Result<bool, QueueError> {
-        self.by_name.remove(&Schedule::key(group, name), |_| Ok(())).await
+        let (key, doubt) = (Schedule::key(group, name), self.agenda.doubt());
+        let removed = self.by_name.remove(&key, |_| Ok(())).await?;
+        self.refresh(&key);
+        doubt.over();
+        Ok(removed)
     }
 
     /// Removes a group, its schedules first. Whether there was one.
@@ -161,29 +173,48 @@ impl Schedules {
             .map(|one| Schedule::key(&one.group, &one.name))
             .collect();
         let gone = |_: Option<&Schedule>| Step { after: None, follows: Vec::new() };
-        self.by_name.step(&of_group, gone).await?;
+        self.step_all(&of_group, gone).await?;
         self.groups.remove(name, |_| Ok(())).await
     }
 
     /// Does what is due at `now_ms`; when there is something next.
     async fn tick(&self, now_ms: i64) -> Result<i64, QueueError> {
+        if self.agenda.is_doubtful() {
+            // A step of nothing reads anew what a change has left in doubt.
+            self.by_name
+                .step(&[], |before| Step { after: before.cloned(), follows: Vec::new() })
+                .await?;
+            self.agenda.make(|| self.list());
+        }
         while self.fire(now_ms).await? {}
         while self.retry(now_ms).await? {}
         let retries = self.queue.work(Durability::Process, |engine| engine.heads(LANE)).await?;
         let retries = retries.into_iter().map(|head| head.due_ms);
-        let runs = self.list().into_iter().filter_map(|one| Some(one.next?.due_ms));
-        Ok(runs.chain(retries).min().unwrap_or(i64::MAX))
+        Ok(self.agenda.next().into_iter().chain(retries).min().unwrap_or(i64::MAX))
     }
 
     /// Runs schedules that are due. Whether there may be more.
     async fn fire(&self, now_ms: i64) -> Result<bool, QueueError> {
-        let is_due = |one: &Arc<Schedule>| {
-            one.next.is_some_and(|run| one.is_enabled && run.due_ms <= now_ms)
-        };
-        let due = self.list().into_iter().filter(is_due).take(BATCH_MAX);
-        let due: Vec<String> = due.map(|one| Schedule::key(&one.group, &one.name)).collect();
-        self.by_name.step(&due, |before| self.step(before, now_ms)).await?;
+        let due = self.agenda.due(now_ms, BATCH_MAX);
+        self.step_all(&due, |before| self.step(before, now_ms)).await?;
         Ok(due.len() == BATCH_MAX)
+    }
+
+    /// Takes these schedules one step further, and has the agenda know.
+    async fn step_all(
+        &self,
+        keys: &[String],
+        decide: impl FnMut(Option<&Schedule>) -> Step<Schedule>,
+    ) -> Result<(), QueueError> {
+        let doubt = self.agenda.doubt();
+        self.by_name.step(keys, decide).await?;
+        keys.iter().for_each(|key| self.refresh(key));
+        doubt.over();
+        Ok(())
+    }
+
+    fn refresh(&self, key: &str) {
+        self.agenda.refresh(key, || self.by_name.get(key));
     }
 
     /// A schedule's run, if it is still due: a client may have changed it just now.

@@ -310,3 +310,59 @@ async fn a_group_goes_with_its_schedules() {
     assert_eq!((rig.schedules.count(), rig.tick(NOW_MS).await), (0, i64::MAX));
     assert_eq!(rig.messages("q").await.len(), 0);
 }
+
+#[tokio::test]
+async fn a_tick_looks_at_what_is_due_among_a_hundred_thousand() {
+    const ALL: usize = 100_000;
+    let data = tempfile::tempdir().unwrap();
+    let rig = Rig::open(data.path()).await;
+    rig.make_queue("q").await;
+    rig.make("s", "rate(1 minute)", |_| {}).await;
+    let pattern = rig.schedules.get(DEFAULT_GROUP, "s").unwrap();
+    let later = |n: usize| {
+        let next = pattern.next.map(|run| schedule::Run { due_ms: i64::MAX - n as i64, ..run });
+        let (id, name) = (n.to_string(), format!("n{n}"));
+        let one = Schedule { id, name, next, ..(*pattern).clone() };
+        let text = serde_json::to_string(&one).unwrap();
+        crate::queue::Document { name: Schedule::key(&one.group, &one.name), text }
+    };
+    let documents: Vec<_> = (0..ALL).map(later).collect();
+    let written = rig.queues.queue.work(Durability::Process, move |engine| {
+        documents.iter().try_for_each(|one| engine.put_document("schedule", one))
+    });
+    written.await.unwrap();
+    drop(rig);
+    let rig = Rig::open(data.path()).await;
+    assert_eq!(rig.schedules.count(), ALL + 1);
+    let begin = std::time::Instant::now();
+    let runs = 50;
+    for n in 0..runs {
+        let now_ms = NOW_MS + n * MINUTE_MS;
+        assert_eq!(rig.tick(now_ms).await, now_ms + MINUTE_MS);
+    }
+    println!("{:?} for each of {runs} runs", begin.elapsed() / runs as u32);
+    assert_eq!(rig.bodies("q").await.len(), runs as usize);
+}
+
+#[tokio::test]
+async fn a_change_whose_client_went_away_is_due_all_the_same() {
+    let data = tempfile::tempdir().unwrap();
+    let rig = Rig::open(data.path()).await;
+    rig.make_queue("q").await;
+    rig.make("s", "at(2026-01-01T00:10:00)", |_| {}).await;
+    let sooner = |before: Option<&Schedule>| {
+        let next = before.and_then(|one| one.next);
+        let next = next.map(|run| schedule::Run { due_ms: NOW_MS + MINUTE_MS, ..run });
+        Ok::<_, QueueError>(Schedule { next, ..before.cloned().unwrap_or_default() })
+    };
+    // Asked for, and not waited for: it may have happened.
+    let mut asked = Box::pin(rig.schedules.change(DEFAULT_GROUP, "s", sooner));
+    let polled = std::future::poll_fn(|context| {
+        std::task::Poll::Ready(asked.as_mut().poll(context).is_pending())
+    });
+    assert!(polled.await, "it is under way");
+    drop(asked);
+    assert_eq!(rig.tick(NOW_MS).await, NOW_MS + MINUTE_MS);
+    rig.tick(NOW_MS + MINUTE_MS).await;
+    assert_eq!(rig.bodies("q").await.len(), 1);
+}
