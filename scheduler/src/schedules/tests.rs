@@ -343,26 +343,3 @@ async fn a_tick_looks_at_what_is_due_among_a_hundred_thousand() {
     println!("{:?} for each of {runs} runs", begin.elapsed() / runs as u32);
     assert_eq!(rig.bodies("q").await.len(), runs as usize);
 }
-
-#[tokio::test]
-async fn a_change_whose_client_went_away_is_due_all_the_same() {
-    let data = tempfile::tempdir().unwrap();
-    let rig = Rig::open(data.path()).await;
-    rig.make_queue("q").await;
-    rig.make("s", "at(2026-01-01T00:10:00)", |_| {}).await;
-    let sooner = |before: Option<&Schedule>| {
-        let next = before.and_then(|one| one.next);
-        let next = next.map(|run| schedule::Run { due_ms: NOW_MS + MINUTE_MS, ..run });
-        Ok::<_, QueueError>(Schedule { next, ..before.cloned().unwrap_or_default() })
-    };
-    // Asked for, and not waited for: it may have happened.
-    let mut asked = Box::pin(rig.schedules.change(DEFAULT_GROUP, "s", sooner));
-    let polled = std::future::poll_fn(|context| {
-        std::task::Poll::Ready(asked.as_mut().poll(context).is_pending())
-    });
-    assert!(polled.await, "it is under way");
-    drop(asked);
-    assert_eq!(rig.tick(NOW_MS).await, NOW_MS + MINUTE_MS);
-    rig.tick(NOW_MS + MINUTE_MS).await;
-    assert_eq!(rig.bodies("q").await.len(), 1);
-}
