@@ -120,13 +120,17 @@ fn lane(platform: &Platform, name: &str) -> Result<String, ApiError> {
     lanes(platform).remove(name).ok_or_else(missing)
 }
 
-/// Where the messages of those queues are that get other queues' dead letters, or functions'.
+/// Where the messages of those queues are that get dead letters: other queues', functions', or schedules'.
 fn dead_letter_queues(platform: &Platform) -> BTreeSet<String> {
     let queues = platform.queues.list();
     let redriven = queues.iter().filter_map(|queue| platform.queues.dead_letters(queue));
     let functions = platform.functions.list(None, usize::MAX).into_iter();
     let dead_letters = functions.filter_map(|entry| entry.latest.configuration.dead_letter.clone());
-    let named = dead_letters.filter_map(|arn| platform.queues.get(arn.rsplit(':').next()?));
+    let schedules = platform.schedules.list().into_iter();
+    let of_schedules = schedules.filter_map(|one| one.target.dead_letters.clone());
+    // Many schedules name few queues.
+    let named: BTreeSet<String> = dead_letters.chain(of_schedules).collect();
+    let named = named.iter().filter_map(|arn| platform.queues.get(arn.rsplit(':').next()?));
     redriven.map(|(_, lane)| lane).chain(named.map(|queue| queue.lane())).collect()
 }
 

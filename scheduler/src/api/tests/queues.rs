@@ -26,6 +26,32 @@ async fn depths(rig: &Rig) -> Vec<(String, u64, u64)> {
 }
 
 #[tokio::test]
+async fn a_queue_of_a_schedules_dead_letters_counts_as_dead() {
+    let data = tempfile::tempdir().unwrap();
+    let rig = Rig::start(data.path()).await;
+    for name in ["dead", "work"] {
+        sqs(&rig, "CreateQueue", json!({ "QueueName": name })).await;
+        sqs(&rig, "SendMessage", json!({ "QueueUrl": name, "MessageBody": "b" })).await;
+    }
+    let schedule = json!({
+        "ScheduleExpression": "rate(1 day)",
+        "StartDate": 4_000_000_000_u64,
+        "FlexibleTimeWindow": { "Mode": "OFF" },
+        "Target": {
+            "Arn": "arn:aws:sqs:us-east-1:000000000000:work",
+            "RoleArn": "arn:aws:iam::000000000000:role/r",
+            "DeadLetterConfig": { "Arn": "arn:aws:sqs:us-east-1:000000000000:dead" },
+        },
+    });
+    let made = rig.send("POST", "/schedules/s", &[], schedule.to_string().as_bytes()).await;
+    assert_eq!(made.status, 200, "{}", made.text());
+    let queues = rig.get("/mayfly/queues").await.json()["Queues"].take();
+    let dead = |nth: usize| (queues[nth]["Name"].as_str().unwrap(), queues[nth]["Dead"].as_u64());
+    assert_eq!([dead(0), dead(1)], [("sqs/dead", Some(1)), ("sqs/work", Some(0))]);
+    rig.stop().await;
+}
+
+#[tokio::test]
 async fn queues_are_seen_redriven_and_purged() {
     let data = tempfile::tempdir().unwrap();
     let rig = Rig::start(data.path()).await;
