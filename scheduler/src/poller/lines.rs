@@ -6,7 +6,6 @@
 //! ```
 
 use super::record::{Condition, Ended};
-use crate::service::Reply;
 
 /// Its function failed on it, and gets it again.
 pub(super) fn failed(request_id: &str, runs: u32, delay_ms: i64) -> String {
@@ -22,16 +21,6 @@ pub(super) fn refused(request_id: &str, why: &str, delay_ms: i64) -> String {
         "RequestId: {request_id} Event not run: {why}. It is tried again in {}",
         seconds(delay_ms)
     )
-}
-
-/// Why an event that was not run was not; `None` for what has run, or will as soon as the platform is up again.
-pub(super) fn why(reply: &Reply) -> Option<String> {
-    match reply {
-        Reply::Throttled => Some("nothing is free to run it".into()),
-        Reply::OverReserved => Some("as much of its function runs as is reserved for it".into()),
-        Reply::HostFailed(detail) => Some(format!("the host failed: {detail}")),
-        Reply::Done { .. } | Reply::Stopping => None,
-    }
 }
 
 /// It has ended without success; where it went.

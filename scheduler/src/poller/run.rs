@@ -93,7 +93,7 @@ impl Pollers {
             return Load::Other;
         };
         let reply = self.service.invoke(self.invocation(&work, function)).await;
-        let why = lines::why(&reply).unwrap_or_default();
+        let why = reply.why_not_run().unwrap_or_default();
         match reply {
             Reply::Done { payload, is_error, .. } => {
                 let response = Response { version: function.version, is_error, payload };

@@ -51,6 +51,21 @@ pub(crate) enum Reply {
     HostFailed(String),
 }
 
+impl Reply {
+    /// Why nothing was run, for a log; `None` for what has run.
+    pub(crate) fn why_not_run(&self) -> Option<String> {
+        match self {
+            Reply::Done { .. } => None,
+            Reply::Throttled => Some("nothing is free to run it".into()),
+            Reply::OverReserved => {
+                Some("as much of its function runs as is reserved for it".into())
+            }
+            Reply::Stopping => Some("the platform goes down".into()),
+            Reply::HostFailed(detail) => Some(format!("the host failed: {detail}")),
+        }
+    }
+}
+
 /// An invocation on its way.
 pub(super) struct Call {
     invocation: Invocation,

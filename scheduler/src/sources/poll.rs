@@ -25,6 +25,9 @@ const CONCURRENCY: u32 = 5;
 const EVENT_BYTES_MAX: usize = 6 << 20;
 /// How long to leave alone a queue that is not there, or does not answer.
 const PATIENCE: Duration = Duration::from_secs(1);
+/// Why messages come again that a function has run on.
+const REPORTED: &str = "the function says that they failed";
+const NO_ANSWER: &str = "what the function says of failures names no messages of the batch";
 /// Longest wait for a message, so that a clock that was set is noticed.
 const WAIT_MAX: Duration = Duration::from_secs(10);
 
@@ -143,13 +146,24 @@ impl Sources {
         let records: Vec<&Value> = wanted.iter().map(|(_, record)| record).collect();
         let payload = json!({ "Records": records }).to_string().into();
         let trace = Trace::join(wanted.iter().map(|(one, _)| trace_of(one)));
-        let invoked = self.invoke(mapping, payload, trace).await;
-        let Some(response) = invoked else { return Outcome::Refused };
-        let failed = match mapping.reports_failures {
-            true => event::failures(&response, &ids.iter().map(String::as_str).collect()),
-            false => Some(BTreeSet::new()),
+        let request_id = Uuid::new_v4().to_string();
+        let failed = match self.invoke(mapping, &request_id, payload, trace).await {
+            Err(why) => Err(why),
+            Ok(_) if !mapping.reports_failures => Ok(BTreeSet::new()),
+            Ok(response) => {
+                let ids = ids.iter().map(String::as_str).collect();
+                event::failures(&response, &ids).ok_or_else(|| NO_ANSWER.to_owned())
+            }
         };
-        let Some(failed) = failed else { return Outcome::Refused };
+        let count = failed.as_ref().map_or(ids.len(), BTreeSet::len);
+        if count > 0 {
+            let why = failed.as_ref().map_or_else(String::as_str, |_| REPORTED);
+            let queue = queue.arn(identity);
+            let line = format!("{count} of {} messages of {queue} come again: {why}", ids.len());
+            let line = format!("RequestId: {request_id} {line}");
+            self.logs.say_of_events(&mapping.function, &line);
+        }
+        let Ok(failed) = failed else { return Outcome::Refused };
         let done = wanted.iter().zip(&ids).filter(|(_, id)| !failed.contains(*id));
         self.complete(done.map(|((one, _), _)| one.lease).collect()).await;
         self.queues.queue.ring(&queue.lane());
@@ -173,22 +187,25 @@ impl Sources {
         batch
     }
 
-    /// What the function answers, where it runs and does not fail.
+    /// What the function answers, or why it did not.
     async fn invoke(
         &self,
         mapping: &Mapping,
+        request_id: &str,
         payload: bytes::Bytes,
         trace: Trace,
-    ) -> Option<bytes::Bytes> {
-        let entry = self.functions.get(&mapping.function)?;
+    ) -> Result<bytes::Bytes, String> {
+        let entry = self.functions.get(&mapping.function).ok_or("the function is gone")?;
         let qualifier = mapping.qualifier.as_deref();
         let random = Uuid::new_v4().as_u128() as u32;
         let function = match qualifier {
             None => &entry.latest,
-            Some(qualifier) => entry.route(qualifier, random)?,
+            Some(qualifier) => {
+                entry.route(qualifier, random).ok_or("its version or alias is gone")?
+            }
         };
         let invocation = Invocation {
-            request_id: Uuid::new_v4().to_string(),
+            request_id: request_id.to_owned(),
             function: Arc::clone(function),
             function_arn: self.service.identity.qualified_arn(&mapping.function, qualifier),
             payload,
@@ -196,8 +213,9 @@ impl Sources {
             trace,
         };
         match self.service.invoke(invocation).await {
-            Reply::Done { payload, is_error: false, .. } => Some(payload),
-            _ => None,
+            Reply::Done { payload, is_error: false, .. } => Ok(payload),
+            Reply::Done { .. } => Err("the function failed".into()),
+            other => Err(other.why_not_run().unwrap_or_default()),
         }
     }
 

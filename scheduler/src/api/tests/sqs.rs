@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
+use super::events::line;
 use super::rig::{Answer, Rig, config};
 use crate::Config;
 use crate::queue::retry::Delays;
@@ -327,6 +328,13 @@ async fn what_fails_in_a_batch_stays_and_becomes_a_dead_letter() {
     ok(&rig, "SendMessage", json!({ "QueueUrl": url, "MessageBody": "poison" })).await;
     until_depth(&rig, &dead, (1, 0)).await;
     assert_eq!(depth(&rig, &url).await, (0, 0));
+    let said = line(&rig, "bad", "come again").await.as_str().unwrap().to_owned();
+    let (id, what) = said.strip_prefix("RequestId: ").unwrap().split_once(' ').unwrap();
+    assert_eq!(
+        what.trim_end(),
+        format!("1 of 1 messages of {arn} come again: the function failed")
+    );
+    line(&rig, "bad", &format!("START RequestId: {id}")).await;
     let of = |more: Value| {
         let mut request = json!({ "EventSourceArn": arn, "FunctionName": "bad" });
         request.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
