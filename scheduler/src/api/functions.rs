@@ -74,11 +74,12 @@ pub(super) async fn create(State(platform): Shared, body: Result<Bytes, BytesRej
                 StoreError::Exists => ApiError::exists(&name),
                 error => error.into(),
             })?;
-        let identity = &platform.service.identity;
-        if request.publish {
-            return versions::publish(&platform, &name, &PublishVersion::default());
-        }
-        Ok(shapes::configuration(identity, &function, None))
+        // The answer names the function, also where it is about the version.
+        let told = match request.publish {
+            true => versions::publish(&platform, &name, &PublishVersion::default())?,
+            false => function,
+        };
+        Ok(shapes::configuration(&platform.service.identity, &told, None))
     })
     .await?;
     Ok((StatusCode::CREATED, Json(created)).into_response())
@@ -87,8 +88,10 @@ pub(super) async fn create(State(platform): Shared, body: Result<Bytes, BytesRej
 /// Makes sure that a runtime is there; may take seconds at its first use.
 pub(super) fn prepare(platform: &Platform, runtime: &str) -> Result<(), ApiError> {
     platform.service.prepare_runtime(runtime).map_err(|advice| {
-        let must = format!("be a runtime that this platform has: {advice}");
-        ApiError::constraint(runtime, "runtime", &must)
+        ApiError::invalid(format!(
+            "Value {runtime} at 'runtime' failed to satisfy constraint: Member must be a runtime that this \
+             platform has: {advice}"
+        ))
     })
 }
 
@@ -139,7 +142,7 @@ pub(super) async fn list(
         None => {
             // A marker is the last name of the page before.
             let found = platform.functions.list(page.marker.as_deref(), count + 1);
-            let show = |entry: &Arc<Entry>| shapes::configuration(identity, &entry.latest, None);
+            let show = |entry: &Arc<Entry>| shapes::listed(identity, &entry.latest, None);
             let name = |entry: &Arc<Entry>| entry.latest.configuration.name.clone();
             Ok(page::answer("Functions", found, count, show, name))
         }
@@ -153,7 +156,7 @@ pub(super) async fn list(
             let behind = |one: &&Arc<Function>| (&*one.configuration.name, one.version) <= after;
             let found: Vec<_> = all.skip_while(behind).take(count + 1).cloned().collect();
             let key = |one: &Arc<Function>| format!("{}:{}", one.configuration.name, one.version);
-            Ok(page::answer("Functions", found, count, |one| versions::show(identity, one), key))
+            Ok(page::answer("Functions", found, count, |one| versions::listed(identity, one), key))
         }
         Some(other) => {
             Err(ApiError::constraint(other, "functionVersion", "satisfy enum value set: [ALL]"))

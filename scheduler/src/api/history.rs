@@ -28,7 +28,7 @@ pub(super) async fn list(
     let found =
         blocking(move || Ok(platform.functions.history(entry.latest.id, before, count + 1)?));
     let show = |function: &Function| {
-        let mut value: Value = versions::show(&identity, function);
+        let mut value: Value = versions::listed(&identity, function);
         value["Deployment"] = function.deployment.into();
         value
     };

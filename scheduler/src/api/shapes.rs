@@ -9,6 +9,7 @@ use crate::clock;
 use crate::function::Function;
 use crate::layer::LayerUse;
 use crate::service::Identity;
+use crate::store::sha256_hex;
 
 /// CreateFunctionRequest.
 #[derive(Debug, Deserialize)]
@@ -28,6 +29,7 @@ pub(super) struct CreateFunction {
     pub(super) ephemeral_storage: Option<EphemeralStorage>,
     pub(super) layers: Option<Vec<String>>,
     pub(super) dead_letter_config: Option<DeadLetterConfig>,
+    pub(super) tracing_config: Option<TracingConfig>,
     #[serde(default)]
     pub(super) publish: bool,
     pub(super) tags: Option<BTreeMap<String, String>>,
@@ -68,6 +70,7 @@ pub(super) struct UpdateFunctionConfiguration {
     pub(super) ephemeral_storage: Option<EphemeralStorage>,
     pub(super) layers: Option<Vec<String>>,
     pub(super) dead_letter_config: Option<DeadLetterConfig>,
+    pub(super) tracing_config: Option<TracingConfig>,
     pub(super) revision_id: Option<String>,
 }
 
@@ -83,6 +86,12 @@ pub(super) struct EphemeralStorage {
     pub(super) size: i64,
 }
 
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub(super) struct TracingConfig {
+    pub(super) mode: Option<String>,
+}
+
 /// Where events go that have failed for good; nowhere, where the ARN is empty.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "PascalCase")]
@@ -90,12 +99,23 @@ pub(super) struct DeadLetterConfig {
     pub(super) target_arn: Option<String>,
 }
 
-/// FunctionConfiguration, as of what the qualifier names. A list tells no state, as on AWS: waiters ask for one function at a time.
+/// FunctionConfiguration, as of what the qualifier names.
 pub(super) fn configuration(
     identity: &Identity,
     function: &Function,
     qualifier: Option<&str>,
 ) -> Value {
+    let mut value = listed(identity, function, qualifier);
+    let version = runtime_version_arn(identity, &function.configuration.runtime);
+    value["State"] = "Active".into();
+    value["LastUpdateStatus"] = "Successful".into();
+    value["RuntimeVersionConfig"] = json!({ "RuntimeVersionArn": version });
+    value
+}
+
+/// The same in a list, which tells no state and no version of the runtime, as on AWS: waiters ask for one
+/// function at a time.
+pub(super) fn listed(identity: &Identity, function: &Function, qualifier: Option<&str>) -> Value {
     let configuration = &function.configuration;
     let name = &configuration.name;
     let mut value = json!({
@@ -111,10 +131,8 @@ pub(super) fn configuration(
         "LastModified": clock::lambda_time(function.modified_ms),
         "CodeSha256": base64_of_hex(&function.code_sha256),
         "Version": function.version.to_string(),
-        "TracingConfig": { "Mode": "PassThrough" },
+        "TracingConfig": { "Mode": configuration.tracing },
         "RevisionId": function.revision_id,
-        "State": "Active",
-        "LastUpdateStatus": "Successful",
         "PackageType": "Zip",
         "Architectures": ["x86_64"],
         "EphemeralStorage": { "Size": configuration.tmp_mib },
@@ -132,6 +150,11 @@ pub(super) fn configuration(
         value["Layers"] = configuration.layers.iter().map(show).collect();
     }
     value
+}
+
+/// A runtime's version: there is one of each, so its name says which.
+fn runtime_version_arn(identity: &Identity, runtime: &str) -> String {
+    format!("arn:aws:lambda:{}::runtime:{}", identity.region, sha256_hex(runtime.as_bytes()))
 }
 
 /// A digest in the encoding that clients compare.

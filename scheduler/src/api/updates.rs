@@ -44,7 +44,10 @@ pub(super) async fn code(
         }
         let after = replace(platform, name, change)?;
         match request.publish {
-            true => versions::publish(platform, name, &PublishVersion::default()),
+            true => {
+                let version = versions::publish(platform, name, &PublishVersion::default())?;
+                Ok(versions::show(&platform.service.identity, &version))
+            }
             false => Ok(show(platform, &after)),
         }
     })

@@ -6,8 +6,10 @@ use std::ops::RangeInclusive;
 
 use super::error::ApiError;
 use super::name::FunctionName;
-use super::shapes::{CreateFunction, Environment, UpdateFunctionCode, UpdateFunctionConfiguration};
-use crate::function::Configuration;
+use super::shapes::{
+    CreateFunction, Environment, TracingConfig, UpdateFunctionCode, UpdateFunctionConfiguration,
+};
+use crate::function::{Configuration, Tracing};
 use crate::service::RESERVED_VARIABLES;
 
 const MEMORY_MIB: RangeInclusive<i64> = 128..=10_240;
@@ -47,6 +49,7 @@ pub(super) fn configuration(request: &CreateFunction) -> Result<Configuration, A
         // Whoever can look them up does.
         layers: Vec::new(),
         dead_letter: None,
+        tracing: tracing(request.tracing_config.as_ref())?.unwrap_or_default(),
     })
 }
 
@@ -79,6 +82,9 @@ pub(super) fn configuration_update(
     }
     if let Some(storage) = &request.ephemeral_storage {
         after.tmp_mib = within(storage.size, "ephemeralStorage.size", TMP_MIB)?;
+    }
+    if let Some(mode) = tracing(request.tracing_config.as_ref())? {
+        after.tracing = mode;
     }
     if request.environment.is_some() {
         after.variables = variables(request.environment.as_ref())?;
@@ -120,10 +126,10 @@ fn only_x86_64(architectures: Option<&[String]>) -> Result<(), ApiError> {
 fn runtime(runtime: Option<&str>) -> Result<String, ApiError> {
     match runtime {
         Some(runtime) if is_runtime_name(runtime) => Ok(runtime.into()),
-        Some(runtime) => {
-            let must = "satisfy regular expression pattern: [a-z][a-z0-9.]{0,31}";
-            Err(ApiError::constraint(runtime, "runtime", must))
-        }
+        Some(runtime) => Err(ApiError::invalid(format!(
+            "Value {runtime} at 'runtime' failed to satisfy constraint: Member must satisfy regular \
+             expression pattern: [a-z][a-z0-9.]{{0,31}}"
+        ))),
         None => {
             Err(ApiError::invalid("Runtime is mandatory for functions created with Zip packages."))
         }
@@ -175,6 +181,18 @@ fn handler(handler: Option<&str>) -> Result<String, ApiError> {
             ))
         }
         Some(handler) => no_nul(handler, "handler").map(|()| handler.into()),
+    }
+}
+
+fn tracing(config: Option<&TracingConfig>) -> Result<Option<Tracing>, ApiError> {
+    match config.and_then(|config| config.mode.as_deref()) {
+        None => Ok(None),
+        Some("PassThrough") => Ok(Some(Tracing::PassThrough)),
+        Some("Active") => Ok(Some(Tracing::Active)),
+        Some(other) => {
+            let must = "satisfy enum value set: [Active, PassThrough]";
+            Err(ApiError::constraint(other, "tracingConfig.mode", must))
+        }
     }
 }
 

@@ -44,11 +44,14 @@ pub(super) async fn create(
     }
     entry(&platform, &name)?;
     let request: PublishVersion = parse(body)?;
-    let published = blocking(move || publish(&platform, &name.name, &request)).await?;
-    Ok((StatusCode::CREATED, Json(published)).into_response())
+    let published = blocking(move || {
+        let function = publish(&platform, &name.name, &request)?;
+        Ok(show(&platform.service.identity, &function))
+    });
+    Ok((StatusCode::CREATED, Json(published.await?)).into_response())
 }
 
-/// Publishes $LATEST as it is; the version's configuration. Where it is the last version still, it stays that.
+/// Publishes $LATEST as it is; the version. Where it is the last version still, it stays that.
 ///
 /// # Errors
 /// $LATEST is not what the client believes, or what the store says.
@@ -56,10 +59,10 @@ pub(super) fn publish(
     platform: &Platform,
     name: &str,
     request: &PublishVersion,
-) -> Result<Value, ApiError> {
+) -> Result<Arc<Function>, ApiError> {
     let description = request.description.clone().filter(|text| !text.is_empty());
     let description = description.map(validate::description).transpose()?;
-    let function = platform.functions.publish(name, |entry: &Entry| {
+    platform.functions.publish(name, |entry: &Entry| {
         is_as_believed(&entry.latest, request)?;
         if entry.unchanged().is_some() {
             return Ok(None);
@@ -73,8 +76,7 @@ pub(super) fn publish(
             copy.configuration.description = description;
         }
         Ok::<_, ApiError>(Some(copy))
-    })?;
-    Ok(show(&platform.service.identity, &function))
+    })
 }
 
 pub(super) async fn list(
@@ -88,13 +90,18 @@ pub(super) async fn list(
     let after: Option<Version> = page.marker.as_deref().and_then(|marker| marker.parse().ok());
     let rest = entry.all().filter(|one| after.is_none_or(|after| one.version > after));
     let found: Vec<Arc<Function>> = rest.take(count + 1).cloned().collect();
-    let show = |one: &Arc<Function>| show(&platform.service.identity, one);
+    let show = |one: &Arc<Function>| listed(&platform.service.identity, one);
     Ok(page::answer("Versions", found, count, show, |one| one.version.to_string()))
 }
 
 /// A version's FunctionConfiguration, called by its number.
 pub(super) fn show(identity: &Identity, function: &Function) -> Value {
     shapes::configuration(identity, function, Some(&function.version.to_string()))
+}
+
+/// A version's FunctionConfiguration in a list, called by its number.
+pub(super) fn listed(identity: &Identity, function: &Function) -> Value {
+    shapes::listed(identity, function, Some(&function.version.to_string()))
 }
 
 fn is_as_believed(latest: &Function, request: &PublishVersion) -> Result<(), ApiError> {

@@ -155,10 +155,11 @@ impl Entry {
     /// The version published last, if neither code nor configuration has changed since.
     pub fn unchanged(&self) -> Option<&Arc<Function>> {
         let last = self.versions.get(&self.settings.version_max)?;
-        // A version may have a description of its own.
-        let description = self.latest.configuration.description.clone();
         let mut configuration = last.configuration.clone();
-        configuration.description = description;
+        // A version may have a description of its own, which is no change of $LATEST.
+        if self.latest.modified_ms <= last.modified_ms {
+            configuration.description = self.latest.configuration.description.clone();
+        }
         let is_same = last.code_sha256 == self.latest.code_sha256
             && configuration == self.latest.configuration;
         is_same.then_some(last)

@@ -12,6 +12,7 @@ mod event_invoke;
 mod provisioning;
 mod recursive_loop;
 mod runtime_updates;
+mod tracing;
 mod url;
 mod version;
 
@@ -27,6 +28,7 @@ pub use event_invoke::{AGE_S_MAX, EventInvoke, RETRIES_MAX};
 pub use provisioning::Provisioning;
 pub use recursive_loop::RecursiveLoop;
 pub use runtime_updates::{RuntimeUpdates, UpdateRuntimeOn};
+pub use tracing::Tracing;
 pub use url::{AuthType, Cors, FunctionUrl, InvokeMode};
 pub use version::{LATEST, Version};
 
@@ -57,6 +59,9 @@ pub struct Configuration {
     /// Where events go whose asynchronous invocations have failed for good: a queue's ARN.
     #[serde(default)]
     pub dead_letter: Option<String>,
+    /// Whether its invocations are to be traced: kept and told, nothing follows from it.
+    #[serde(default)]
+    pub tracing: Tracing,
 }
 
 /// A version of a function as the store keeps it.

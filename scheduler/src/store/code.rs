@@ -66,7 +66,7 @@ impl CodeStore {
     /// # Errors
     /// [`CodeError`]; then nothing is left of it.
     pub fn put(&self, zip: &[u8]) -> Result<StoredCode, CodeError> {
-        let sha256: String = Sha256::digest(zip).iter().map(|byte| format!("{byte:02x}")).collect();
+        let sha256 = sha256_hex(zip);
         let stored = StoredCode { sha256, size: zip.len() as u64 };
         let place = self.dir.join(&stored.sha256);
         if place.exists() {
@@ -141,6 +141,11 @@ fn make(dir: &Path, zip: &[u8]) -> Result<(), CodeError> {
     file.write_all(zip)?;
     file.sync_all()?;
     Ok(File::open(dir)?.sync_all()?)
+}
+
+/// A SHA-256 in lower-case hexadecimal.
+pub(crate) fn sha256_hex(bytes: &[u8]) -> String {
+    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 #[cfg(test)]

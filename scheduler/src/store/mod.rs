@@ -18,6 +18,7 @@ mod rows;
 mod schema;
 pub(crate) mod sqlite;
 
+pub(crate) use code::sha256_hex;
 pub use code::{CodeError, CodeStore, StoredCode};
 pub use database::{Database, StoreError};
 pub use functions::FunctionStore;

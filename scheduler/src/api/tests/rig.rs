@@ -194,7 +194,7 @@ impl Answer {
     pub(super) fn assert_refused(&self) {
         let told = self.json();
         let message = told["message"].as_str().expect("a message");
-        let is_fronts = message.contains("failed to satisfy constraint: Member must");
+        let is_fronts = message.starts_with("1 validation error detected: ");
         let kind = if is_fronts { "ValidationException" } else { "InvalidParameterValueException" };
         self.assert_error(400, kind);
         assert_eq!(told.get("Type").is_none(), is_fronts, "the front tells a message alone");

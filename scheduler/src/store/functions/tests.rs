@@ -5,7 +5,7 @@ use std::path::Path;
 use rusqlite::Connection;
 
 use super::*;
-use crate::function::{Alias, Configuration};
+use crate::function::{Alias, Configuration, Tracing};
 
 fn open(data: &Path) -> FunctionStore {
     FunctionStore::load(Arc::new(Database::open(data).unwrap())).unwrap()
@@ -24,6 +24,7 @@ fn function(name: &str) -> Function {
         variables: [("K".to_owned(), "V".to_owned())].into(),
         layers: Vec::new(),
         dead_letter: None,
+        tracing: Tracing::default(),
     };
     Function {
         id: 0,
