@@ -5,7 +5,8 @@ import sys
 import uuid
 
 import pytest
-from conftest import FIXTURES, program, zipped
+from botocore.exceptions import ClientError
+from conftest import FIXTURES, create, program, zipped
 
 RUNTIME = "python%d.%d" % sys.version_info[:2]
 
@@ -198,6 +199,107 @@ def test_reserved_concurrency_throttles(client, obedient):
     assert [tell(client, obedient, "count") for _ in (1, 2)] == [(None, 1), (None, 2)]
     client.delete_function_concurrency(FunctionName=obedient)
     assert "ReservedConcurrentExecutions" not in client.get_function_concurrency(FunctionName=obedient)
+
+
+def test_a_list_tells_no_state(client, make):
+    function = make(zipped({"a": b"x"}), TracingConfig={"Mode": "Active"})
+    told = client.get_function_configuration(FunctionName=function)
+    runtime = told.pop("RuntimeVersionConfig")["RuntimeVersionArn"]
+    assert runtime.startswith("arn:aws:lambda:us-east-1::runtime:")
+    assert (told.pop("State"), told.pop("LastUpdateStatus")) == ("Active", "Successful")
+    assert told["TracingConfig"] == {"Mode": "Active"}
+    del told["ResponseMetadata"]
+    pages = client.get_paginator("list_functions").paginate()
+    listed = {one["FunctionName"]: one for page in pages for one in page["Functions"]}
+    assert listed[function] == told
+    versions = client.list_versions_by_function(FunctionName=function)["Versions"]
+    assert versions == [told | {"FunctionArn": told["FunctionArn"] + ":$LATEST"}]
+
+
+def test_publishing_at_once_tells_the_version(client):
+    created = create(client, zipped({"a": b"x"}), Publish=True)
+    function = created["FunctionName"]
+    # As on AWS, creation alone calls the version by the function's ARN.
+    assert (created["FunctionArn"].split(":")[6:], created["Version"]) == ([function], "1")
+    code = zipped({"a": b"y"})
+    updated = client.update_function_code(FunctionName=function, ZipFile=code, Publish=True)
+    assert (updated["FunctionArn"].split(":")[6:], updated["Version"]) == ([function, "2"], "2")
+    client.delete_function(FunctionName=function)
+
+
+def test_a_description_that_was_updated_is_published(client, make):
+    function = make(zipped({"a": b"x"}), Description="one")
+    first = client.publish_version(FunctionName=function, Description="of the version")
+    assert (first["Version"], first["Description"]) == ("1", "of the version")
+    assert client.publish_version(FunctionName=function)["Version"] == "1", "nothing has changed"
+    client.update_function_configuration(FunctionName=function, Description="two")
+    second = client.publish_version(FunctionName=function)
+    assert (second["Version"], second["Description"]) == ("2", "two")
+
+
+def refusal(call, **request):
+    """What a call that is refused says: its error's type and message."""
+    with pytest.raises(ClientError) as error:
+        call(**request)
+    told = error.value.response["Error"]
+    return told["Code"], told["Message"]
+
+
+def test_what_is_missing_is_named(client, make):
+    function = make(zipped({"a": b"x"}))
+    arn = client.get_function(FunctionName=function)["Configuration"]["FunctionArn"]
+    missing = "ResourceNotFoundException"
+    alias = {"FunctionName": function, "Name": "gone"}
+    assert refusal(client.get_alias, **alias) == (missing, f"Cannot find alias arn: {arn}:gone")
+    assert refusal(client.update_alias, **alias) == (missing, f"Alias not found: {arn}:gone")
+    qualified = {"FunctionName": function, "Qualifier": "gone"}
+    get = client.get_provisioned_concurrency_config
+    assert refusal(get, **qualified) == (missing, f"Cannot find alias arn: {arn}:gone")
+    permission = {"StatementId": "s", "Action": "lambda:InvokeFunction", "Principal": "s3.amazonaws.com"}
+    refused = refusal(client.add_permission, **qualified, **permission)
+    assert refused == (missing, f"Cannot find alias arn: {arn}:gone")
+    get = client.get_function_event_invoke_config
+    message = "The function %s:$LATEST doesn't have an EventInvokeConfig"
+    assert refusal(get, FunctionName=function) == (missing, message % arn)
+    assert refusal(get, FunctionName="nothing") == (missing, message % arn.replace(function, "nothing"))
+    create_url = client.create_function_url_config
+    assert refusal(create_url, FunctionName="nothing", AuthType="NONE") == (missing, "Function does not exist")
+    get = client.get_function_url_config
+    assert refusal(get, FunctionName="nothing") == (missing, "The resource you requested does not exist.")
+    policy = {"LayerName": "nothing", "VersionNumber": 1}
+    layer = "arn:aws:lambda:us-east-1:000000000000:layer:nothing:1"
+    refused = refusal(client.get_layer_version_policy, **policy)
+    assert refused == (missing, f"Layer version {layer} does not exist.")
+
+
+def test_a_qualifier_that_cannot_be_is_refused(client, make):
+    function = make(zipped({"a": b"x"}), Publish=True)
+    invalid = "InvalidParameterValueException"
+    latest = {"FunctionName": function, "Qualifier": "$LATEST"}
+    code, message = refusal(client.put_provisioned_concurrency_config, **latest, ProvisionedConcurrentExecutions=1)
+    assert (code, message.split()[-3:]) == (invalid, ["unpublished", "function", "versions."])
+    code, message = refusal(client.get_provisioned_concurrency_config, **latest)
+    assert (code, message) == (invalid, "The function resource provided must be an alias or a published version.")
+    put = client.put_function_concurrency
+    code, message = refusal(put, FunctionName=function + ":1", ReservedConcurrentExecutions=1)
+    assert code == invalid and message.startswith("This operation is permitted on Lambda functions only.")
+    code, message = refusal(client.get_function_url_config, FunctionName="nothing", Qualifier="1")
+    assert code == "ValidationException" and message.startswith("1 validation error detected: Value '1' at 'qualifier'")
+    weights = {"AdditionalVersionWeights": {"1": 1.5}}
+    alias = {"FunctionName": function, "Name": "live", "FunctionVersion": "1"}
+    code, message = refusal(client.create_alias, **alias, RoutingConfig=weights)
+    assert code == "ValidationException" and "Value '{1=1.5}' at 'routingConfig.additionalVersionWeights'" in message
+
+
+def test_no_function_has_a_code_signing_config(client, empty):
+    told = client.get_function_code_signing_config(FunctionName=empty)
+    assert "CodeSigningConfigArn" not in told
+    client.delete_function_code_signing_config(FunctionName=empty)
+    arn = "arn:aws:lambda:us-east-1:000000000000:code-signing-config:csc-0123456789abcdef0"
+    with pytest.raises(client.exceptions.CodeSigningConfigNotFoundException):
+        client.put_function_code_signing_config(FunctionName=empty, CodeSigningConfigArn=arn)
+    with pytest.raises(client.exceptions.ResourceNotFoundException):
+        client.get_function_code_signing_config(FunctionName="nothing")
 
 
 def test_functions_have_tags(client, make):

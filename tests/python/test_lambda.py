@@ -47,6 +47,22 @@ def test_pages(client):
         {"MemorySize": 64},
         {"Timeout": 901},
         {"FunctionName": "no spaces"},
+        {"Role": "me"},
+        {"TracingConfig": {"Mode": "Sometimes"}},
+    ],
+)
+def test_what_the_model_does_not_allow_is_refused(client, more):
+    with pytest.raises(client.exceptions.ClientError) as error:
+        create(client, zipped({"a": b"x"}), **more)
+    told = error.value.response
+    assert told["Error"]["Code"] == "ValidationException"
+    assert told["Error"]["Message"].startswith("1 validation error detected: Value '")
+    assert told["ResponseMetadata"]["HTTPStatusCode"] == 400
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
         {"Code": {"ZipFile": b"no zip"}},
         {"Code": {"ZipFile": zipped({"../escape": b"x"})}},
         {"Environment": {"Variables": {"KEY": "x" * 5000}}},

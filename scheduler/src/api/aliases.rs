@@ -73,7 +73,7 @@ pub(super) async fn create(
                 revision_id: String::new(),
             };
             if request.function_version.is_none() {
-                return Err(ApiError::constraint("null", "functionVersion", "not be null"));
+                return Err(ApiError::null("functionVersion"));
             }
             let made = changed(identity, entry, new, &request)?;
             let shown = show(identity, &function.name, &alias, &made);
@@ -107,7 +107,10 @@ pub(super) async fn update(
     let updated = blocking(move || {
         let identity = &platform.service.identity;
         let change = |entry: &Entry, settings: &mut Settings| {
-            let before = existing(identity, &function.name, settings, &alias)?.clone();
+            let before = settings.aliases.get(&alias).cloned().ok_or_else(|| {
+                let arn = identity.qualified_arn(&function.name, Some(&alias));
+                ApiError::missing(format!("Alias not found: {arn}"))
+            })?;
             if request.revision_id.as_ref().is_some_and(|wanted| *wanted != before.revision_id) {
                 return Err(ApiError::precondition_failed());
             }
@@ -176,10 +179,19 @@ fn existing<'a>(
     settings: &'a Settings,
     alias: &str,
 ) -> Result<&'a Alias, ApiError> {
-    settings.aliases.get(alias).ok_or_else(|| {
-        let arn = identity.qualified_arn(function, Some(alias));
-        ApiError::missing(format!("Cannot find alias arn: {arn}"))
-    })
+    settings.aliases.get(alias).ok_or_else(|| ApiError::no_alias(identity, function, alias))
+}
+
+/// What the model says of AdditionalVersionWeights.
+const KEYS: &str = "keys must satisfy constraint: [Member must have length less than or equal to 1024, Member \
+                    must have length greater than or equal to 1, Member must satisfy regular expression pattern: \
+                    [0-9]+]";
+const VALUES: &str = "value must satisfy constraint: [Member must have value less than or equal to 1.0, Member \
+                      must have value greater than or equal to 0.0, Member must not be null]";
+
+fn weights_refused(version: &str, weight: f64, must: &str) -> ApiError {
+    let value = format!("{{{version}={weight:?}}}");
+    ApiError::map_constraint(&value, "routingConfig.additionalVersionWeights", must)
 }
 
 /// What a request makes of an alias.
@@ -211,13 +223,10 @@ fn changed(
         alias.additional = None;
         for (text, weight) in weights {
             let Ok(Version::Published(number)) = text.parse() else {
-                return Err(ApiError::invalid(
-                    "AdditionalVersionWeights names published versions: $LATEST is none.",
-                ));
+                return Err(weights_refused(&text, weight, KEYS));
             };
             if !(0.0..=1.0).contains(&weight) {
-                let must = "have value less than or equal to 1 and greater than or equal to 0";
-                return Err(ApiError::constraint(&weight.to_string(), "routingConfig", must));
+                return Err(weights_refused(&text, weight, VALUES));
             }
             if !entry.versions.contains_key(&number) {
                 return Err(missing(&text));

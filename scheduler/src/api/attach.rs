@@ -1,6 +1,6 @@
 //! Which layers a function has, and whether they and its code are small enough together.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 
 use super::Platform;
 use super::error::ApiError;
@@ -19,23 +19,24 @@ pub(super) fn layers(platform: &Platform, arns: &[String]) -> Result<Vec<LayerUs
     if arns.len() > LAYERS_MAX {
         return Err(ApiError::invalid(format!("Cannot reference more than {LAYERS_MAX} layers.")));
     }
-    let mut names = BTreeSet::new();
-    let find = |arn: &String| {
+    let mut names: BTreeMap<String, &String> = BTreeMap::new();
+    let mut found = Vec::new();
+    for arn in arns {
         let named = LayerName::parse_version_arn(arn)?;
-        let found = platform.layers.get(&named.name, named.version);
-        let layer = found
+        let layer = platform.layers.get(&named.name, named.version);
+        let layer = layer
             .ok_or_else(|| ApiError::invalid(format!("Layer version {arn} does not exist.")))?;
-        if !names.insert(named.name) {
-            return Err(ApiError::invalid(
+        if let Some(other) = names.insert(named.name, arn) {
+            return Err(ApiError::invalid(format!(
                 "Two different versions of the same layer are not allowed to be referenced in the same \
-                 function.",
-            ));
+                 function. {other} and {arn} are versions of the same layer."
+            )));
         }
         let (code_sha256, code_size) = (layer.code_sha256.clone(), layer.code_size);
         let arn = platform.service.identity.layer_arn(&layer.name);
-        Ok(LayerUse { arn: format!("{arn}:{}", layer.version), code_sha256, code_size })
-    };
-    arns.iter().map(find).collect()
+        found.push(LayerUse { arn: format!("{arn}:{}", layer.version), code_sha256, code_size });
+    }
+    Ok(found)
 }
 
 /// Refuses code that is too large together with its layers. Looks at each file.

@@ -94,7 +94,7 @@ async fn set(platform: Arc<Platform>, form: &str, limit: Option<u32>) -> Result<
             let provisioned = entry.provisioned_total();
             if let Some(limit) = limit.filter(|limit| *limit < provisioned) {
                 return Err(ApiError::invalid(format!(
-                    "ReservedConcurrentExecutions {limit} should not be lower than function's total \
+                    " ReservedConcurrentExecutions  {limit} should not be lower than function's total \
                      provisioned concurrency [{provisioned}]."
                 )));
             }

@@ -51,6 +51,29 @@ impl ApiError {
         Self::new(StatusCode::BAD_REQUEST, VALIDATION, constraint(value, member, must))
     }
 
+    /// The same of a map: what its keys or its values must be.
+    pub(super) fn map_constraint(value: &str, member: &str, must: &str) -> ApiError {
+        let message = format!(
+            "1 validation error detected: Value '{value}' at '{member}' failed to satisfy constraint: Map {must}"
+        );
+        Self::new(StatusCode::BAD_REQUEST, VALIDATION, message)
+    }
+
+    /// A member that the model wants is not there.
+    pub(super) fn null(member: &str) -> ApiError {
+        let message = format!(
+            "1 validation error detected: Value null at '{member}' failed to satisfy constraint: Member must \
+             not be null"
+        );
+        Self::new(StatusCode::BAD_REQUEST, VALIDATION, message)
+    }
+
+    /// What is to be used only by its alias's name has no such alias.
+    pub(super) fn no_alias(identity: &Identity, function: &str, alias: &str) -> ApiError {
+        let arn = identity.qualified_arn(function, Some(alias));
+        Self::missing(format!("Cannot find alias arn: {arn}"))
+    }
+
     pub(super) fn not_found(identity: &Identity, name: &FunctionName) -> ApiError {
         let mut arn = identity.function_arn(&name.name);
         if let Some(qualifier) = &name.qualifier {
@@ -76,6 +99,14 @@ impl ApiError {
         Self::new(StatusCode::NOT_FOUND, "ProvisionedConcurrencyConfigNotFoundException", message)
     }
 
+    pub(super) fn no_code_signing_config(arn: &str) -> ApiError {
+        let message = format!(
+            "The code signing configuration cannot be found. Check that the provided configuration is not \
+             deleted: {arn}."
+        );
+        Self::new(StatusCode::NOT_FOUND, "CodeSigningConfigNotFoundException", message)
+    }
+
     pub(super) fn exists(name: &str) -> ApiError {
         Self::conflict(format!("Function already exist: {name}"))
     }
@@ -91,10 +122,12 @@ impl ApiError {
         Self::new(StatusCode::PRECONDITION_FAILED, "PreconditionFailedException", message)
     }
 
-    /// As [`ApiError::precondition_failed`], of a policy.
-    pub(super) fn policy_precondition_failed() -> ApiError {
-        let message = "The Revision Id provided does not match the latest Revision Id. Call the \
-                       GetPolicy API to retrieve the latest Revision Id";
+    /// As [`ApiError::precondition_failed`], of a policy, which `call` tells.
+    pub(super) fn policy_precondition_failed(call: &str) -> ApiError {
+        let message = format!(
+            "The Revision Id provided does not match the latest Revision Id. Call the {call} API to retrieve \
+             the latest Revision Id"
+        );
         Self::new(StatusCode::PRECONDITION_FAILED, "PreconditionFailedException", message)
     }
 

@@ -38,6 +38,14 @@ struct EventInvokeConfig {
     destination_config: Option<DestinationConfig>,
 }
 
+impl EventInvokeConfig {
+    fn is_empty(&self) -> bool {
+        self.maximum_retry_attempts.is_none()
+            && self.maximum_event_age_in_seconds.is_none()
+            && self.destination_config.is_none()
+    }
+}
+
 #[derive(Default, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 struct DestinationConfig {
@@ -71,8 +79,11 @@ pub(super) async fn update(
     body: Result<Bytes, BytesRejection>,
 ) -> Answer {
     let request = parse(body)?;
+    let owner = FunctionName::parse(&name)?.qualified(query.qualifier.clone())?;
+    kept(&platform, &owner)?;
     change(platform, name, query.qualifier, move |platform, before| {
-        merge(platform, &request, before.ok_or_else(ApiError::no_resource)?)
+        let missing = || no_config(&platform.service.identity, &owner);
+        merge(platform, &request, before.ok_or_else(missing)?)
     })
     .await
 }
@@ -82,13 +93,11 @@ pub(super) async fn get(
     Path(name): Path<String>,
     Query(query): Query<Qualified>,
 ) -> Answer {
-    let target = find(&platform, &name, query.qualifier)?;
-    let (name, qualifier) = (&target.function.configuration.name, key(target.qualifier.as_deref()));
+    let owner = FunctionName::parse(&name)?.qualified(query.qualifier)?;
+    let config = kept(&platform, &owner)?;
+    let qualifier = key(owner.qualifier.as_deref());
     let identity = &platform.service.identity;
-    match target.settings.event_invoke.get(qualifier) {
-        Some(config) => Ok(Json(show(identity, name, qualifier, config)).into_response()),
-        None => Err(no_config(identity, name, qualifier)),
-    }
+    Ok(Json(show(identity, &owner.name, qualifier, &config)).into_response())
 }
 
 pub(super) async fn delete(
@@ -97,13 +106,11 @@ pub(super) async fn delete(
     Query(query): Query<Qualified>,
 ) -> Answer {
     let name = FunctionName::parse(&name)?.qualified(query.qualifier)?;
-    entry(&platform, &name)?;
+    kept(&platform, &name)?;
     blocking(move || {
-        let qualifier = key(name.qualifier.as_deref());
         platform.functions.configure(&name.name, |_, settings| {
-            let removed = settings.event_invoke.remove(qualifier);
-            let identity = &platform.service.identity;
-            removed.map(drop).ok_or_else(|| no_config(identity, &name.name, qualifier))
+            let removed = settings.event_invoke.remove(key(name.qualifier.as_deref()));
+            removed.map(drop).ok_or_else(|| no_config(&platform.service.identity, &name))
         })
     })
     .await?;
@@ -159,6 +166,11 @@ fn merge(
     request: &EventInvokeConfig,
     before: EventInvoke,
 ) -> Result<EventInvoke, ApiError> {
+    if request.is_empty() {
+        return Err(ApiError::invalid(
+            "You must specify at least one of error handling or destination setting.",
+        ));
+    }
     let mut after = EventInvoke { modified_ms: clock::unix_ms(), ..before };
     let retries = 0..=i64::from(RETRIES_MAX);
     if let Some(count) = request.maximum_retry_attempts {
@@ -188,9 +200,7 @@ fn destination(
         None => false,
     };
     if !exists {
-        return Err(ApiError::invalid(format!(
-            "The destination ARN {arn} is invalid: it names no function and no queue of this platform."
-        )));
+        return Err(ApiError::invalid(format!("The destination ARN {arn} is invalid.")));
     }
     Ok(Some(arn.to_owned()))
 }
@@ -222,7 +232,15 @@ fn key(qualifier: Option<&str>) -> &str {
     qualifier.unwrap_or(LATEST)
 }
 
-fn no_config(identity: &Identity, name: &str, qualifier: &str) -> ApiError {
-    let arn = identity.qualified_arn(name, Some(qualifier));
+/// What is kept of a function's qualifier; no word of whether it is the function that there is not.
+fn kept(platform: &Platform, owner: &FunctionName) -> Result<EventInvoke, ApiError> {
+    let entry = platform.functions.get(&owner.name);
+    let qualifier = key(owner.qualifier.as_deref());
+    let config = entry.and_then(|entry| entry.settings.event_invoke.get(qualifier).cloned());
+    config.ok_or_else(|| no_config(&platform.service.identity, owner))
+}
+
+fn no_config(identity: &Identity, owner: &FunctionName) -> ApiError {
+    let arn = identity.qualified_arn(&owner.name, Some(key(owner.qualifier.as_deref())));
     ApiError::missing(format!("The function {arn} doesn't have an EventInvokeConfig"))
 }

@@ -95,8 +95,9 @@ pub(super) fn unqualified(form: &str) -> Result<FunctionName, ApiError> {
     let name = FunctionName::parse(form)?;
     match name.qualifier {
         None => Ok(name),
-        Some(_) => {
-            Err(ApiError::invalid("This is of a function as a whole: name it without a qualifier."))
-        }
+        Some(_) => Err(ApiError::invalid(
+            "This operation is permitted on Lambda functions only. Aliases and versions do not support this \
+                 operation. Please specify either a function name or an unqualified function ARN.",
+        )),
     }
 }

@@ -75,8 +75,11 @@ pub(super) async fn get(
     Path((name, version)): Path<(String, String)>,
 ) -> Answer {
     let (name, version) = (LayerName::parse_layer(&name)?, version_number(&version)?);
-    let layer = platform.layers.get(&name, version).filter(|layer| !layer.policy.is_empty());
-    let layer = layer.ok_or_else(ApiError::no_resource)?;
+    let layer = platform.layers.get(&name, version);
+    let layer = layer.ok_or_else(|| no_version(&platform, &name, version))?;
+    if layer.policy.is_empty() {
+        return Err(ApiError::missing("No policy is associated with the given resource."));
+    }
     let answer = json!({ "Policy": layer.policy.document(), "RevisionId": layer.revision_id });
     Ok(Json(answer).into_response())
 }
@@ -91,11 +94,11 @@ async fn change(
 ) -> Result<String, ApiError> {
     blocking(move || {
         if platform.layers.get(&name, version).is_none() {
-            return Err(ApiError::no_resource());
+            return Err(no_version(&platform, &name, version));
         }
         platform.layers.change(&name, version, |layer| {
             if believed.is_some_and(|believed| believed != layer.revision_id) {
-                return Err(ApiError::policy_precondition_failed());
+                return Err(ApiError::policy_precondition_failed("GetLayerPolicy"));
             }
             change(&mut layer.policy)?;
             layer.revision_id = Uuid::new_v4().to_string();
@@ -103,6 +106,11 @@ async fn change(
         })
     })
     .await
+}
+
+fn no_version(platform: &Platform, name: &str, version: u64) -> ApiError {
+    let arn = platform.service.identity.layer_arn(name);
+    ApiError::missing(format!("Layer version {arn}:{version} does not exist."))
 }
 
 fn statement(request: &AddLayerVersionPermission, resource: String) -> Result<Statement, ApiError> {

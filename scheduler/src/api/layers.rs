@@ -178,9 +178,7 @@ fn checked(name: String, request: &PublishLayerVersion) -> Result<LayerVersion, 
 }
 
 pub(super) fn version_number(text: &str) -> Result<u64, ApiError> {
-    number(text).ok_or_else(|| {
-        ApiError::constraint(text, "versionNumber", "be a whole number greater than 0")
-    })
+    number(text).ok_or_else(|| ApiError::invalid("Layer Version Cannot be less than 1"))
 }
 
 fn told(platform: &Platform, name: &str, version: u64) -> Answer {

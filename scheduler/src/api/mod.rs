@@ -35,6 +35,7 @@
 //! | GET | /2021-10-31/functions/F/urls | ListFunctionUrlConfigs |
 //! | GET, PUT | /2021-07-20/functions/F/runtime-management-config | GetRuntimeManagementConfig, Put… |
 //! | GET, PUT | /2024-08-31/functions/F/recursion-config | GetFunctionRecursionConfig, Put… |
+//! | GET, PUT, DELETE | /2020-06-30/functions/F/code-signing-config | Get-, Put-, DeleteFunctionCodeSigningConfig |
 //! | any | /schedules…, /schedule-groups…, /tags/ARN | EventBridge Scheduler's: see [`schedules`] |
 //! | GET | /code/SHA256 | the upload, where GetFunction's Code.Location points |
 //! | GET | /mayfly/environments | Mayfly's own: what is alive, and when what happened in its start |
@@ -50,6 +51,7 @@
 mod aliases;
 mod attach;
 mod blocking;
+mod code_signing;
 mod concurrency;
 mod dead_letter;
 mod error;
@@ -159,6 +161,7 @@ pub(crate) fn router(platform: Arc<Platform>) -> Router {
     let runtime_management = get(runtime_management::get).put(runtime_management::put);
     let recursion = get(recursion::get).put(recursion::put);
     let url = get(urls::get).post(urls::create).put(urls::update).delete(urls::delete);
+    let signing = get(code_signing::get).delete(code_signing::delete).put(code_signing::put);
     let layer_policy = get(layer_permissions::get).post(layer_permissions::add);
     let layer_statement = delete(layer_permissions::remove);
     Router::new()
@@ -194,6 +197,7 @@ pub(crate) fn router(platform: Arc<Platform>) -> Router {
         .route("/2021-10-31/functions/{name}/urls", get(urls::list))
         .route("/2021-07-20/functions/{name}/runtime-management-config", runtime_management)
         .route("/2024-08-31/functions/{name}/recursion-config", recursion)
+        .route("/2020-06-30/functions/{name}/code-signing-config", signing)
         .route("/mayfly/functions/{name}/history", get(history::list))
         .route("/mayfly/environments", get(environments))
         .route("/mayfly/queues", get(queues::list))

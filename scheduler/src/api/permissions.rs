@@ -16,8 +16,9 @@ use uuid::Uuid;
 
 use super::blocking::blocking;
 use super::error::ApiError;
-use super::find::{Target, find};
+use super::find::{Target, entry, find};
 use super::functions::{Answer, Qualified, Shared, parse};
+use super::name::{FunctionName, is_alias_name};
 use super::{Platform, statement};
 use crate::function::{Entry, LATEST};
 use crate::policy::{Conditions, Effect, Policy, Statement};
@@ -99,6 +100,12 @@ pub(super) async fn get(
 
 /// What a policy may be attached to.
 fn resource(platform: &Platform, form: &str, query: Qualified) -> Result<Target, ApiError> {
+    let named = FunctionName::parse(form)?.qualified(query.qualifier.clone())?;
+    if let Some(alias) = named.qualifier.as_deref().filter(|one| is_alias_name(one))
+        && entry(platform, &named)?.find(alias).is_none()
+    {
+        return Err(ApiError::no_alias(&platform.service.identity, &named.name, alias));
+    }
     let target = find(platform, form, query.qualifier)?;
     if target.qualifier.as_deref() == Some(LATEST) {
         return Err(ApiError::invalid("We currently do not support adding policies for $LATEST."));
@@ -125,7 +132,7 @@ async fn change(
         platform.functions.revise(name, qualifier, revision_id, |entry: &Entry, settings| {
             let found = entry.revision_id(qualifier).ok_or_else(ApiError::no_resource)?;
             if believed.is_some_and(|believed| believed != found) {
-                return Err(ApiError::policy_precondition_failed());
+                return Err(ApiError::policy_precondition_failed("GetPolicy"));
             }
             let policy = settings.policies.entry(key(&target).to_owned()).or_default();
             change(policy)?;

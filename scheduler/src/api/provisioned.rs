@@ -16,11 +16,16 @@ use super::blocking::blocking;
 use super::error::ApiError;
 use super::find::{Target, entry, find, unqualified};
 use super::functions::{Answer, Qualified, Shared, parse};
-use super::name::FunctionName;
+use super::name::{FunctionName, is_alias_name};
 use super::page::{self, Page};
 use super::{Platform, concurrency};
 use crate::clock;
 use crate::function::{Entry, Function, LATEST, Provisioning, Settings, Version};
+
+/// What $LATEST is told where something is asked for it, and where something of it is.
+const UNPUBLISHED: &str =
+    "Provisioned Concurrency Configs cannot be applied to unpublished function versions.";
+const NEITHER: &str = "The function resource provided must be an alias or a published version.";
 
 /// PutProvisionedConcurrencyConfigRequest.
 #[derive(Deserialize)]
@@ -42,7 +47,7 @@ pub(super) async fn put(
     Query(query): Query<Qualified>,
     body: Result<Bytes, BytesRejection>,
 ) -> Answer {
-    let (target, qualifier) = target(&platform, &name, query)?;
+    let (target, qualifier) = target(&platform, &name, query, UNPUBLISHED)?;
     let PutProvisionedConcurrency { count } = parse(body)?;
     let count = u32::try_from(count).ok().filter(|count| *count > 0).ok_or_else(|| {
         let must = "have value greater than or equal to 1";
@@ -72,7 +77,7 @@ pub(super) async fn get(
     if which.list.as_deref() == Some("ALL") {
         return list(&platform, &name, &page);
     }
-    let (target, qualifier) = target(&platform, &name, query)?;
+    let (target, qualifier) = target(&platform, &name, query, NEITHER)?;
     let provisioning = target.settings.provisioned.get(&qualifier);
     let provisioning = *provisioning.ok_or_else(ApiError::no_provisioned_concurrency)?;
     Ok(Json(show(&platform, &target.function, provisioning)).into_response())
@@ -84,7 +89,7 @@ pub(super) async fn delete(
     Path(name): Path<String>,
     Query(query): Query<Qualified>,
 ) -> Answer {
-    let (target, qualifier) = target(&platform, &name, query)?;
+    let (target, qualifier) = target(&platform, &name, query, NEITHER)?;
     blocking(move || {
         let name = &target.function.configuration.name;
         platform.functions.configure(name, |_, settings: &mut Settings| {
@@ -131,16 +136,27 @@ pub(crate) fn apply(platform: &Platform, name: &str, id: u64) {
 }
 
 /// The version that a request is about, and what it calls it.
-fn target(platform: &Platform, form: &str, query: Qualified) -> Result<(Target, String), ApiError> {
+/// $LATEST, and an alias of it, are refused in the words of `latest`.
+fn target(
+    platform: &Platform,
+    form: &str,
+    query: Qualified,
+    latest: &str,
+) -> Result<(Target, String), ApiError> {
     let name = FunctionName::parse(form)?.qualified(query.qualifier)?;
     let qualifier = name.qualifier.filter(|qualifier| !qualifier.is_empty());
-    let qualifier =
-        qualifier.ok_or_else(|| ApiError::constraint("null", "qualifier", "not be null"))?;
-    let target = find(platform, &name.name, Some(qualifier.clone()))?;
-    if qualifier == LATEST || target.function.version == Version::Latest {
-        return Err(ApiError::invalid(
-            "Provisioned Concurrency Configs cannot be applied to unpublished function versions.",
-        ));
+    let qualifier = qualifier.ok_or_else(|| ApiError::null("qualifier"))?;
+    if qualifier == LATEST {
+        return Err(ApiError::invalid(latest));
+    }
+    let target = find(platform, &name.name, Some(qualifier.clone())).map_err(|error| {
+        if is_alias_name(&qualifier) {
+            return ApiError::no_alias(&platform.service.identity, &name.name, &qualifier);
+        }
+        error
+    })?;
+    if target.function.version == Version::Latest {
+        return Err(ApiError::invalid(latest));
     }
     Ok((target, qualifier))
 }
@@ -148,13 +164,11 @@ fn target(platform: &Platform, form: &str, query: Qualified) -> Result<(Target, 
 /// Refuses more than what is reserved for the function, or than there can be.
 fn is_allowed(platform: &Platform, changed: &Entry) -> Result<(), ApiError> {
     let total = changed.provisioned_total();
-    if let Some(reserved) =
-        changed.settings.reserved_concurrency.filter(|reserved| *reserved < total)
-    {
-        return Err(ApiError::invalid(format!(
+    if changed.settings.reserved_concurrency.is_some_and(|reserved| reserved < total) {
+        return Err(ApiError::invalid(
             "Requested Provisioned Concurrency should not be greater than the \
-             reservedConcurrentExecution for function ({total} of {reserved})."
-        )));
+             reservedConcurrentExecution for function",
+        ));
     }
     concurrency::leaves_enough(platform, changed)?;
     let functions = platform.functions.list(None, usize::MAX);

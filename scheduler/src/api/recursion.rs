@@ -38,7 +38,7 @@ pub(super) async fn put(
         "Allow" => RecursiveLoop::Allow,
         "Terminate" => RecursiveLoop::Terminate,
         other => {
-            let must = "satisfy enum value set: [Allow, Terminate]";
+            let must = "satisfy enum value set: [Terminate, Allow]";
             return Err(ApiError::constraint(other, "recursiveLoop", must));
         }
     };

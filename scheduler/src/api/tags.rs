@@ -38,6 +38,9 @@ pub(super) async fn tag(
     body: Result<Bytes, BytesRejection>,
 ) -> Answer {
     let request: TagResource = parse(body)?;
+    if request.tags.is_empty() {
+        return Err(ApiError::invalid("An error occurred and the request cannot be processed."));
+    }
     change(platform, &arn, move |tags| {
         tags.extend(request.tags);
         check(tags)
@@ -50,6 +53,9 @@ pub(super) async fn untag(
     Path(arn): Path<String>,
     Query(query): Query<Vec<(String, String)>>,
 ) -> Answer {
+    if !query.iter().any(|(name, _)| name == "tagKeys") {
+        return Err(ApiError::null("tagKeys"));
+    }
     change(platform, &arn, move |tags| {
         for (_, key) in query.iter().filter(|(name, _)| name == "tagKeys") {
             tags.remove(key);
@@ -70,7 +76,7 @@ pub(super) async fn list(State(platform): Shared, Path(arn): Path<String>) -> An
 /// InvalidParameterValueException, about the first thing that is wrong.
 pub(super) fn check(tags: &BTreeMap<String, String>) -> Result<(), ApiError> {
     if tags.len() > TAGS_MAX {
-        return Err(ApiError::invalid(format!("A function has {TAGS_MAX} tags at most.")));
+        return Err(ApiError::invalid("Number of tags exceeds resource tag limit."));
     }
     for (key, value) in tags {
         if !(1..=KEY_CHARS_MAX).contains(&key.chars().count()) {

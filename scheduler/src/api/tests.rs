@@ -134,7 +134,7 @@ async fn every_refusal_is_an_error_as_clients_know_them() {
     for (method, path) in [
         ("GET", "/"),
         ("PATCH", "/2015-03-31/functions/f"),
-        ("PUT", "/2020-06-30/functions/f/code-signing-config"),
+        ("PUT", "/2020-06-30/functions/f/nothing"),
     ] {
         let answer = rig.send(method, path, &[], b"{}").await;
         answer.assert_error(404, "UnknownOperationException");

@@ -44,9 +44,12 @@ async fn what_breaks_a_tags_limit_is_refused() {
         tag(&rig, ARN, tags.clone()).await.assert_refused();
         rig.create_with("g", "echo", json!({ "Tags": tags })).await.assert_refused();
     }
-    tag(&rig, &format!("{ARN}:1"), json!({})).await.assert_refused();
-    tag(&rig, "f", json!({})).await.assert_refused();
-    tag(&rig, &format!("{ARN}2"), json!({})).await.assert_error(404, "ResourceNotFoundException");
+    tag(&rig, ARN, json!({})).await.assert_refused();
+    let one = json!({ "x": "" });
+    tag(&rig, &format!("{ARN}:1"), one.clone()).await.assert_refused();
+    tag(&rig, "f", one.clone()).await.assert_refused();
+    tag(&rig, &format!("{ARN}2"), one).await.assert_error(404, "ResourceNotFoundException");
+    rig.send("DELETE", &format!("/2017-03-31/tags/{ARN}"), &[], b"").await.assert_refused();
     assert_eq!(rig.get(&format!("/2017-03-31/tags/{ARN}")).await.json(), json!({ "Tags": {} }));
     rig.stop().await;
 }

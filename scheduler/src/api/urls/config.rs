@@ -10,10 +10,9 @@ use axum::response::IntoResponse;
 use uuid::Uuid;
 
 use super::shapes::{UrlRequest, show};
-use crate::api::Platform;
 use crate::api::blocking::blocking;
 use crate::api::error::ApiError;
-use crate::api::find::{entry, unqualified};
+use crate::api::find::unqualified;
 use crate::api::functions::{Answer, Qualified, Shared, parse};
 use crate::api::name::{FunctionName, is_alias_name};
 use crate::api::page::{self, Page};
@@ -25,13 +24,14 @@ pub(in crate::api) async fn create(
     Query(query): Query<Qualified>,
     body: Result<Bytes, BytesRejection>,
 ) -> Answer {
-    let owner = Owner::parse(&platform, &name, query)?;
+    let owner = Owner::parse(&name, query)?;
+    platform.functions.get(&owner.name).ok_or_else(no_function)?;
     let request: UrlRequest = parse(body)?;
     let url = request.create(Uuid::new_v4().simple().to_string())?;
     let created = blocking(move || {
         let Owner { name, key } = &owner;
         platform.functions.configure(name, |entry: &Entry, settings: &mut Settings| {
-            owner.is_there(&platform, entry)?;
+            owner.is_there(entry)?;
             if settings.urls.contains_key(key) {
                 let arn = platform.service.identity.function_arn(name);
                 return Err(ApiError::conflict(format!(
@@ -52,7 +52,7 @@ pub(in crate::api) async fn get(
     Path(name): Path<String>,
     Query(query): Query<Qualified>,
 ) -> Answer {
-    let Owner { name, key } = Owner::parse(&platform, &name, query)?;
+    let Owner { name, key } = Owner::parse(&name, query)?;
     let entry = platform.functions.get(&name).ok_or_else(ApiError::no_resource)?;
     let url = entry.settings.urls.get(&key).ok_or_else(ApiError::no_resource)?;
     Ok(Json(show(&platform, &name, &key, url)).into_response())
@@ -64,7 +64,8 @@ pub(in crate::api) async fn update(
     Query(query): Query<Qualified>,
     body: Result<Bytes, BytesRejection>,
 ) -> Answer {
-    let Owner { name, key } = Owner::parse(&platform, &name, query)?;
+    let Owner { name, key } = Owner::parse(&name, query)?;
+    platform.functions.get(&name).ok_or_else(ApiError::no_resource)?;
     let request: UrlRequest = parse(body)?;
     let updated = blocking(move || {
         platform.functions.configure(&name, |_, settings: &mut Settings| {
@@ -81,7 +82,8 @@ pub(in crate::api) async fn delete(
     Path(name): Path<String>,
     Query(query): Query<Qualified>,
 ) -> Answer {
-    let Owner { name, key } = Owner::parse(&platform, &name, query)?;
+    let Owner { name, key } = Owner::parse(&name, query)?;
+    platform.functions.get(&name).ok_or_else(ApiError::no_resource)?;
     let deleted = blocking(move || {
         platform.functions.configure(&name, |_, settings: &mut Settings| {
             settings.urls.remove(&key).map(drop).ok_or_else(ApiError::no_resource)
@@ -97,7 +99,7 @@ pub(in crate::api) async fn list(
     Query(page): Query<Page>,
 ) -> Answer {
     let name = unqualified(&name)?;
-    let entry = entry(&platform, &name)?;
+    let entry = platform.functions.get(&name.name).ok_or_else(no_function)?;
     let count = page.count(page::LAYER_ITEMS)?;
     // A marker is the last qualifier of the page before, behind a colon: the function's own has none.
     let after = page.marker.as_deref().map(|marker| marker.strip_prefix(':'));
@@ -120,9 +122,8 @@ struct Owner {
 }
 
 impl Owner {
-    fn parse(platform: &Platform, form: &str, query: Qualified) -> Result<Owner, ApiError> {
+    fn parse(form: &str, query: Qualified) -> Result<Owner, ApiError> {
         let name = FunctionName::parse(form)?.qualified(query.qualifier)?;
-        entry(platform, &name)?;
         match name.qualifier {
             Some(qualifier) if !is_alias_name(&qualifier) => {
                 let must = "satisfy regular expression pattern: ((?!^\\d+$)^[0-9a-zA-Z-_]+$)";
@@ -133,11 +134,13 @@ impl Owner {
     }
 
     /// Refuses an alias that there is not.
-    fn is_there(&self, platform: &Platform, entry: &Entry) -> Result<(), ApiError> {
-        if self.key.is_empty() || entry.settings.aliases.contains_key(&self.key) {
-            return Ok(());
-        }
-        let (name, qualifier) = (self.name.clone(), Some(self.key.clone()));
-        Err(ApiError::not_found(&platform.service.identity, &FunctionName { name, qualifier }))
+    fn is_there(&self, entry: &Entry) -> Result<(), ApiError> {
+        let is_there = self.key.is_empty() || entry.settings.aliases.contains_key(&self.key);
+        if is_there { Ok(()) } else { Err(no_function()) }
     }
+}
+
+/// There is nothing that could have a URL.
+fn no_function() -> ApiError {
+    ApiError::missing("Function does not exist")
 }

@@ -31,7 +31,7 @@ impl UrlRequest {
     /// A URL as asked for.
     pub(super) fn create(self, id: String) -> Result<FunctionUrl, ApiError> {
         if self.auth_type.is_none() {
-            return Err(ApiError::constraint("null", "authType", "not be null"));
+            return Err(ApiError::null("authType"));
         }
         let now = clock::unix_ms();
         self.change(FunctionUrl {
@@ -57,7 +57,7 @@ impl UrlRequest {
             url.invoke_mode = match mode.as_str() {
                 "BUFFERED" => InvokeMode::Buffered,
                 "RESPONSE_STREAM" => InvokeMode::ResponseStream,
-                other => return Err(no_such(other, "invokeMode", "BUFFERED, RESPONSE_STREAM")),
+                other => return Err(no_such(other, "invokeMode", "RESPONSE_STREAM, BUFFERED")),
             };
         }
         if let Some(cors) = self.cors {
