@@ -27,6 +27,20 @@ fn processor_time_has_clocks_timers_and_limits() {
     same("cputime");
 }
 
+/// The host may have interfaces of any kind; `lo` it has too, perhaps without IPv6.
+#[test]
+fn network_interfaces_are_told() {
+    for (name, said) in in_guest("interfaces") {
+        let host = finish(Command::new(fixture(&name)), b"");
+        assert_eq!(host.code(), 0, "{name}: {}", host.text());
+        let ours: Vec<_> = said.lines().filter(|line| !line.contains("::1")).collect();
+        let theirs = host.text();
+        let theirs: Vec<_> = theirs.lines().filter(|line| !line.contains("::1")).collect();
+        assert_eq!(ours, theirs, "{name}");
+        assert!(said.contains("flags 10049 ::1 ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff"), "{said}");
+    }
+}
+
 #[test]
 fn signals_can_be_read() {
     same("signalfd");

@@ -3,6 +3,7 @@
 //! ```text
 //!   family │ AF_INET   port, 4 bytes                                   16 bytes
 //!   2 bytes│ AF_INET6  port, flow label, 16 bytes, scope               28 bytes
+//!          │ AF_NETLINK  2 bytes, port, groups                          12 bytes
 //!          │ AF_UNIX   nothing: no name · NUL, any bytes: abstract · a path    2 to 110 bytes
 //! ```
 
@@ -24,6 +25,8 @@ const INET_BYTES: usize = 16;
 const INET6_BYTES_MIN: usize = 24;
 /// Bytes of a struct sockaddr_in6.
 const INET6_BYTES: usize = 28;
+/// Bytes of a struct sockaddr_nl.
+const NETLINK_BYTES: usize = 12;
 /// Bytes of `sun_path`.
 const PATH_MAX: usize = 108;
 
@@ -55,6 +58,13 @@ pub enum Address {
     Inet(SocketAddr),
     /// AF_UNIX.
     Unix(UnixName),
+    /// AF_NETLINK.
+    Netlink {
+        /// A socket's number; 0 is the kernel.
+        port: u32,
+        /// Groups of listeners, one each bit.
+        groups: u32,
+    },
 }
 
 impl Address {
@@ -64,6 +74,7 @@ impl Address {
             Domain::Unix => Address::Unix(UnixName::Unnamed),
             Domain::Inet => Address::Inet((Ipv4Addr::UNSPECIFIED, 0).into()),
             Domain::Inet6 => Address::Inet((Ipv6Addr::UNSPECIFIED, 0).into()),
+            Domain::Netlink => Address::Netlink { port: 0, groups: 0 },
         }
     }
 
@@ -84,7 +95,15 @@ impl Address {
                 Ok(Address::Inet((IpAddr::from(octets).to_canonical(), port).into()))
             }
             net::AF_UNIX => parse_unix(rest).map(Address::Unix),
-            net::AF_INET | net::AF_INET6 => Err(Errno::INVAL),
+            net::AF_NETLINK if bytes.len() >= NETLINK_BYTES => {
+                let words = rest.as_chunks::<2>().0;
+                let word = |low: usize| {
+                    let [[a, b], [c, d]] = [words[low], words[low + 1]];
+                    u32::from_ne_bytes([a, b, c, d])
+                };
+                Ok(Address::Netlink { port: word(1), groups: word(3) })
+            }
+            net::AF_INET | net::AF_INET6 | net::AF_NETLINK => Err(Errno::INVAL),
             _ => Err(Errno::AFNOSUPPORT),
         }
     }
@@ -113,6 +132,11 @@ impl Address {
                 }
                 bytes.resize(INET_BYTES, 0);
             }
+            Address::Netlink { port, groups } => {
+                bytes.extend_from_slice(&[0; 2]);
+                bytes.extend_from_slice(&port.to_ne_bytes());
+                bytes.extend_from_slice(&groups.to_ne_bytes());
+            }
             Address::Unix(UnixName::Unnamed) => {}
             Address::Unix(UnixName::Abstract(name)) => {
                 bytes.push(0);
@@ -131,6 +155,14 @@ impl Address {
         match self {
             Address::Inet(address) => Ok(*address),
             _ => Err(Errno::AFNOSUPPORT),
+        }
+    }
+
+    /// As a port and groups of AF_NETLINK. EINVAL.
+    pub fn netlink(&self) -> Result<(u32, u32)> {
+        match self {
+            Address::Netlink { port, groups } => Ok((*port, *groups)),
+            _ => Err(Errno::INVAL),
         }
     }
 
@@ -190,6 +222,15 @@ mod tests {
     }
 
     #[test]
+    fn netlink_addresses_round_trip() {
+        let bytes = [16, 0, 0, 0, 1, 2, 3, 4, 5, 0, 0, 0];
+        let address = Address::parse(&bytes).unwrap();
+        assert_eq!(address.netlink(), Ok((0x0403_0201, 5)));
+        assert_eq!(address.to_bytes(Domain::Netlink), bytes);
+        assert_eq!(address.unix(), Err(Errno::INVAL));
+    }
+
+    #[test]
     fn unix_names_keep_their_kind() {
         let parse = |path: &[u8]| Address::parse(&[&[1, 0], path].concat());
         let name = |name: UnixName| Ok(Address::Unix(name));
@@ -208,6 +249,7 @@ mod tests {
         assert_eq!(Address::parse(&[2, 0, 1, 2, 127, 0, 0, 1]), Err(Errno::INVAL));
         assert_eq!(Address::parse(&[10; 20]), Err(Errno::AFNOSUPPORT));
         assert_eq!(Address::parse(&[10, 0, 0, 0, 0, 0]), Err(Errno::INVAL));
+        assert_eq!(Address::parse(&[16, 0, 0, 0, 1, 0, 0, 0]), Err(Errno::INVAL));
         assert_eq!(Address::parse(&[40, 0, 0, 0]), Err(Errno::AFNOSUPPORT));
     }
 }

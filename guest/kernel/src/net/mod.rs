@@ -4,7 +4,8 @@
 //!   socket calls ─► dyn Socket ─┬─ StreamSocket ─┬─ Listener ─ backlog ─ accept
 //!                               │                ├─ Side ⇄ Side              loopback, AF_UNIX
 //!                               │                └─ Remote ⇄ vsock ⇄ host    the host's services
-//!                               └─ DatagramSocket ─► Mailbox                 UDP on loopback, AF_UNIX
+//!                               ├─ DatagramSocket ─► Mailbox                 UDP on loopback, AF_UNIX
+//!                               └─ NetlinkSocket ─► route                    questions about `lo`
 //!   bind, connect ─► Names: addresses, ports, paths ─► Listener or Mailbox
 //! ```
 //!
@@ -14,8 +15,9 @@
 //! EAGAIN, or EINPROGRESS for a connection.
 
 use alloc::boxed::Box;
+use alloc::collections::BTreeSet;
 use alloc::rc::Rc;
-use core::cell::Cell;
+use core::cell::{Cell, RefCell};
 use core::net::SocketAddr;
 
 use crate::errno::{Errno, Result};
@@ -26,8 +28,10 @@ pub mod datagram;
 #[cfg(feature = "bare-metal")]
 pub mod host;
 pub mod inbox;
+pub mod interface;
 pub mod listener;
 pub mod names;
+pub mod netlink;
 pub mod options;
 pub mod remote;
 pub mod rights;
@@ -47,6 +51,7 @@ pub use stream::StreamSocket;
 use datagram::Mailbox;
 use listener::Listener;
 use names::Names;
+use netlink::NetlinkSocket;
 
 /// Most sockets at a time, those that wait in backlogs among them.
 pub const SOCKETS_MAX: usize = 4096;
@@ -64,6 +69,8 @@ pub struct Net {
     datagrams: Rc<Names<Mailbox>>,
     /// UDP-Lite's, whose ports are its own.
     partial_datagrams: Rc<Names<Mailbox>>,
+    /// The ports that sockets of AF_NETLINK have.
+    netlink_ports: RefCell<BTreeSet<u32>>,
     in_flight: Rc<InFlight>,
     gateway: Box<Gateway>,
     caller: Box<Caller>,
@@ -79,6 +86,7 @@ impl Net {
             packets: Rc::default(),
             datagrams: Rc::default(),
             partial_datagrams: Rc::default(),
+            netlink_ports: RefCell::default(),
             in_flight: Rc::default(),
             gateway,
             caller,
@@ -99,8 +107,9 @@ impl Net {
         protocol: u32,
     ) -> Result<Rc<dyn Socket>> {
         match kind {
+            _ if domain == Domain::Netlink => Ok(NetlinkSocket::new(self, kind)?),
             Kind::Stream | Kind::SeqPacket => Ok(StreamSocket::new(self, domain, kind)?),
-            Kind::Datagram => Ok(DatagramSocket::new(self, domain, protocol)?),
+            Kind::Datagram | Kind::Raw => Ok(DatagramSocket::new(self, domain, protocol)?),
         }
     }
 
@@ -111,7 +120,7 @@ impl Net {
                 let (one, other) = StreamSocket::pair(self, kind)?;
                 Ok((one, other))
             }
-            Kind::Datagram => {
+            Kind::Datagram | Kind::Raw => {
                 let (one, other) = DatagramSocket::pair(self)?;
                 Ok((one, other))
             }

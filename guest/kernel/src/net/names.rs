@@ -107,7 +107,7 @@ impl<T> Names<T> {
         match address {
             Address::Inet(address) => self.bind_port(*address, sharing),
             Address::Unix(name) => self.bind_name(name),
-            Address::Unspecified => Err(Errno::AFNOSUPPORT),
+            Address::Unspecified | Address::Netlink { .. } => Err(Errno::AFNOSUPPORT),
         }
     }
 
@@ -122,7 +122,7 @@ impl<T> Names<T> {
                 exact.chain(covering).find_map(|binding| binding.target.upgrade())
             }
             Address::Unix(name) => self.names.borrow().get(&Key::new(name).ok()?)?.1.upgrade(),
-            Address::Unspecified => None,
+            Address::Unspecified | Address::Netlink { .. } => None,
         }
     }
 
@@ -226,7 +226,7 @@ impl<T> Lease<T> {
                     entry.1 = Rc::downgrade(target);
                 }
             }
-            Address::Unspecified => {}
+            Address::Unspecified | Address::Netlink { .. } => {}
         }
         Ok(())
     }
@@ -252,7 +252,7 @@ impl<T> Drop for Lease<T> {
                     names.remove(&key);
                 }
             }
-            Address::Unspecified => {}
+            Address::Unspecified | Address::Netlink { .. } => {}
         }
     }
 }

@@ -127,6 +127,7 @@ impl Options {
         match (level, domain) {
             (net::SOL_SOCKET, _) => Ok(()),
             (_, Domain::Unix) => Err(Errno::OPNOTSUPP),
+            (_, Domain::Netlink) => Err(Errno::NOPROTOOPT),
             (net::SOL_IP, _) | (net::SOL_IPV6, Domain::Inet6) => Ok(()),
             (level, _) if level == protocol => Ok(()),
             _ => Err(Errno::NOPROTOOPT),

@@ -18,6 +18,8 @@ pub enum Domain {
     Inet,
     /// AF_INET6.
     Inet6,
+    /// AF_NETLINK.
+    Netlink,
 }
 
 impl Domain {
@@ -27,6 +29,7 @@ impl Domain {
             net::AF_UNIX => Ok(Domain::Unix),
             net::AF_INET => Ok(Domain::Inet),
             net::AF_INET6 => Ok(Domain::Inet6),
+            net::AF_NETLINK => Ok(Domain::Netlink),
             _ => Err(Errno::AFNOSUPPORT),
         }
     }
@@ -37,6 +40,7 @@ impl Domain {
             Domain::Unix => net::AF_UNIX,
             Domain::Inet => net::AF_INET,
             Domain::Inet6 => net::AF_INET6,
+            Domain::Netlink => net::AF_NETLINK,
         }
     }
 }
@@ -48,6 +52,7 @@ impl Domain {
             (Domain::Unix, address) => address.unix().map(drop),
             (Domain::Inet, Address::Inet(address)) if address.is_ipv4() => Ok(()),
             (Domain::Inet6, Address::Inet(_)) => Ok(()),
+            (Domain::Netlink, address) => address.netlink().map(drop),
             _ => Err(Errno::AFNOSUPPORT),
         }
     }
@@ -62,6 +67,8 @@ pub enum Kind {
     Datagram,
     /// A connection that carries messages (SOCK_SEQPACKET).
     SeqPacket,
+    /// Messages in their protocol's own form (SOCK_RAW).
+    Raw,
 }
 
 impl Kind {
@@ -71,6 +78,7 @@ impl Kind {
             Kind::Stream => net::SOCK_STREAM,
             Kind::Datagram => net::SOCK_DGRAM,
             Kind::SeqPacket => net::SOCK_SEQPACKET,
+            Kind::Raw => net::SOCK_RAW,
         }
     }
 }
@@ -78,7 +86,7 @@ impl Kind {
 /// The IPPROTO_… number of the protocol that a socket has unless it asks for another.
 pub fn protocol_of(domain: Domain, kind: Kind) -> u32 {
     match (domain, kind) {
-        (Domain::Unix, _) => 0,
+        (Domain::Unix | Domain::Netlink, _) => 0,
         (_, Kind::Datagram) => net::SOL_UDP,
         _ => net::SOL_TCP,
     }

@@ -6,7 +6,7 @@ use linux_raw_sys::{general as linux, ioctl as requests};
 
 use super::splice::pipe_of;
 use super::target::opened;
-use super::{Call, CallResult, Stop, locks, owner, terminal};
+use super::{Call, CallResult, Stop, interface, locks, owner, terminal};
 use crate::errno::{Errno, Result};
 use crate::fs::pipe::PIPE_CAPACITY;
 use crate::fs::{FileType, Inode, IoctlArgument, OpenFile, OpenFlags, Seals};
@@ -91,6 +91,9 @@ pub fn ioctl(call: &mut Call<'_>) -> CallResult {
     let (fd, request, address) = (call.uint(0), call.uint(1), call.args[2]);
     if let Some(result) = terminal::ioctl(call, &file, request) {
         return result;
+    }
+    if let Some(answer) = interface::ioctl(call, &file, request, address) {
+        return Ok(answer.map(|()| 0)?);
     }
     match request {
         requests::FIOCLEX | requests::FIONCLEX => {

@@ -45,6 +45,8 @@ pub mod identity;
 #[cfg(feature = "bare-metal")]
 mod inotify;
 #[cfg(feature = "bare-metal")]
+mod interface;
+#[cfg(feature = "bare-metal")]
 mod locks;
 #[cfg(feature = "bare-metal")]
 mod memory;

@@ -11,7 +11,7 @@ use crate::errno::{Errno, Result};
 use crate::fs::{Fd, File, FileType, Follow, NewNode, OpenFile, OpenFlags};
 use crate::net::address::ADDRESS_MAX;
 use crate::net::socket::protocol_of;
-use crate::net::{Address, Domain, Kind, Shutdown, Socket, UnixName};
+use crate::net::{Address, Domain, Kind, Shutdown, Socket, UnixName, netlink};
 
 /// The part of the type argument that is a type.
 const TYPE_MASK: u32 = 0xf;
@@ -60,6 +60,10 @@ fn kind_of_socket(call: &Call<'_>) -> Result<(Domain, Kind, u32, OpenFlags)> {
         return Err(Errno::INVAL);
     }
     let domain = Domain::of(call.uint(0))?;
+    if domain == Domain::Netlink {
+        let kind = netlink::check(kind, protocol)?;
+        return Ok((domain, kind, protocol, OpenFlags::from_bits_truncate(flags)));
+    }
     let kind = match kind {
         net::SOCK_STREAM => Kind::Stream,
         net::SOCK_DGRAM => Kind::Datagram,

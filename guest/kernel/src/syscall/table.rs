@@ -102,7 +102,7 @@ calls! {
     __NR_dup3 "dup3" => Supported, file::dup3;
     __NR_fcntl "fcntl" => Partial("without EDEADLK, leases and F_NOTIFY; pipes hold up to 1 MiB; owners are kept and not told"), control::fcntl;
     __NR_flock "flock" => Supported, locks::flock;
-    __NR_ioctl "ioctl" => Partial("pseudo-terminals without TIOCPKT and TIOCSTI; the host's terminal is told nothing; FIONREAD, FIONBIO"), control::ioctl;
+    __NR_ioctl "ioctl" => Partial("pseudo-terminals without TIOCPKT and TIOCSTI; the host's terminal is told nothing; FIONREAD, FIONBIO; SIOCGIF…"), control::ioctl;
     __NR_pipe "pipe" => Supported, file::pipe;
     __NR_pipe2 "pipe2" => Supported, file::pipe2;
     __NR_memfd_create "memfd_create" => Partial("without huge pages"), file::memfd_create;
@@ -307,7 +307,7 @@ calls! {
     __NR_clock_settime "clock_settime" => Error(Errno::PERM, "the clock is the host's");
     __NR_settimeofday "settimeofday" => Error(Errno::PERM, "the clock is the host's");
     // The network.
-    __NR_socket "socket" => Partial("AF_UNIX; TCP and UDP on loopback"), socket::socket;
+    __NR_socket "socket" => Partial("AF_UNIX; TCP and UDP on loopback; AF_NETLINK tells of lo"), socket::socket;
     __NR_socketpair "socketpair" => Supported, socket::socketpair;
     __NR_bind "bind" => Partial("loopback addresses and \"any\""), socket::bind;
     __NR_listen "listen" => Supported, socket::listen;
