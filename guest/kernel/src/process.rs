@@ -70,6 +70,8 @@ pub struct Process {
     pub credentials: RefCell<Credentials>,
     /// What its limits are, soft and hard (getrlimit(2)).
     pub limits: RefCell<Limits>,
+    /// How it lets others go first, -20 to 19 (setpriority(2)): kept and told.
+    pub nice: Cell<i8>,
     /// How long its threads have run, ns: up to the beginning of the turn that is on.
     pub ran_ns: Cell<u64>,
     /// Whether a signal has stopped it: none of its threads runs.
@@ -102,6 +104,7 @@ impl Process {
             name: RefCell::new(Vec::new()),
             credentials: RefCell::default(),
             limits: RefCell::new(Limits::default()),
+            nice: Cell::new(0),
             ran_ns: Cell::new(0),
             is_stopped: Cell::new(false),
             has_ended: Rc::default(),
@@ -123,6 +126,7 @@ impl Process {
             name: self.name.clone(),
             credentials: self.credentials.clone(),
             limits: self.limits.clone(),
+            nice: self.nice.clone(),
             ran_ns: Cell::new(0),
             is_stopped: Cell::new(false),
             has_ended: Rc::default(),

@@ -257,6 +257,19 @@ pub fn mlock(call: &mut Call<'_>) -> CallResult {
     mapped_range(call)
 }
 
+/// mlockall(2): pages never leave memory. EINVAL.
+pub fn mlockall(call: &mut Call<'_>) -> CallResult {
+    const KNOWN: u32 = linux::MCL_CURRENT | linux::MCL_FUTURE | linux::MCL_ONFAULT;
+    let flags = call.uint(0);
+    let says_which = flags & (linux::MCL_CURRENT | linux::MCL_FUTURE) != 0;
+    if says_which && flags & !KNOWN == 0 { Ok(0) } else { Err(Errno::INVAL.into()) }
+}
+
+/// munlockall(2).
+pub fn munlockall(_: &mut Call<'_>) -> CallResult {
+    Ok(0)
+}
+
 fn mapped_range(call: &Call<'_>) -> CallResult {
     let range = page_range(call.args[0], call.args[1])?;
     if call.process.space().borrow().is_mapped(range) { Ok(0) } else { Err(Errno::NOMEM.into()) }

@@ -63,6 +63,8 @@ mod poll;
 #[cfg(feature = "bare-metal")]
 mod prctl;
 #[cfg(feature = "bare-metal")]
+mod priority;
+#[cfg(feature = "bare-metal")]
 mod process;
 #[cfg(feature = "bare-metal")]
 mod sched;

@@ -21,8 +21,6 @@ const BARRIERS: u32 = membarrier_cmd::MEMBARRIER_CMD_GLOBAL as u32
     | membarrier_cmd::MEMBARRIER_CMD_REGISTER_GLOBAL_EXPEDITED as u32
     | membarrier_cmd::MEMBARRIER_CMD_PRIVATE_EXPEDITED as u32
     | membarrier_cmd::MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED as u32;
-/// 20 − nice, as the raw call has it.
-const PRIORITY: u64 = 20;
 
 /// sched_yield(2): all others that are ready come first.
 pub fn sched_yield(call: &mut Call<'_>) -> CallResult {
@@ -48,11 +46,6 @@ pub fn sched_setaffinity(call: &mut Call<'_>) -> CallResult {
     }
     let [first] = call.get(call.args[2])?;
     if first & 1 == 1 { Ok(0) } else { Err(Errno::INVAL.into()) }
-}
-
-/// getpriority(2).
-pub fn getpriority(_: &mut Call<'_>) -> CallResult {
-    Ok(PRIORITY)
 }
 
 /// sched_getscheduler(2). ESRCH.

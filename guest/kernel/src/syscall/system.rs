@@ -105,3 +105,9 @@ fn children_ran_ns(call: &Call<'_>) -> u64 {
     let pid = call.process.pid;
     call.kernel.processes.with(|families| families.get(pid).map_or(0, |of| of.children_ran_ns))
 }
+
+/// personality(2): Linux's own, which is 0. EINVAL for another.
+pub fn personality(call: &mut Call<'_>) -> CallResult {
+    const ASK: u32 = u32::MAX;
+    if matches!(call.uint(0), ASK | 0) { Ok(0) } else { Err(Errno::INVAL.into()) }
+}

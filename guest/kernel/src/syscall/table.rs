@@ -59,9 +59,9 @@ macro_rules! calls {
 #[cfg(feature = "bare-metal")]
 use super::{
     capabilities, clone, control, copy, credentials, directory, epoll, event, file, fork, futex,
-    identity, inotify, locks, memory, message, metadata, pidfd, poll, prctl, process, sched,
-    signalfd, signals, socket, sockopt, splice, stat, storage, system, time, timer, transfer, wait,
-    xattr,
+    identity, inotify, locks, memory, message, metadata, pidfd, poll, prctl, priority, process,
+    sched, signalfd, signals, socket, sockopt, splice, stat, storage, system, time, timer,
+    transfer, wait, xattr,
 };
 
 const CLONES: &str =
@@ -206,6 +206,8 @@ calls! {
     __NR_mincore "mincore" => Supported, memory::mincore;
     __NR_mlock "mlock" => Supported, memory::mlock;
     __NR_munlock "munlock" => Supported, memory::mlock;
+    __NR_mlockall "mlockall" => Supported, memory::mlockall;
+    __NR_munlockall "munlockall" => Supported, memory::munlockall;
     __NR_membarrier "membarrier" => Partial("barriers of one process and of all, which need no registration"), sched::membarrier;
     // The process.
     __NR_execve "execve" => Supported, process::execve;
@@ -237,7 +239,9 @@ calls! {
     __NR_sched_get_priority_max "sched_get_priority_max" => Supported, sched::sched_get_priority_max;
     __NR_sched_get_priority_min "sched_get_priority_min" => Supported, sched::sched_get_priority_min;
     __NR_sched_rr_get_interval "sched_rr_get_interval" => Supported, sched::sched_rr_get_interval;
-    __NR_getpriority "getpriority" => Supported, sched::getpriority;
+    __NR_getpriority "getpriority" => Supported, priority::getpriority;
+    __NR_setpriority "setpriority" => Partial("kept and told; all have the same turns"), priority::setpriority;
+    __NR_personality "personality" => Partial("Linux's own"), system::personality;
     __NR_getrlimit "getrlimit" => Supported, process::getrlimit;
     __NR_setrlimit "setrlimit" => Partial("RLIMIT_CPU, RLIMIT_NOFILE and RLIMIT_NPROC are enforced, the last for root too"), process::setrlimit;
     __NR_prlimit64 "prlimit64" => Partial("as setrlimit"), process::prlimit64;

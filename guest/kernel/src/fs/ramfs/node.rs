@@ -21,6 +21,8 @@ use crate::fs::xattr::XattrFlags;
 
 /// What tmpfs counts a name as in a directory's `st_size`, bytes.
 const ENTRY_SIZE: u64 = 20;
+/// The bit of a mode that says: set-group-id.
+const S_ISGID: u32 = 0o2000;
 
 impl Node {
     pub(super) fn directory(&self) -> Result<&Directory> {
@@ -50,6 +52,15 @@ impl Node {
     /// The child called `name`.
     pub(super) fn child(&self, name: &[u8]) -> Result<Rc<Node>> {
         self.shared.get(self.directory()?.get(name).ok_or(Errno::NOENT)?)
+    }
+
+    /// What is made in a directory with the set-group-id bit is of the directory's group, and directories hand that on
+    /// (inode(7)).
+    fn hand_group_on(&self, made: &Node) {
+        if self.mode.get() & S_ISGID != 0 {
+            made.owner.set((made.owner.get().0, self.owner.get().1));
+            made.mode.set(made.mode.get() | if made.is_dir() { S_ISGID } else { 0 });
+        }
     }
 
     fn update_times(&self, update: impl FnOnce(&mut Times)) {
@@ -152,6 +163,7 @@ impl Inode for Node {
             return Err(Errno::MLINK);
         }
         let node = self.shared.node(what, mode, self.ino)?;
+        self.hand_group_on(&node);
         self.shared.budget.add_entry()?;
         self.shared.nodes.borrow_mut().insert(node.ino, node.clone());
         node.nlink.set(if is_dir { 2 } else { 1 });
@@ -243,6 +255,7 @@ impl Inode for Node {
     fn unnamed(&self, mode: u32, may_be_named: bool) -> Result<Rc<dyn Inode>> {
         self.live_directory()?;
         let node = self.shared.node(NewNode::File, mode, self.ino)?;
+        self.hand_group_on(&node);
         if may_be_named {
             self.shared.unnamed.borrow_mut().insert(node.ino, Rc::downgrade(&node));
         }
