@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use serde_json::Value;
+use uuid::Uuid;
 
 use super::Platform;
 use super::error::ApiError;
@@ -46,8 +47,7 @@ pub(super) fn find(
     target(platform, name, |entry, qualifier| entry.find(qualifier))
 }
 
-/// The version that is to run an invocation of what a path and a query name, by 32 bits that are random for
-/// each.
+/// The version that is to run an invocation of what a path and a query name: an alias may have it drawn.
 ///
 /// # Errors
 /// As [`find`].
@@ -55,10 +55,14 @@ pub(super) fn route(
     platform: &Platform,
     form: &str,
     qualifier: Option<String>,
-    random: u32,
 ) -> Result<Target, ApiError> {
     let name = FunctionName::parse(form)?.qualified(qualifier)?;
-    target(platform, name, |entry, qualifier| entry.route(qualifier, random))
+    target(platform, name, |entry, qualifier| entry.route(qualifier, random_bits()))
+}
+
+/// The low bits of a random UUID are random, all 62 of them.
+fn random_bits() -> u32 {
+    Uuid::new_v4().as_u128() as u32
 }
 
 fn target(

@@ -12,7 +12,6 @@ use axum::response::{IntoResponse, Response};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::value::RawValue;
-use uuid::Uuid;
 
 use super::error::ApiError;
 use super::find::route;
@@ -79,9 +78,7 @@ pub(super) fn request<'a>(
     payload: Result<Bytes, BytesRejection>,
 ) -> Result<Request<'a>, ApiError> {
     let payload = payload.map_err(|_| ApiError::too_large(PAYLOAD_BYTES_MAX))?;
-    // The low bits of a random UUID are random, all 62 of them.
-    let random = Uuid::new_v4().as_u128() as u32;
-    let target = route(platform, name, query.qualifier, random)?;
+    let target = route(platform, name, query.qualifier)?;
     let is_tail_wanted = is_tail_wanted(headers)?;
     let kind = text(headers, INVOCATION_TYPE)?.unwrap_or("RequestResponse");
     let payload = if payload.is_empty() { Bytes::from_static(b"{}") } else { payload };

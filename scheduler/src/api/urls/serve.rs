@@ -63,9 +63,8 @@ async fn serve(
         refusal.headers_mut().insert(ERROR_TYPE, HeaderValue::from_static("AccessDeniedException"));
         return Ok(refusal);
     }
-    let random = Uuid::new_v4().as_u128() as u32;
     let qualifier = Some(qualifier).filter(|qualifier| !qualifier.is_empty());
-    let target = route(platform, &name, qualifier, random)?;
+    let target = route(platform, &name, qualifier)?;
     let Some(payload) = payload(platform, &url, &address, &request_id, &parts, body).await else {
         return Ok(message(StatusCode::PAYLOAD_TOO_LARGE, "Request Too Long"));
     };
