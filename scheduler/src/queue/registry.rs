@@ -1,7 +1,7 @@
 //! Things by name that are kept beside the messages: written to the queues' database first, read from memory.
 //!
-//! Whoever asks for a change may go away before he hears of it, and a server may be lost while it commits: then memory is
-//! in doubt, and is read anew before the next change.
+//! Whoever asks for a change may go away before he hears of it, a server may be lost while it commits, and a flush may fail:
+//! then memory is in doubt, and is read anew before the next change. So memory never says what is not on the medium.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
@@ -118,7 +118,8 @@ impl<T: Clone + PartialEq + Serialize + DeserializeOwned> Registry<T> {
 
     async fn read(&self) -> Result<(), QueueError> {
         let kind = self.kind;
-        let documents = self.queue.work(Durability::Process, move |engine| engine.documents(kind));
+        // What it sees may be committed and not flushed: it waits for a flush, and hears if that fails.
+        let documents = self.queue.work(Durability::Power, move |engine| engine.documents(kind));
         let mut by_name = BTreeMap::new();
         for Document { name, text } in documents.await? {
             let one = serde_json::from_str(&text)

@@ -7,7 +7,9 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use bytes::Bytes;
 
 use super::super::engine::Result as EngineResult;
-use super::super::{Durability, Engine, EngineError, Flush, New, Queue, QueueError, Sqlite};
+use super::super::{
+    Durability, Engine, EngineError, Flush, New, Queue, QueueError, Registry, Sqlite,
+};
 use super::suite::wanted;
 
 /// A medium that takes its time: each flush ends when the test says how.
@@ -46,6 +48,12 @@ impl Rig {
         let queue = Arc::clone(&self.queue);
         let message = New::now("h".into(), Bytes::from_static(b"x"), 0);
         tokio::spawn(async move { queue.append("q", vec![message]).await.map(drop) })
+    }
+
+    /// Numbers that are kept by their names: read while the medium is well.
+    async fn numbers(&self) -> Arc<Registry<u32>> {
+        self.verdicts.send(Ok(())).unwrap();
+        Arc::new(Registry::load(Arc::clone(&self.queue), "number").await.unwrap())
     }
 
     async fn due(&self) -> u64 {
@@ -97,4 +105,44 @@ async fn after_a_flush_that_failed_nothing_more_is_promised() {
     assert_eq!(rig.flushes.load(Ordering::SeqCst), 1);
     // What needs no flush goes on; those that were refused may have happened.
     assert_eq!(rig.due().await, 2);
+}
+
+#[tokio::test]
+async fn a_change_that_was_not_flushed_is_refused_again_and_again() {
+    let rig = Rig::new();
+    let numbers = rig.numbers().await;
+    let failed = EngineError::Unknown("the disk is gone".into());
+    rig.verdicts.send(Err(failed.clone())).unwrap();
+    for _ in 0..3 {
+        let changed = numbers.change("a", |_| Ok::<_, QueueError>(1)).await;
+        assert_eq!(changed, Err(QueueError::Engine(failed.clone())));
+        let removed = numbers.remove("a", |_| Ok(())).await;
+        assert_eq!(removed, Err(QueueError::Engine(failed.clone())));
+    }
+    assert_eq!(numbers.get("a"), None);
+}
+
+#[tokio::test]
+async fn a_change_that_was_left_alone_is_not_answered_before_it_is_flushed() {
+    let rig = Rig::new();
+    let numbers = rig.numbers().await;
+    let change = || {
+        let numbers = Arc::clone(&numbers);
+        tokio::spawn(async move { numbers.change("a", |_| Ok::<_, QueueError>(1)).await })
+    };
+    let left = change();
+    rig.flushing(2).await;
+    left.abort();
+    assert!(left.await.unwrap_err().is_cancelled());
+    let again = change();
+    tokio::task::yield_now().await;
+    // It is behind the other in the queue, which has done what needs no flush.
+    assert_eq!(rig.due().await, 0);
+    tokio::task::yield_now().await;
+    assert!(!again.is_finished());
+    rig.verdicts.send(Ok(())).unwrap();
+    rig.flushing(3).await;
+    assert!(!again.is_finished());
+    rig.verdicts.send(Ok(())).unwrap();
+    assert_eq!(*again.await.unwrap().unwrap(), 1);
 }
