@@ -97,8 +97,10 @@ impl State {
     }
 }
 
+/// One that is over is due to go, since ever.
 fn due_ms(schedule: &Schedule) -> Option<i64> {
-    schedule.next.filter(|_| schedule.is_enabled).map(|run| run.due_ms)
+    let run = schedule.next.filter(|_| schedule.is_enabled);
+    run.map(|run| run.due_ms).or(schedule.is_over().then_some(0))
 }
 
 #[cfg(test)]

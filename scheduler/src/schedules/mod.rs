@@ -30,7 +30,7 @@ use uuid::Uuid;
 
 use crate::clock;
 use crate::queue::retry::Delays;
-use crate::queue::{Durability, Queue, QueueError, Registry, Step, Wanted};
+use crate::queue::{Durability, EngineError, Queue, QueueError, Registry, Step, Wanted};
 use crate::service::Identity;
 use crate::sqs::Queues;
 use crate::store::FunctionStore;
@@ -186,18 +186,34 @@ impl Schedules {
                 .await?;
             self.agenda.make(|| self.list());
         }
-        while self.fire(now_ms).await? {}
+        let fired = self.fire_all(now_ms).await;
         while self.retry(now_ms).await? {}
+        fired?;
         let retries = self.queue.work(Durability::Process, |engine| engine.heads(LANE)).await?;
         let retries = retries.into_iter().map(|head| head.due_ms);
         Ok(self.agenda.next().into_iter().chain(retries).min().unwrap_or(i64::MAX))
     }
 
-    /// Runs schedules that are due. Whether there may be more.
-    async fn fire(&self, now_ms: i64) -> Result<bool, QueueError> {
-        let due = self.agenda.due(now_ms, BATCH_MAX);
-        self.step_all(&due, |before| self.step(before, now_ms)).await?;
-        Ok(due.len() == BATCH_MAX)
+    /// Runs all schedules that are due. Where one can't be run, it holds up none that are due with it.
+    async fn fire_all(&self, now_ms: i64) -> Result<(), QueueError> {
+        loop {
+            let due = self.agenda.due(now_ms, BATCH_MAX);
+            let step = |before: Option<&Schedule>| self.step(before, now_ms);
+            match self.step_all(&due, step).await {
+                Ok(()) if due.len() < BATCH_MAX => return Ok(()),
+                Ok(()) => {}
+                failed @ Err(QueueError::Engine(EngineError::Failed(_))) => {
+                    for one in due.chunks(1) {
+                        match self.step_all(one, step).await {
+                            Ok(()) | Err(QueueError::Engine(EngineError::Failed(_))) => {}
+                            Err(error) => return Err(error),
+                        }
+                    }
+                    return failed;
+                }
+                failed => return failed,
+            }
+        }
     }
 
     /// Takes these schedules one step further, and has the agenda know.
@@ -220,7 +236,8 @@ impl Schedules {
     /// A schedule's run, if it is still due: a client may have changed it just now.
     fn step(&self, before: Option<&Schedule>, now_ms: i64) -> Step<Schedule> {
         let Some((schedule, fired)) = before.and_then(|one| Some((one, one.fire(now_ms)?))) else {
-            return Step { after: before.cloned(), follows: Vec::new() };
+            let after = before.filter(|one| !one.is_over()).cloned();
+            return Step { after, follows: Vec::new() };
         };
         let follows = self.courier.first(schedule, fired, now_ms).into_iter().collect();
         let is_gone = fired.next.is_none() && schedule.goes_when_done;

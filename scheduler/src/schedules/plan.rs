@@ -64,6 +64,11 @@ impl Schedule {
         Some(Fired { run: due, is_too_old, next })
     }
 
+    /// Whether it should have gone with its last run: what was asked of it behind that one leaves it none.
+    pub(super) fn is_over(&self) -> bool {
+        self.is_enabled && self.goes_when_done && self.next.is_none()
+    }
+
     /// The id of a run: 16 hexadecimal digits, always the same for the same run.
     pub(super) fn execution_id(&self, run: Run) -> String {
         format!("{:016x}", self.number("execution", run.scheduled_ms))

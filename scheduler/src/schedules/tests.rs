@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::queue::{EngineError, Message, Sqlite};
+use crate::queue::{Message, Sqlite};
 use crate::sqs::{Attributes, Definition, Envelope};
 use crate::store::Database;
 
@@ -342,4 +342,48 @@ async fn a_tick_looks_at_what_is_due_among_a_hundred_thousand() {
     }
     println!("{:?} for each of {runs} runs", begin.elapsed() / runs as u32);
     assert_eq!(rig.bodies("q").await.len(), runs as usize);
+}
+
+#[tokio::test]
+async fn one_that_cannot_be_run_holds_up_no_other() {
+    let data = tempfile::tempdir().unwrap();
+    let rig = Rig::open(data.path()).await;
+    rig.make_queue("q").await;
+    rig.make_queue("poison").await;
+    let poison = |one: &mut Schedule| one.target.arn = Identity::default().queue_arn("poison");
+    rig.make("a", "rate(1 hour)", poison).await;
+    rig.make("b", "rate(1 hour)", |_| {}).await;
+    let database = rusqlite::Connection::open(data.path().join("queue.db")).unwrap();
+    let trigger = "CREATE TRIGGER poison BEFORE INSERT ON messages WHEN NEW.lane = 'sqs/poison'
+                   BEGIN SELECT RAISE(ABORT, 'it does not go in'); END";
+    database.execute_batch(trigger).unwrap();
+    for hour in 1..=2 {
+        let failed = rig.schedules.tick(NOW_MS + (hour - 1) * 60 * MINUTE_MS).await;
+        assert!(matches!(failed, Err(QueueError::Engine(EngineError::Failed(_)))), "{failed:?}");
+        assert_eq!(rig.messages("q").await.len(), hour as usize);
+    }
+    database.execute_batch("DROP TRIGGER poison").unwrap();
+    rig.tick(NOW_MS + 60 * MINUTE_MS).await;
+    assert_eq!(rig.messages("poison").await.len(), 1);
+}
+
+#[tokio::test]
+async fn one_that_has_no_run_any_more_goes_where_it_should_go_when_it_is_done() {
+    let data = tempfile::tempdir().unwrap();
+    let rig = Rig::open(data.path()).await;
+    for (name, goes_when_done) in [("goes", true), ("stays", false)] {
+        rig.make(name, "rate(1 hour)", |one| one.goes_when_done = goes_when_done).await;
+    }
+    rig.tick(NOW_MS).await;
+    for name in ["goes", "stays"] {
+        let ended = rig.schedules.change(DEFAULT_GROUP, name, |before| {
+            let before = before.unwrap();
+            let ended = Schedule { end_ms: Some(NOW_MS + MINUTE_MS), ..before.clone() };
+            Ok::<_, QueueError>(ended.in_place_of(Some(before), NOW_MS).unwrap())
+        });
+        ended.await.unwrap();
+    }
+    rig.tick(NOW_MS + 1).await;
+    let names: Vec<String> = rig.schedules.list().iter().map(|one| one.name.clone()).collect();
+    assert_eq!(names, ["stays"]);
 }

@@ -16,6 +16,8 @@ use crate::queue::retry::Delays;
 pub(super) enum Outcome {
     /// The function took it; of some messages it may have said that they failed.
     Worked,
+    /// Nothing was wanted of it: it was not asked.
+    Passed,
     /// The function could not be run, or failed on all of it.
     Refused,
 }
@@ -32,6 +34,7 @@ impl Pace {
     pub(super) fn heard(&mut self, outcome: Outcome, delays: Delays, random: u32, now: Instant) {
         match outcome {
             Outcome::Worked => *self = Pace::default(),
+            Outcome::Passed => {}
             Outcome::Refused if self.rests(now).is_some() => {}
             Outcome::Refused => {
                 self.refusals = self.refusals.saturating_add(1);
@@ -68,7 +71,12 @@ mod tests {
             now += pause;
             assert_eq!(pace.rests(now), None);
         }
-        refuse(&mut pace, now);
+        pace.heard(Outcome::Passed, Delays::default(), 0, now);
+        assert_eq!(
+            refuse(&mut pace, now),
+            Some(Duration::from_secs(16)),
+            "that says nothing of the function"
+        );
         pace.heard(Outcome::Worked, Delays::default(), 0, now);
         assert_eq!(pace.rests(now), None);
         assert_eq!(refuse(&mut pace, now), Some(Duration::from_secs(1)));

@@ -139,7 +139,7 @@ impl Sources {
         let (wanted, passed): (Vec<_>, Vec<_>) = records.partition(|(_, record)| is_wanted(record));
         self.complete(passed.iter().map(|(one, _)| one.lease).collect()).await;
         if wanted.is_empty() {
-            return Outcome::Worked;
+            return Outcome::Passed;
         }
         let ids: Vec<String> =
             wanted.iter().map(|(one, _)| Envelope::of(&one.message).id).collect();
