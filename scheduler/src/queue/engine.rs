@@ -69,7 +69,7 @@ pub trait Engine: Send {
     /// Begins a transaction; everything else happens inside of one.
     ///
     /// # Errors
-    /// [`EngineError`], as of every method.
+    /// [`EngineError`], as of every method. Nothing has begun then, and there is nothing to roll back.
     fn begin(&mut self, durability: Durability) -> Result<()>;
     /// Makes what happened since the beginning true.
     fn commit(&mut self) -> Result<()>;

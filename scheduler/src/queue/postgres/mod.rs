@@ -202,17 +202,20 @@ impl Engine for Postgres {
             Durability::Process => "BEGIN; SET LOCAL synchronous_commit TO off",
         };
         self.failed = None;
-        if self.connection.is_some() {
-            match self.with(|connection| connection.run(begin)) {
-                // It may have been lost long ago. Nothing has begun.
-                Err(EngineError::Unavailable(_)) => self.failed = None,
-                begun => return begun,
-            }
+        let mut begun = self.with(|connection| connection.run(begin));
+        // The session may have been lost long ago. Nothing has begun.
+        if matches!(begun, Err(EngineError::Unavailable(_))) {
+            self.failed = None;
+            let (server, is_alone) = (&self.server, self.is_alone);
+            let opened = self.retry.attempt(|| session(server, is_alone));
+            self.connection = Some(opened?);
+            begun = self.with(|connection| connection.run(begin));
         }
-        let (server, is_alone) = (&self.server, self.is_alone);
-        let opened = self.retry.attempt(|| session(server, is_alone));
-        self.connection = Some(opened?);
-        self.with(|connection| connection.run(begin))
+        if begun.is_err() {
+            // The first half may have been done, and would be in the way of whatever begins next.
+            self.rollback();
+        }
+        begun
     }
 
     fn commit(&mut self) -> Result<()> {

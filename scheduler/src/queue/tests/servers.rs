@@ -85,6 +85,20 @@ fn a_text_that_it_does_not_take_fails_alone() {
 }
 
 #[test]
+fn a_beginning_that_fails_is_not_in_the_way_of_the_next() {
+    let Some(database) = TestDatabase::new() else { return };
+    let mut engine = database.engine();
+    engine.begin(Durability::Power).unwrap();
+    engine.append("q", &new("a\0b", 0)).unwrap_err();
+    // What a cancelled SET leaves behind, too: a transaction that takes nothing more, and no other one in its place.
+    let error = engine.begin(Durability::Power).unwrap_err();
+    assert!(matches!(error, EngineError::Failed(_)), "{error}");
+    engine.begin(Durability::Power).unwrap();
+    engine.append("q", &new("ab", 0)).unwrap();
+    engine.commit().unwrap();
+}
+
+#[test]
 fn a_password_is_asked_for_over_tcp() {
     let Some(database) = TestDatabase::new() else { return };
     let (url, password) = database.cluster.tcp(&database.name);
