@@ -23,6 +23,7 @@ use crate::schedules::Schedules;
 use crate::service::{Identity, Parts, Service};
 use crate::sources::Sources;
 use crate::sqs::Queues;
+use crate::store::id;
 use crate::store::{CodeStore, Database, FunctionStore, LayerStore, StoreError};
 
 /// How long work may go on after a shutdown has been asked for.
@@ -250,7 +251,8 @@ impl Server {
 /// What queues are made on: the only platform's on that server, or a file.
 async fn engine(data: &Path, server: Option<queue::Server>) -> Result<Box<dyn Engine>, ServeError> {
     let Some(server) = server else { return Ok(Box::new(Sqlite::open(data)?)) };
-    let connecting = tokio::task::spawn_blocking(|| Postgres::connect_alone(server)).await;
+    let id = id::of(data)?;
+    let connecting = tokio::task::spawn_blocking(move || Postgres::connect_alone(server, id)).await;
     let failed = |error: tokio::task::JoinError| ServeError::Io("PostgreSQL".into(), error.into());
     Ok(Box::new(connecting.map_err(failed)??))
 }

@@ -92,8 +92,10 @@ fn one_database_has_one_platform() {
     let first = Platform::start_with(&["--queue", &url]);
     let complaint = refused(&["--queue", &url]).complaint();
     assert!(complaint.contains("another platform uses the queues of"), "{complaint}");
-    first.kill();
-    Platform::start_with(&["--queue", &url]).stop();
+    Platform::start_in(first.kill(), &["--queue", &url]).stop();
+    // Another data directory's, with other functions.
+    let complaint = refused(&["--queue", &url]).complaint();
+    assert!(complaint.contains("belong to another data directory"), "{complaint}");
 }
 
 #[test]

@@ -37,6 +37,11 @@ pub enum EngineError {
         "the queue's database was lost during a commit ({0}): what was asked for may have happened"
     )]
     Unknown(String),
+    /// Others have changed what this process remembers of it, for good.
+    #[error(
+        "another platform has used the queue's database meanwhile: nothing more is taken until this one is started again"
+    )]
+    Outdated,
     /// Anything else.
     #[error("the queue's database failed: {0}")]
     Failed(String),

@@ -6,6 +6,7 @@ mod files;
 mod flush;
 mod model;
 mod outages;
+mod owners;
 mod random;
 mod servers;
 mod shared;

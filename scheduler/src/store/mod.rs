@@ -4,6 +4,7 @@
 //!   DATA/mayfly.db               functions, layers                 (sqlite.rs, database.rs, schema.rs, rows.rs)
 //!   DATA/code/SHA256/bundle.zip  an upload, as it came             (code.rs)
 //!                   /task/       its files, as /var/task or /opt shows them
+//!   DATA/id                      which directory this is, for a database that is elsewhere (id.rs)
 //! ```
 //!
 //! Functions and layers are written to SQLite first and read from memory.
@@ -12,6 +13,7 @@ mod code;
 mod database;
 mod functions;
 mod history;
+pub(crate) mod id;
 pub(crate) mod kind;
 mod layers;
 mod rows;

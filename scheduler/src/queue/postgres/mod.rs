@@ -3,13 +3,15 @@
 //! ```text
 //!   server.rs      where it is                 lease.rs    who takes what (SKIP LOCKED)
 //!   connection.rs  a session, statements       retry.rs    when to connect again
-//!   schema.rs      the tables, and whose       mod.rs      the transactions, and the rest of the engine
+//!   schema.rs      the tables                   mod.rs      the transactions, and the rest of the engine
+//!   owner.rs       whose they are
 //! ```
 //!
 //! A session that is lost takes its transaction along. The next transaction finds a new one, or is refused.
 
 mod connection;
 mod lease;
+mod owner;
 mod retry;
 mod schema;
 mod server;
@@ -18,12 +20,14 @@ use std::error::Error;
 
 use thiserror::Error;
 use tokio_postgres::Row;
+use uuid::Uuid;
 
 use super::engine::{Durability, Engine, EngineError, Result};
 use super::message::{Appended, Depth, Document, Head, Lease, Leased, Message, New, Wanted};
 use super::sql::{self, behind, limit};
 use connection::{Connection, Values};
 use lease::{message, unreadable};
+use owner::Owner;
 use retry::Retry;
 pub use server::Server;
 
@@ -62,12 +66,22 @@ pub enum PostgresError {
         "another platform uses the queues of {0}: give this one a database of its own, or stop that one"
     )]
     InUse(String),
+    /// The events there are for functions that are elsewhere.
+    #[error(
+        "the queues of {0} belong to another data directory, where the functions of their events are: give this one a \
+         database of its own. To take them over all the same, run TRUNCATE mayfly.platform there"
+    )]
+    Owned(String),
+    /// Others have changed what this process remembers.
+    #[error("{}", EngineError::Outdated)]
+    Outdated,
 }
 
 /// Queues in a PostgreSQL database.
 pub struct Postgres {
     server: Server,
-    is_alone: bool,
+    /// Who keeps others away.
+    owner: Option<Owner>,
     connection: Option<Connection>,
     retry: Retry,
     /// Why the transaction can't be committed: to COMMIT, the server would say a ROLLBACK, and no error.
@@ -80,20 +94,24 @@ impl Postgres {
     /// # Errors
     /// [`PostgresError`].
     pub fn connect(server: Server) -> std::result::Result<Postgres, PostgresError> {
-        Self::open(server, false)
+        Self::open(server, None)
     }
 
-    /// The same, and keeps others that say so away as long as it lives, also across lost connections.
+    /// The same for the platform of the data directory with this id. It keeps others that say so away as long as it
+    /// lives, also across lost connections, and other directories' for ever.
     ///
     /// # Errors
     /// [`PostgresError`].
-    pub fn connect_alone(server: Server) -> std::result::Result<Postgres, PostgresError> {
-        Self::open(server, true)
+    pub fn connect_alone(server: Server, id: Uuid) -> std::result::Result<Postgres, PostgresError> {
+        Self::open(server, Some(Owner::new(id)))
     }
 
-    fn open(server: Server, is_alone: bool) -> std::result::Result<Postgres, PostgresError> {
-        let connection = Some(session(&server, is_alone)?);
-        Ok(Postgres { server, is_alone, connection, retry: Retry::default(), failed: None })
+    fn open(
+        server: Server,
+        mut owner: Option<Owner>,
+    ) -> std::result::Result<Postgres, PostgresError> {
+        let connection = Some(session(&server, owner.as_mut())?);
+        Ok(Postgres { server, owner, connection, retry: Retry::default(), failed: None })
     }
 
     /// Makes the session at hand, and none after it, wait for answers so long and no longer.
@@ -136,12 +154,15 @@ impl Postgres {
 }
 
 /// A session that finds its tables.
-fn session(server: &Server, is_alone: bool) -> std::result::Result<Connection, PostgresError> {
+fn session(
+    server: &Server,
+    owner: Option<&mut Owner>,
+) -> std::result::Result<Connection, PostgresError> {
     let failed = |error| refused(server, error);
     let mut connection = Connection::open(server, schema::NAME).map_err(failed)?;
     schema::prepare(&mut connection, server)?;
-    if is_alone && !schema::take(&mut connection).map_err(failed)? {
-        return Err(PostgresError::InUse(server.to_string()));
+    if let Some(owner) = owner {
+        owner.take(&mut connection, server)?;
     }
     Ok(connection)
 }
@@ -149,7 +170,7 @@ fn session(server: &Server, is_alone: bool) -> std::result::Result<Connection, P
 fn refused(server: &Server, error: EngineError) -> PostgresError {
     let why = match error {
         EngineError::Unavailable(why) | EngineError::Unknown(why) | EngineError::Failed(why) => why,
-        EngineError::Full => error.to_string(),
+        EngineError::Full | EngineError::Outdated => error.to_string(),
     };
     PostgresError::Refused { server: server.to_string(), why }
 }
@@ -206,8 +227,8 @@ impl Engine for Postgres {
         // The session may have been lost long ago. Nothing has begun.
         if matches!(begun, Err(EngineError::Unavailable(_))) {
             self.failed = None;
-            let (server, is_alone) = (&self.server, self.is_alone);
-            let opened = self.retry.attempt(|| session(server, is_alone));
+            let (server, owner) = (&self.server, self.owner.as_mut());
+            let opened = self.retry.attempt(|| session(server, owner));
             self.connection = Some(opened?);
             begun = self.with(|connection| connection.run(begin));
         }

@@ -36,7 +36,10 @@ impl Retry {
                 Ok(connected)
             }
             Err(error) => {
-                let why = EngineError::Unavailable(error.to_string());
+                let why = match error {
+                    PostgresError::Outdated => EngineError::Outdated,
+                    error => EngineError::Unavailable(error.to_string()),
+                };
                 let wait = self.0.as_ref().map_or(WAIT_MIN, |before| before.wait * 2).min(WAIT_MAX);
                 self.0 = Some(Failure { why: why.clone(), wait, until: Instant::now() + wait });
                 Err(why)

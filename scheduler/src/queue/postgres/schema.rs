@@ -1,4 +1,4 @@
-//! The tables, in a schema of their own, the steps that led to them, and who may use them.
+//! The tables, in a schema of their own, and the steps that led to them.
 
 use super::connection::Connection;
 use super::server::Server;
@@ -12,9 +12,10 @@ pub(super) const NAME: &str = "mayfly";
 const ENCODING: &str = "UTF8";
 
 /// Marked "Mayq". Names are compared as bytes (COLLATE "C"), as SQLite does. Bodies go with their message.
-const KIND: Kind = Kind {
+pub(super) const KIND: Kind = Kind {
     application: 0x4d61_7971,
-    steps: &[r#"
+    steps: &[
+        r#"
     CREATE TABLE messages (
         id       BIGSERIAL PRIMARY KEY,
         lane     TEXT      COLLATE "C" NOT NULL,
@@ -46,7 +47,14 @@ const KIND: Kind = Kind {
         text TEXT NOT NULL,
         PRIMARY KEY (kind, name)
     );
-"#],
+"#,
+        // Whose they are (owner.rs): one row, or none.
+        "CREATE TABLE platform (
+        one   BOOLEAN PRIMARY KEY CHECK (one),
+        id    TEXT NOT NULL,
+        start TEXT NOT NULL
+    )",
+    ],
 };
 
 /// What a database is: its encoding, whether the schema is there, whether it has a mark, whether it is empty.
@@ -103,22 +111,3 @@ fn advance(connection: &mut Connection, has_schema: bool, steps: &[&str]) -> Res
     }
     connection.run("COMMIT")
 }
-
-/// Takes the tables for this session alone, until it ends, however that comes. Whether nobody else has them.
-pub(super) fn take(connection: &mut Connection) -> Result<bool> {
-    // The session of one that was killed a moment ago may still be going down.
-    let taken = connection.run(&format!(
-        "BEGIN; SET LOCAL lock_timeout TO '5s';
-         SELECT pg_advisory_lock({}, 'messages'::regclass::oid::int); COMMIT",
-        KIND.application
-    ));
-    match taken {
-        Err(EngineError::Failed(why)) if why.contains(LOCK_NOT_AVAILABLE) => {
-            connection.run("ROLLBACK").map(|()| false)
-        }
-        taken => taken.map(|()| true),
-    }
-}
-
-/// The code of a lock that was not got in time (PostgreSQL, appendix A).
-const LOCK_NOT_AVAILABLE: &str = "55P03";

@@ -31,7 +31,8 @@ impl Place {
 
     async fn queue(&self) -> Arc<Queue> {
         let server = self.server.clone();
-        let engine = spawn_blocking(|| Postgres::connect_alone(server).unwrap()).await.unwrap();
+        let connect = || Postgres::connect_alone(server, uuid::Uuid::nil()).unwrap();
+        let engine = spawn_blocking(connect).await.unwrap();
         Arc::new(Queue::start(Box::new(engine)).unwrap())
     }
 

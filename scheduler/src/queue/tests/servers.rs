@@ -153,18 +153,6 @@ fn nobody_there_is_said_with_the_address() {
     assert!(!said.contains("s3cret"), "{said}");
 }
 
-#[test]
-fn one_platform_at_a_time_and_the_next_as_soon_as_it_is_gone() {
-    let Some(database) = TestDatabase::new() else { return };
-    let one = Postgres::connect_alone(database.server()).unwrap();
-    let error = Postgres::connect_alone(database.server()).err().expect("a refusal");
-    assert!(matches!(error, PostgresError::InUse(_)), "{error}");
-    // It is a lock among platforms, not against everybody.
-    drop(database.engine());
-    drop(one);
-    drop(Postgres::connect_alone(database.server()).unwrap());
-}
-
 #[tokio::test]
 async fn a_full_disk_refuses_what_needs_room_loses_nothing_and_recovers() {
     let Some(cluster) = mayfly_postgres::own_with_small_disk(24) else { return };
