@@ -28,6 +28,12 @@ use super::message::{Appended, Lease, Leased, New, Wanted};
 const WAITING_MAX: usize = 1024;
 /// Jobs in one transaction: more would make the first of them wait for nothing but the others.
 const BATCH_MAX: usize = 256;
+/// Jobs that gather for a flush; the thread hears of nothing more then until one is over. Callers may go away and leave
+/// theirs behind, so that their number is no bound.
+const GATHERED_MAX: usize = 4096;
+/// Jobs that are anywhere: waiting, gathered with a batch more than is asked for, and being flushed.
+#[cfg(test)]
+pub(super) const JOBS_MAX: usize = WAITING_MAX + GATHERED_MAX + 2 * BATCH_MAX;
 
 /// Why there is no answer.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
@@ -144,7 +150,7 @@ impl Queue {
 /// What the thread hears.
 pub(super) enum Word {
     Job(Box<dyn Job>),
-    /// The flush is over; whoever waited for it has been answered.
+    /// Look whether the flush is over.
     Flushed,
 }
 
@@ -187,7 +193,7 @@ impl<T: Send, F: FnMut(&mut dyn Engine) -> EngineResult<T> + Send> Job for Typed
 struct Worker {
     engine: Box<dyn Engine>,
     flusher: Option<Flusher>,
-    /// Those that gather for the next flush: no more than there are callers, who wait for them.
+    /// Those that gather for the next flush, so many at most as [`GATHERED_MAX`] and a batch.
     durable: Vec<Box<dyn Job>>,
     is_flushing: bool,
 }
@@ -198,13 +204,21 @@ impl Worker {
         while waiting.blocking_recv_many(&mut words, BATCH_MAX) > 0 {
             for word in words.drain(..) {
                 match word {
-                    Word::Flushed => self.is_flushing = false,
+                    Word::Flushed => {
+                        let is_over = self.flusher.as_ref().is_none_or(Flusher::is_over);
+                        self.is_flushing &= !is_over;
+                    }
                     Word::Job(job) if self.waits(&*job) => self.durable.push(job),
                     Word::Job(job) => jobs.push(job),
                 }
             }
             carry_out(&mut *self.engine, &mut jobs, Job::answer);
             self.flush();
+            while self.durable.len() >= GATHERED_MAX {
+                self.flusher.as_ref().inspect(|flusher| flusher.wait());
+                self.is_flushing = false;
+                self.flush();
+            }
         }
     }
 

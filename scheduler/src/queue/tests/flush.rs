@@ -6,6 +6,7 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 
 use bytes::Bytes;
 
+use super::super::commit::JOBS_MAX;
 use super::super::engine::Result as EngineResult;
 use super::super::{
     Durability, Engine, EngineError, Flush, New, Queue, QueueError, Registry, Sqlite,
@@ -145,4 +146,28 @@ async fn a_change_that_was_left_alone_is_not_answered_before_it_is_flushed() {
     assert!(!again.is_finished());
     rig.verdicts.send(Ok(())).unwrap();
     assert_eq!(*again.await.unwrap().unwrap(), 1);
+}
+
+#[tokio::test]
+async fn what_clients_leave_behind_is_bounded_and_done() {
+    let rig = Rig::new();
+    let kept = Arc::new(());
+    for _ in 0..3 * JOBS_MAX {
+        let held = Arc::clone(&kept);
+        let work = rig.queue.work(Durability::Power, move |engine| {
+            let _held = &held;
+            engine.append("q", &New::now("h".into(), Bytes::new(), 0)).map(drop)
+        });
+        // Its client goes away at once. Where the queue does not hear it, its job goes, too.
+        tokio::select! {
+            biased;
+            answer = work => panic!("no flush has ended: {answer:?}"),
+            () = std::future::ready(()) => std::thread::yield_now(),
+        }
+        assert!(Arc::strong_count(&kept) - 1 <= JOBS_MAX);
+    }
+    let left = Arc::strong_count(&kept) - 1;
+    (0..=left).for_each(|_| rig.verdicts.send(Ok(())).unwrap());
+    rig.append().await.unwrap().unwrap();
+    assert_eq!(rig.due().await, left as u64 + 1);
 }
