@@ -11,8 +11,8 @@
 //! together; those that need none are not held up.
 //!
 //! A transaction that fails is taken apart: each job gets one of its own, so that a job that needs no room goes
-//! through on a full disk, and none suffers for another. Not so where the database is lost: that is no job's fault, and
-//! what may have happened is not done again.
+//! through on a full disk, and none suffers for another. Not so where the database is lost, or so busy that time ran out:
+//! that is no job's fault, each alone would wait as long, and what may have happened is not done again.
 
 use std::thread;
 

@@ -37,6 +37,9 @@ pub enum EngineError {
         "the queue's database was lost during a commit ({0}): what was asked for may have happened"
     )]
     Unknown(String),
+    /// Something took too long, or was in somebody's way for too long. It may work when asked again.
+    #[error("the queue's database is busy: {0}")]
+    Busy(String),
     /// Others have changed what this process remembers of it, for good.
     #[error(
         "another platform has used the queue's database meanwhile: nothing more is taken until this one is started again"

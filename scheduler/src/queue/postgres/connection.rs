@@ -106,9 +106,31 @@ fn within<T>(
 fn sort(error: Error) -> EngineError {
     let Some(said) = error.as_db_error() else { return EngineError::Unavailable(chain(&error)) };
     let is_end = matches!(said.parsed_severity(), Some(Severity::Fatal | Severity::Panic));
-    match said.code() {
+    sort_said(is_end, said.code(), said.message())
+}
+
+/// What a server has said, and whether the session ends with it: during a commit nobody knows then what has happened,
+/// whatever the reason.
+fn sort_said(is_end: bool, code: &SqlState, message: &str) -> EngineError {
+    let said = || format!("{message} (SQLSTATE {})", code.code());
+    match code {
+        _ if is_end => EngineError::Unavailable(message.to_owned()),
         &SqlState::DISK_FULL => EngineError::Full,
-        _ if is_end => EngineError::Unavailable(said.message().to_owned()),
-        code => EngineError::Failed(format!("{} (SQLSTATE {})", said.message(), code.code())),
+        &SqlState::QUERY_CANCELED | &SqlState::LOCK_NOT_AVAILABLE => EngineError::Busy(said()),
+        _ => EngineError::Failed(said()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_end_of_a_session_is_more_than_its_reason() {
+        let sorted = |is_end, code| sort_said(is_end, &code, "no room");
+        assert_eq!(sorted(false, SqlState::DISK_FULL), EngineError::Full);
+        let lost = EngineError::Unavailable("no room".into());
+        assert_eq!(sorted(true, SqlState::DISK_FULL), lost);
+        assert_eq!(sorted(true, SqlState::QUERY_CANCELED), lost);
     }
 }

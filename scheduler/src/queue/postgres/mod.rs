@@ -169,7 +169,10 @@ fn session(
 
 fn refused(server: &Server, error: EngineError) -> PostgresError {
     let why = match error {
-        EngineError::Unavailable(why) | EngineError::Unknown(why) | EngineError::Failed(why) => why,
+        EngineError::Unavailable(why)
+        | EngineError::Unknown(why)
+        | EngineError::Busy(why)
+        | EngineError::Failed(why) => why,
         EngineError::Full | EngineError::Outdated => error.to_string(),
     };
     PostgresError::Refused { server: server.to_string(), why }

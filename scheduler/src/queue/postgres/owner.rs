@@ -78,7 +78,7 @@ fn lock(connection: &mut Connection) -> Result<bool> {
         KIND.application
     ));
     match taken {
-        Err(EngineError::Failed(why)) if why.contains(LOCK_NOT_AVAILABLE) => {
+        Err(EngineError::Busy(why)) if why.contains(LOCK_NOT_AVAILABLE) => {
             connection.run("ROLLBACK").map(|()| false)
         }
         taken => taken.map(|()| true),

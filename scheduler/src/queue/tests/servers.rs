@@ -1,7 +1,8 @@
 //! Databases that are not as they should be, and who may use them.
 
 use std::process::Command;
-use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -96,6 +97,38 @@ fn a_beginning_that_fails_is_not_in_the_way_of_the_next() {
     engine.begin(Durability::Power).unwrap();
     engine.append("q", &new("ab", 0)).unwrap();
     engine.commit().unwrap();
+}
+
+#[test]
+fn a_batch_for_which_time_ran_out_is_not_taken_apart() {
+    let Some(database) = TestDatabase::new() else { return };
+    let (mut holder, mut engine) = (database.engine(), database.engine());
+    let named = New { unique: Some(("n".into(), 9)), ..new("a", 0) };
+    holder.begin(Durability::Power).unwrap();
+    holder.append("q", &named).unwrap();
+    engine.shows("SELECT set_config('lock_timeout', '100ms', false)");
+    let queue = Queue::start(Box::new(engine)).unwrap();
+    let tries = Arc::new(AtomicUsize::new(0));
+    let counted = Arc::clone(&tries);
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let (busy, waits, other, ()) = runtime.block_on(async {
+        // Both come into one transaction, for the queue is busy when they do.
+        let (go, gone) = mpsc::channel::<()>();
+        let busy = queue.work(Durability::Process, move |_| Ok(gone.recv().is_ok()));
+        let waits = queue.work(Durability::Power, move |engine| {
+            counted.fetch_add(1, Ordering::SeqCst);
+            engine.append("q", &named).map(drop)
+        });
+        let other = queue.append("q", vec![new("b", 0)]);
+        tokio::join!(biased; busy, waits, other, async { go.send(()).unwrap() })
+    });
+    assert!(busy.unwrap());
+    for error in [waits.unwrap_err(), other.unwrap_err()] {
+        assert!(matches!(error, QueueError::Engine(EngineError::Busy(_))), "{error}");
+    }
+    assert_eq!(tries.load(Ordering::SeqCst), 1);
+    holder.rollback();
+    runtime.block_on(queue.append("q", vec![new("c", 0)])).unwrap();
 }
 
 #[test]
