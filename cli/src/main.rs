@@ -66,13 +66,13 @@ fn main() -> ExitCode {
         Command::Bench(command) => bench::bench(command),
         Command::Simulate(options) => simulate::simulate(options),
         Command::Image(ImageCommand::Dir { directory, out }) => {
-            image::from_dir(&directory, &out).map(|bytes| image::made(&out, bytes))
+            image::from_dir(&directory, &out).and_then(|bytes| image::made(&out, bytes))
         }
         Command::Image(ImageCommand::Tar { archive, out }) => {
-            image::from_tar(&archive, &out).map(|bytes| image::made(&out, bytes))
+            image::from_tar(&archive, &out).and_then(|bytes| image::made(&out, bytes))
         }
         Command::Image(ImageCommand::Host { programs, add, out }) => {
-            image::from_host(&programs, &add, &out).map(|bytes| image::made(&out, bytes))
+            image::from_host(&programs, &add, &out).and_then(|bytes| image::made(&out, bytes))
         }
     };
     result.unwrap_or_else(Failure::report)

@@ -25,7 +25,7 @@ pub struct Root {
 }
 
 /// Whoever made the files on this host means nothing in a guest.
-const OWNED_BY_ROOT: WalkOptions = WalkOptions { all_root: true, mtime: None };
+const OWNED_BY_ROOT: WalkOptions = WalkOptions { all_root: true, mtime: None, without: None };
 /// A disk is a whole number of these.
 const BLOCK: u64 = 4096;
 /// Directories that programs expect; the kernel mounts its own over the first three.

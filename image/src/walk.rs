@@ -24,6 +24,8 @@ pub struct WalkOptions {
     pub all_root: bool,
     /// Give everything this modification time.
     pub mtime: Option<Timestamp>,
+    /// A file to leave out, device and inode: the image that is there already.
+    pub without: Option<(u64, u64)>,
 }
 
 /// A directory's tree.
@@ -193,6 +195,9 @@ impl Walk<'_> {
         parent: NodeId,
     ) -> Result<(), WalkError> {
         let key = (metadata.dev(), metadata.ino());
+        if self.options.without == Some(key) {
+            return Ok(());
+        }
         let made = match self.linked.get(&key) {
             Some(&node) => self.walked.tree.link(parent, name_of(&path), node),
             None => {

@@ -100,7 +100,7 @@ impl Unpacking<'_> {
         if entry.is_symlink() {
             let target = self.read_target(&mut entry)?;
             if !stays_inside(&path, &target) {
-                return Err(BundleError::Path(name));
+                return Err(BundleError::Path(format!("{name} -> {target}")));
             }
             symlink(target, place).map_err(twice)?;
             self.links.insert(path);

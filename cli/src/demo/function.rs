@@ -1,6 +1,6 @@
 //! A Lambda function on a platform of its own: the way of its first answer, and the time of many more.
 
-use std::io::{self, Write};
+use std::io;
 use std::os::fd::AsFd;
 use std::path::PathBuf;
 use std::thread;
@@ -14,7 +14,7 @@ use super::server::Server;
 use super::timeline::timeline;
 use crate::args::Place;
 use crate::failure::Failure;
-use crate::platform::{self, Api, Settings, Wanted};
+use crate::platform::{self, Api, Settings, Wanted, print};
 use crate::progress::Progress;
 use crate::signals::{First, Signals};
 
@@ -45,13 +45,16 @@ pub fn show(signals: &Signals, program: PathBuf) -> Result<Option<u8>, Failure> 
         return Ok(Some(signal));
     }
     let text = work.join().map_err(|_| Failure::new("the demonstration is broken"))??;
-    io::stdout().write_all(text.as_bytes())?;
+    print(text.as_bytes())?.done();
     Ok(None)
 }
 
 fn measure(endpoint: &str, program: PathBuf) -> Result<String, Failure> {
-    println!("\n$ mayfly deploy {NAME} {}", program.display());
-    println!("$ mayfly invoke {NAME} --payload '{EVENT}'");
+    let typed = format!(
+        "\n$ mayfly deploy {NAME} {}\n$ mayfly invoke {NAME} --payload '{EVENT}'\n",
+        program.display()
+    );
+    print(typed.as_bytes())?.done();
     let place = Place { endpoint: Some(endpoint.into()), json: false };
     let mut api = Api::at(&place)?;
     let settings = Settings { timeout: Some(60), ..Settings::default() };
@@ -60,7 +63,7 @@ fn measure(endpoint: &str, program: PathBuf) -> Result<String, Failure> {
     let zero_ns = monotonic_ns();
     let answer = invoke(&mut api)?;
     let answered_ns = monotonic_ns();
-    println!("{}\n", String::from_utf8_lossy(&answer));
+    print(format!("{}\n\n", String::from_utf8_lossy(&answer)).as_bytes())?.done();
     let moments = moments(&mut api)?;
     let first_us = (answered_ns - zero_ns) / 1000;
     let mut text = way_of_the_first(&moments, zero_ns, answered_ns);

@@ -11,6 +11,7 @@ mod timeline;
 use std::process::ExitCode;
 
 use crate::failure::Failure;
+use crate::platform::print;
 use crate::signals::Signals;
 
 /// Names the program of the function: a static ELF file.
@@ -28,10 +29,14 @@ pub fn demo() -> Result<ExitCode, Failure> {
     if signal.is_none() {
         match std::env::var_os(FUNCTION) {
             Some(program) => signal = function::show(&signals, program.into())?,
-            None => println!(
-                "\n  There is more to see with a Lambda function: `cargo demo` builds one; or name its \
-                 program in {FUNCTION}."
-            ),
+            None => print(
+                format!(
+                    "\n  There is more to see with a Lambda function: `cargo demo` builds one; or name its \
+                     program in {FUNCTION}.\n"
+                )
+                .as_bytes(),
+            )?
+            .done(),
         }
     }
     Ok(signal.map_or(ExitCode::SUCCESS, |signal| ExitCode::from(SIGNALED + signal)))

@@ -1,7 +1,5 @@
 //! An unmodified program in a microVM, and a timeline of its short life.
 
-use std::io::Write;
-
 use mayfly_abi::control::{Exits, Outcome, Report};
 use mayfly_vmm::kvm;
 
@@ -9,6 +7,7 @@ use super::timeline::timeline;
 use crate::args::Run;
 use crate::failure::Failure;
 use crate::guest::{Ended, Guest};
+use crate::platform::print;
 use crate::sample;
 use crate::signals::Signals;
 
@@ -21,7 +20,7 @@ const WORDS: [&str; 2] = ["echo", "Hello from a microVM: a Linux program, unmodi
 /// A host that can't run it, and what to do.
 pub fn show(signals: &Signals) -> Result<Option<u8>, Failure> {
     let program = sample::find()?;
-    println!("$ {} {}\n", program.to_string_lossy(), WORDS.join(" "));
+    print(format!("$ {} {}\n\n", program.to_string_lossy(), WORDS.join(" ")).as_bytes())?.done();
     let begun_ns = mayfly_vmm::time::monotonic_ns();
     let words = [program].into_iter().chain(WORDS.iter().map(Into::into));
     let ended = Guest::spawn()?.start(Run::program(words))?.wait(signals)?;
@@ -33,7 +32,7 @@ pub fn show(signals: &Signals) -> Result<Option<u8>, Failure> {
     };
     let floor_us = kvm::floor()?.as_micros() as u64;
     let text = format!("\n{}{}", phases(&report, begun_ns), notes(&report, begun_ns, floor_us));
-    std::io::stdout().write_all(text.as_bytes())?;
+    print(text.as_bytes())?.done();
     Ok(None)
 }
 

@@ -27,7 +27,7 @@ const DEPTH_MAX: usize = 64;
 
 const DIRECTORY: Attributes = Attributes::root(0o755, EPOCH);
 const EPOCH: Timestamp = Timestamp { seconds: 0, nanoseconds: 0 };
-const OPTIONS: WalkOptions = WalkOptions { all_root: true, mtime: None };
+const OPTIONS: WalkOptions = WalkOptions { all_root: true, mtime: None, without: None };
 
 /// A tree in the making.
 pub struct Mirror {

@@ -169,7 +169,10 @@ impl Packing {
             } else if kind.is_symlink() {
                 self.count(&entry)?;
                 let target = fs::read_link(&entry).map_err(|error| Failure::at(&entry, error))?;
-                self.zip.add_symlink_from_path(&name, target, options(0o777))?;
+                let target = target.to_str();
+                let target = target
+                    .ok_or_else(|| Failure::at(&entry, "a link to a name that is not UTF-8"))?;
+                self.zip.add_symlink(&*name, target, options(0o777))?;
             } else if kind.is_file() {
                 self.file(&entry, &name, metadata.permissions().mode())?;
             } else {

@@ -42,10 +42,19 @@ fn a_directory_arrives_as_it_is() {
     write(&dir.path().join("bootstrap"), &program(), 0o755);
     fs::create_dir_all(dir.path().join("data/empty")).unwrap();
     write(&dir.path().join("data/a"), b"a", 0o640);
-    symlink("data/a", dir.path().join("link")).unwrap();
+    let links = [("link", "data/a"), ("data/up", "../data/./a"), ("data/far", "/etc/hostname")];
+    for (name, target) in links {
+        symlink(target, dir.path().join(name)).unwrap();
+    }
     let bundle = Bundle::of(dir.path(), true, None).unwrap();
     assert_eq!(bundle.warning, None);
+    // As they are; that this one leads out of the package is for the platform to refuse.
+    let refused = extract(&bundle.zip, &out.path().join("refused")).unwrap_err().to_string();
+    assert!(refused.contains("data/far") && refused.contains("/etc/hostname"), "{refused}");
+    fs::remove_file(dir.path().join("data/far")).unwrap();
+    let bundle = Bundle::of(dir.path(), true, None).unwrap();
     extract(&bundle.zip, out.path()).unwrap();
+    assert_eq!(fs::read_link(out.path().join("data/up")).unwrap(), Path::new("../data/./a"));
     let mode = |name| out.path().join(name).metadata().unwrap().permissions().mode() & 0o111;
     assert_eq!((mode("bootstrap"), mode("data/a")), (0o111, 0));
     assert_eq!(fs::read(out.path().join("link")).unwrap(), b"a");
