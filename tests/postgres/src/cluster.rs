@@ -279,6 +279,19 @@ mod tests {
         assert!(!directory.exists());
     }
 
+    #[test]
+    fn a_host_that_lets_nobody_mount_goes_without_a_small_disk() {
+        if Programs::find().is_err() {
+            return;
+        }
+        // The test above, where no program can be found that would mount.
+        let mut test = Command::new(std::env::current_exe().unwrap());
+        test.args(["--exact", "cluster::tests::a_small_disk_goes_with_its_cluster"]);
+        let done = test.env("PATH", "/nowhere").env(crate::REQUIRED, "1").output().unwrap();
+        let said = String::from_utf8_lossy(&done.stderr);
+        assert!(done.status.success() && said.contains("are skipped: "), "{said}");
+    }
+
     fn pid(cluster: &Cluster) -> u32 {
         let file = cluster.directory.join("data/postmaster.pid");
         fs::read_to_string(file).unwrap().lines().next().unwrap().parse().unwrap()

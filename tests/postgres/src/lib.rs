@@ -38,25 +38,29 @@ pub fn own() -> Option<Cluster> {
     programs().map(Cluster::start)
 }
 
-/// One whose tablespace `small` has so many MiB. `None` where this host has no PostgreSQL, or lets nobody mount.
+/// One whose tablespace `small` has so many MiB. `None` where this host has no PostgreSQL, or lets nobody mount, as in a
+/// plain container: the package can be required, that can't.
 ///
 /// # Panics
 /// Where it must be there, or does not start.
 pub fn own_with_small_disk(mib: u32) -> Option<Cluster> {
     let programs = programs()?;
     let able = programs.can_mount();
-    able.map_err(skip).ok().map(|()| Cluster::with_small_disk(programs, mib))
+    able.map_err(say).ok().map(|()| Cluster::with_small_disk(programs, mib))
 }
 
 /// Debian's programs, or the reason why there is no test with them.
 fn programs() -> Option<Programs> {
-    Programs::find().map_err(skip).ok()
+    let missing = |why| {
+        assert!(std::env::var_os(REQUIRED).is_none(), "{REQUIRED} is set, and {why}");
+        say(why);
+    };
+    Programs::find().map_err(missing).ok()
 }
 
 /// Says, once, why tests are skipped.
-fn skip(why: String) {
+fn say(why: String) {
     static SAID: OnceLock<()> = OnceLock::new();
-    assert!(std::env::var_os(REQUIRED).is_none(), "{REQUIRED} is set, and {why}");
     // Past the harness, which keeps to itself what a test that passes prints.
     SAID.get_or_init(|| {
         drop(writeln!(std::io::stderr(), "Tests with PostgreSQL are skipped: {why}"))
