@@ -4,7 +4,7 @@
 //! The client is asynchronous; its tasks run on this thread alone, while it waits for an answer.
 
 use std::collections::HashMap;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::runtime::{Builder, Runtime};
 use tokio_postgres::error::{Severity, SqlState};
@@ -20,6 +20,10 @@ const STATEMENT_MAX: &str = "60s";
 /// How long to wait for an answer: a server that is there gives one by then.
 const ANSWER_MAX: Duration = Duration::from_secs(70);
 
+/// How long it may take to find out whether the server is there, and to have a session with it: longer than whoever is there
+/// may wait for the lock.
+pub(super) const SESSION_MAX: Duration = Duration::from_secs(20);
+
 /// A statement's values.
 pub(super) type Values<'a> = &'a [&'a (dyn ToSql + Sync)];
 
@@ -28,12 +32,14 @@ pub(super) struct Connection {
     runtime: Runtime,
     client: Client,
     patience: Duration,
+    /// When all that is asked for now must have been answered.
+    end: Option<Instant>,
     statements: HashMap<&'static str, Statement>,
 }
 
 impl Connection {
-    /// Connects, and finds tables in `schema`.
-    pub(super) fn open(server: &Server, schema: &str) -> Result<Connection> {
+    /// Connects, and finds tables in `schema`, until `end`, which also holds for what is asked for afterwards.
+    pub(super) fn open(server: &Server, schema: &str, end: Instant) -> Result<Connection> {
         let failed = |error: std::io::Error| EngineError::Failed(error.to_string());
         let runtime = Builder::new_current_thread().enable_all().build().map_err(failed)?;
         let connecting = async {
@@ -43,8 +49,8 @@ impl Connection {
             Ok(client)
         };
         let (patience, statements) = (ANSWER_MAX, HashMap::new());
-        let client = within(&runtime, patience, connecting)?;
-        let mut connection = Connection { runtime, client, patience, statements };
+        let client = within(&runtime, left(patience, Some(end)), connecting)?;
+        let mut connection = Connection { runtime, client, patience, end: Some(end), statements };
         // A client that is gone, or asleep, holds no lock for long.
         connection.run(&format!(
             "SET search_path TO {schema};
@@ -58,6 +64,15 @@ impl Connection {
         Ok(connection)
     }
 
+    /// Has all answers come until then, or each in its own time.
+    pub(super) fn set_end(&mut self, end: Option<Instant>) {
+        self.end = end;
+    }
+
+    fn left(&self) -> Duration {
+        left(self.patience, self.end)
+    }
+
     /// Makes it wait for answers so long and no longer.
     #[cfg(test)]
     pub(super) fn set_patience(&mut self, patience: Duration) {
@@ -66,19 +81,19 @@ impl Connection {
 
     /// Statements without values, one after the other.
     pub(super) fn run(&mut self, sql: &str) -> Result<()> {
-        within(&self.runtime, self.patience, self.client.batch_execute(sql))
+        within(&self.runtime, self.left(), self.client.batch_execute(sql))
     }
 
     /// How many rows a statement changed. Values are `?1`, `?2`, ….
     pub(super) fn change(&mut self, sql: &'static str, values: Values<'_>) -> Result<u64> {
         let statement = self.statement(sql)?;
-        within(&self.runtime, self.patience, self.client.execute(&statement, values))
+        within(&self.runtime, self.left(), self.client.execute(&statement, values))
     }
 
     /// What a statement answers.
     pub(super) fn rows(&mut self, sql: &'static str, values: Values<'_>) -> Result<Vec<Row>> {
         let statement = self.statement(sql)?;
-        within(&self.runtime, self.patience, self.client.query(&statement, values))
+        within(&self.runtime, self.left(), self.client.query(&statement, values))
     }
 
     fn statement(&mut self, sql: &'static str) -> Result<Statement> {
@@ -86,10 +101,15 @@ impl Connection {
             return Ok(statement.clone());
         }
         let theirs = sql.replace('?', "$");
-        let statement = within(&self.runtime, self.patience, self.client.prepare(&theirs))?;
+        let statement = within(&self.runtime, self.left(), self.client.prepare(&theirs))?;
         self.statements.insert(sql, statement.clone());
         Ok(statement)
     }
+}
+
+/// How long there is to wait.
+fn left(patience: Duration, end: Option<Instant>) -> Duration {
+    end.map_or(patience, |end| patience.min(end.saturating_duration_since(Instant::now())))
 }
 
 /// Waits for an answer, but not for ever.

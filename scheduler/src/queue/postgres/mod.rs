@@ -17,6 +17,7 @@ mod schema;
 mod server;
 
 use std::error::Error;
+use std::time::{Duration, Instant};
 
 use thiserror::Error;
 use tokio_postgres::Row;
@@ -25,7 +26,7 @@ use uuid::Uuid;
 use super::engine::{Durability, Engine, EngineError, Result};
 use super::message::{Appended, Depth, Document, Head, Lease, Leased, Message, New, Wanted};
 use super::sql::{self, behind, limit};
-use connection::{Connection, Values};
+use connection::{Connection, SESSION_MAX, Values};
 use lease::{message, unreadable};
 use owner::Owner;
 use retry::Retry;
@@ -82,6 +83,8 @@ pub struct Postgres {
     server: Server,
     /// Who keeps others away.
     owner: Option<Owner>,
+    /// How long a transaction may take to begin.
+    begin_max: Duration,
     connection: Option<Connection>,
     retry: Retry,
     /// Why the transaction can't be committed: to COMMIT, the server would say a ROLLBACK, and no error.
@@ -110,13 +113,26 @@ impl Postgres {
         server: Server,
         mut owner: Option<Owner>,
     ) -> std::result::Result<Postgres, PostgresError> {
-        let connection = Some(session(&server, owner.as_mut())?);
-        Ok(Postgres { server, owner, connection, retry: Retry::default(), failed: None })
+        let connection = Some(session(&server, owner.as_mut(), Instant::now() + SESSION_MAX)?);
+        Ok(Postgres {
+            server,
+            owner,
+            begin_max: SESSION_MAX,
+            connection,
+            retry: Retry::default(),
+            failed: None,
+        })
+    }
+
+    /// Has it find, from now on, only a server there that never says a word, and wait for it so long.
+    #[cfg(test)]
+    pub(super) fn set_silent(&mut self, server: Server, begin_max: Duration) {
+        (self.server, self.begin_max) = (server, begin_max);
     }
 
     /// Makes the session at hand, and none after it, wait for answers so long and no longer.
     #[cfg(test)]
-    pub(super) fn set_patience(&mut self, patience: std::time::Duration) {
+    pub(super) fn set_patience(&mut self, patience: Duration) {
         self.connection.as_mut().unwrap().set_patience(patience);
     }
 
@@ -153,17 +169,27 @@ impl Postgres {
     }
 }
 
-/// A session that finds its tables.
+/// Has it answered by then.
+fn run_until(connection: &mut Connection, sql: &str, end: Instant) -> Result<()> {
+    connection.set_end(Some(end));
+    let done = connection.run(sql);
+    connection.set_end(None);
+    done
+}
+
+/// A session that finds its tables until then.
 fn session(
     server: &Server,
     owner: Option<&mut Owner>,
+    end: Instant,
 ) -> std::result::Result<Connection, PostgresError> {
     let failed = |error| refused(server, error);
-    let mut connection = Connection::open(server, schema::NAME).map_err(failed)?;
+    let mut connection = Connection::open(server, schema::NAME, end).map_err(failed)?;
     schema::prepare(&mut connection, server)?;
     if let Some(owner) = owner {
         owner.take(&mut connection, server)?;
     }
+    connection.set_end(None);
     Ok(connection)
 }
 
@@ -226,14 +252,15 @@ impl Engine for Postgres {
             Durability::Process => "BEGIN; SET LOCAL synchronous_commit TO off",
         };
         self.failed = None;
-        let mut begun = self.with(|connection| connection.run(begin));
+        let end = Instant::now() + self.begin_max;
+        let mut begun = self.with(|connection| run_until(connection, begin, end));
         // The session may have been lost long ago. Nothing has begun.
         if matches!(begun, Err(EngineError::Unavailable(_))) {
             self.failed = None;
             let (server, owner) = (&self.server, self.owner.as_mut());
-            let opened = self.retry.attempt(|| session(server, owner));
+            let opened = self.retry.attempt(|| session(server, owner, end));
             self.connection = Some(opened?);
-            begun = self.with(|connection| connection.run(begin));
+            begun = self.with(|connection| run_until(connection, begin, end));
         }
         if begun.is_err() {
             // The first half may have been done, and would be in the way of whatever begins next.

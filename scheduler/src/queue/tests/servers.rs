@@ -1,9 +1,10 @@
 //! Databases that are not as they should be, and who may use them.
 
+use std::net::TcpListener;
 use std::process::Command;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, mpsc};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
@@ -176,6 +177,26 @@ fn one_that_does_not_answer_is_given_up_for_another_session() {
     engine.begin(Durability::Power).unwrap();
     let there = engine.peek("q", 9).unwrap();
     assert_eq!(there.iter().map(|one| &*one.head).collect::<Vec<_>>(), ["kept"]);
+}
+
+#[test]
+fn one_that_is_silent_is_given_up_long_before_a_statement_would_be() {
+    /// A hang guard: a BEGIN that waits as any statement does takes as long.
+    const HANGS: Duration = Duration::from_secs(60);
+    let Some(database) = TestDatabase::new() else { return };
+    let mut engine = database.engine();
+    let session = engine.shows("SELECT pg_backend_pid()::text");
+    let signal = |name: &str| Command::new("kill").args([name, &session]).status().unwrap();
+    // Connections to it are made, and nothing comes from them.
+    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("postgres://ada@{}/events", silent.local_addr().unwrap());
+    engine.set_silent(Server::parse(&url).unwrap(), Duration::from_millis(200));
+    assert!(signal("-STOP").success());
+    let start = Instant::now();
+    let begun = engine.begin(Durability::Power);
+    assert!(signal("-CONT").success());
+    assert!(matches!(begun, Err(EngineError::Unavailable(_))), "{begun:?}");
+    assert!(start.elapsed() < HANGS);
 }
 
 #[test]
