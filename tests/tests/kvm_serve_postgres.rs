@@ -9,7 +9,7 @@ use mayfly_postgres::Cluster;
 use mayfly_tests::http::Answer;
 use mayfly_tests::platform::{Platform, bootstrap, invocations};
 use mayfly_tests::{Finished, finish, fixture, mayfly};
-use serde_json::json;
+use serde_json::{Value, json};
 
 /// Between two looks at what comes by itself.
 const LOOK: Duration = Duration::from_millis(20);
@@ -25,14 +25,17 @@ fn refused(options: &[&str]) -> Finished {
     finished
 }
 
-fn sqs(platform: &Platform, call: &str, request: serde_json::Value) -> Answer {
-    let target = format!("AmazonSQS.{call}");
-    let headers = [("x-amz-target", &*target), ("content-type", "application/x-amz-json-1.0")];
-    platform.request("POST", "/", &headers, request.to_string().as_bytes())
+fn send(platform: &Platform, body: &str) -> Answer {
+    platform.sqs("SendMessage", &json!({ "QueueUrl": "q", "MessageBody": body }))
 }
 
-fn send(platform: &Platform, body: &str) -> Answer {
-    sqs(platform, "SendMessage", json!({ "QueueUrl": "q", "MessageBody": body }))
+/// Has what becomes of the function's events told to a queue `records`.
+fn tell_success(platform: &Platform) {
+    assert_eq!(platform.sqs("CreateQueue", &json!({ "QueueName": "records" })).status, 200);
+    let on = json!({ "Destination": "arn:aws:sqs:us-east-1:000000000000:records" });
+    let config = json!({ "DestinationConfig": { "OnSuccess": on } }).to_string();
+    let path = "/2019-09-25/functions/f/event-invoke-config";
+    assert_eq!(platform.request("PUT", path, &[], config.as_bytes()).status, 200);
 }
 
 fn send_event(platform: &Platform) -> Answer {
@@ -42,7 +45,7 @@ fn send_event(platform: &Platform) -> Answer {
 
 /// How many messages the events' queues have.
 fn queued(cluster: &Cluster, database: &str) -> String {
-    cluster.sql(database, "SELECT count(*) FROM mayfly.messages WHERE lane LIKE 'events/%'")
+    cluster.sql(database, "SELECT count(*) FROM mayfly.messages WHERE lane LIKE 'event/%'")
 }
 
 #[test]
@@ -56,7 +59,8 @@ fn events_and_queues_live_in_the_database_and_survive_its_restart() {
     let platform = Platform::start_with(&["--queue", &url, "--queue-password-file", file]);
     assert!(!platform.data().join("queue.db").exists());
     platform.create("f", &bootstrap(&fixture("function")), json!({ "Timeout": 60 }));
-    assert_eq!(sqs(&platform, "CreateQueue", json!({ "QueueName": "q" })).status, 200);
+    assert_eq!(platform.sqs("CreateQueue", &json!({ "QueueName": "q" })).status, 200);
+    tell_success(&platform);
     assert_eq!(send(&platform, "before").status, 200);
     assert_eq!(send_event(&platform).status, 202);
     while queued(&cluster, &database) != "0" {
@@ -79,9 +83,17 @@ fn events_and_queues_live_in_the_database_and_survive_its_restart() {
         std::thread::sleep(LOOK);
     }
     let receive = json!({ "QueueUrl": "q", "MaxNumberOfMessages": 10 });
-    let received = sqs(&platform, "ReceiveMessage", receive).json();
+    let received = platform.sqs("ReceiveMessage", &receive).json();
     let bodies = received["Messages"].as_array().unwrap().iter().map(|one| one["Body"].clone());
     assert_eq!(bodies.collect::<Vec<_>>(), ["before", "after"]);
+    // What the two accepted events have come to, and not a word of the one that was refused.
+    let receive = json!({ "QueueUrl": "records", "MaxNumberOfMessages": 10 });
+    let received = platform.sqs("ReceiveMessage", &receive).json();
+    let records = received["Messages"].as_array().unwrap().iter().map(|one| {
+        let record: Value = serde_json::from_str(one["Body"].as_str().unwrap()).unwrap();
+        record["requestContext"]["condition"].clone()
+    });
+    assert_eq!(records.collect::<Vec<_>>(), ["Success", "Success"]);
     platform.stop();
 }
 
