@@ -231,7 +231,11 @@ async fn a_time_out_is_told_in_time() {
     let answer = rig.invoke("f", "{}").await;
     assert!((1.0..4.0).contains(&start.elapsed().as_secs_f64()), "{:?}", start.elapsed());
     answer.assert_function_error("Sandbox.Timedout");
-    assert!(answer.text().contains("Task timed out after 1.00 seconds"), "{}", answer.text());
+    let why = "Task timed out after 1.00 seconds";
+    assert!(answer.text().contains(why), "{}", answer.text());
+    let log = answer.log();
+    let ended = log.find("END RequestId").unwrap();
+    assert!(log[..ended].contains(why) && log.ends_with("Status: timeout\n"), "{log}");
     rig.stop().await;
 }
 

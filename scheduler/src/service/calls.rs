@@ -7,7 +7,7 @@ use bytes::Bytes;
 use tokio::sync::oneshot;
 
 use super::environment::Environment;
-use super::report::{self, Measured};
+use super::report::{self, Fault, Measured};
 use super::streams::Opening;
 use super::trace::Trace;
 use super::{Service, State, deployment_of};
@@ -83,7 +83,7 @@ impl Call {
     }
 
     /// Ends this invocation's part of its environment's log, and returns the end of it.
-    fn close_log(&self, id: InvocationId, host: &Environment) -> Vec<u8> {
+    fn close_log(&self, id: InvocationId, host: &Environment, fault: Option<&Fault>) -> Vec<u8> {
         let request_id = &self.invocation.request_id;
         // One that was never dispatched waited for the start that failed.
         let is_cold = self.started.is_none_or(|(_, is_cold)| is_cold);
@@ -96,7 +96,7 @@ impl Call {
         if self.started.is_none() {
             host.begin(id, &report::start_line(request_id, self.function().version));
         }
-        host.finish(&report::end_lines(request_id, &measured))
+        host.finish(&report::end_lines(request_id, &measured, fault))
     }
 }
 
@@ -172,9 +172,9 @@ impl Service {
         let Some(call) = state.calls.remove(&id) else { return };
         let host = environment.and_then(|environment| state.environments.get(&environment));
         let reply = match self.verdict(&call, host, outcome) {
-            Ok(Document { payload, is_error }) => {
-                let tail = host.map(|host| call.close_log(id, host)).unwrap_or_default();
-                Reply::Done { payload, is_error, tail }
+            Ok(Document { payload, is_error, fault }) => {
+                let tail = host.map(|host| call.close_log(id, host, fault.as_ref()));
+                Reply::Done { payload, is_error, tail: tail.unwrap_or_default() }
             }
             Err(reply) => reply,
         };
@@ -191,33 +191,34 @@ impl Service {
     ) -> Result<Document, Reply> {
         let request_id = &call.invocation.request_id;
         let timeout = deployment_of(&call.invocation.function).timeout;
-        let error = match (outcome, &call.answer) {
+        let of_runtime = |payload, is_error| Ok(Document { payload, is_error, fault: None });
+        let fault = match (outcome, &call.answer) {
             (Outcome::Answered, Some(Answer::Response(body))) => {
-                return Ok(Document { payload: body.clone(), is_error: false });
+                return of_runtime(body.clone(), false);
             }
-            (Outcome::Answered, Some(Answer::Streamed)) => {
-                return Ok(Document { payload: Bytes::new(), is_error: false });
+            (Outcome::Answered, Some(Answer::Streamed)) => return of_runtime(Bytes::new(), false),
+            (Outcome::Answered, Some(Answer::Error(body))) => {
+                return of_runtime(body.clone(), true);
             }
-            (Outcome::Answered, Some(Answer::Error(body))) => body.clone(),
             (Outcome::Answered, _) => report::response_too_large(),
-            (Outcome::TimedOut, _) => report::timed_out(request_id, timeout),
-            (Outcome::InitTimedOut, _) => {
-                report::timed_out(request_id, timeout.max(self.limits.init_max))
+            (Outcome::TimedOut, _) => report::timed_out(timeout),
+            (Outcome::InitTimedOut, _) => report::timed_out(timeout.max(self.limits.init_max)),
+            (Outcome::InitFailed, _) => {
+                return of_runtime(host.and_then(|host| host.fault()).unwrap_or_default(), true);
             }
-            (Outcome::InitFailed, _) => host.and_then(|host| host.fault()).unwrap_or_default(),
             (Outcome::Died(Ending::Failed), _) => {
                 let detail = host.and_then(|host| host.ending_detail());
                 return Err(Reply::HostFailed(detail.unwrap_or_default()));
             }
             (Outcome::Died(ending), _) => {
                 let detail = host.and_then(|host| host.ending_detail());
-                report::died(request_id, ending, detail)
+                report::died(ending, detail)
             }
             (Outcome::Throttled, _) => return Err(Reply::Throttled),
             (Outcome::OverReserved, _) => return Err(Reply::OverReserved),
             (Outcome::Stopping, _) => return Err(Reply::Stopping),
         };
-        Ok(Document { payload: error, is_error: true })
+        Ok(Document { payload: fault.document(request_id), is_error: true, fault: Some(fault) })
     }
 }
 
@@ -236,4 +237,6 @@ pub(super) fn running<'a>(
 struct Document {
     payload: Bytes,
     is_error: bool,
+    /// Where it is an error that the log does not have from the runtime.
+    fault: Option<Fault>,
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use serde_json::json;
 
+use crate::clock;
 use crate::core::Ending;
 use crate::function::Version;
 use crate::runtime_api;
@@ -26,33 +27,74 @@ pub(super) fn start_line(request_id: &str, version: Version) -> String {
     format!("START RequestId: {request_id} Version: {version}\n")
 }
 
-/// `END …` and `REPORT …`. The memory used is what the host has seen the environment take, its monitor
-/// included, but no more than the function has; an environment that nobody has seen counts as 0.
-pub(super) fn end_lines(request_id: &str, measured: &Measured) -> String {
+/// `END …` and `REPORT …`, and before them what the platform has to say of an invocation that it ended. The memory used is
+/// what the host has seen the environment take, its monitor included, but no more than the function has; an
+/// environment that nobody has seen counts as 0.
+pub(super) fn end_lines(request_id: &str, measured: &Measured, fault: Option<&Fault>) -> String {
     let Measured { duration, memory_mib, memory_used_max, init } = measured;
     let used_mib = memory_used_max.unwrap_or(0).div_ceil(1 << 20).min(u64::from(*memory_mib));
     let duration_ms = duration.as_secs_f64() * 1e3;
     let billed_ms = duration_ms.ceil();
     let init = init.map(|init| format!("Init Duration: {:.2} ms\t", init.as_secs_f64() * 1e3));
+    let why = fault.map(|fault| fault.line(request_id, clock::unix_ms())).unwrap_or_default();
+    let status = fault.map(Fault::status).unwrap_or_default();
     format!(
-        "END RequestId: {request_id}\n\
+        "{why}END RequestId: {request_id}\n\
          REPORT RequestId: {request_id}\tDuration: {duration_ms:.2} ms\tBilled Duration: {billed_ms} ms\t\
-         Memory Size: {memory_mib} MB\tMax Memory Used: {used_mib} MB\t{}\n",
+         Memory Size: {memory_mib} MB\tMax Memory Used: {used_mib} MB\t{}{status}\n",
         init.unwrap_or_default()
     )
 }
 
+/// An error that is the platform's to tell, since the runtime could not.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Fault {
+    kind: &'static str,
+    /// Without the request's id.
+    message: String,
+}
+
+const TIMED_OUT: &str = "Sandbox.Timedout";
+const TOO_LARGE: &str = "Function.ResponseSizeTooLarge";
+
+impl Fault {
+    /// What the client gets.
+    pub(super) fn document(&self, request_id: &str) -> Bytes {
+        let Fault { kind, message } = self;
+        let message = match *kind {
+            TOO_LARGE => message.clone(),
+            _ => format!("RequestId: {request_id} Error: {message}"),
+        };
+        json!({ "errorType": kind, "errorMessage": message }).to_string().into()
+    }
+
+    /// What the log gets.
+    fn line(&self, request_id: &str, now_ms: i64) -> String {
+        let Fault { kind, message } = self;
+        match *kind {
+            TIMED_OUT => format!("{} {request_id} {message}\n", clock::iso_time(now_ms)),
+            _ => format!("RequestId: {request_id} Error: {message}\n{kind}\n"),
+        }
+    }
+
+    /// What `REPORT` ends with.
+    fn status(&self) -> String {
+        match self.kind {
+            TIMED_OUT => "Status: timeout".into(),
+            kind => format!("Status: error\tError Type: {kind}"),
+        }
+    }
+}
+
 /// The function's time-out has passed, or the one for its start.
-pub(super) fn timed_out(request_id: &str, after: Duration) -> Bytes {
-    let after_s = after.as_secs_f64();
-    let message =
-        format!("RequestId: {request_id} Error: Task timed out after {after_s:.2} seconds");
-    document("Sandbox.Timedout", &message)
+pub(super) fn timed_out(after: Duration) -> Fault {
+    let message = format!("Task timed out after {:.2} seconds", after.as_secs_f64());
+    Fault { kind: TIMED_OUT, message }
 }
 
 /// The environment ended; `detail` says more, where there is more.
-pub(super) fn died(request_id: &str, ending: Ending, detail: Option<String>) -> Bytes {
-    let (kind, why) = match ending {
+pub(super) fn died(ending: Ending, detail: Option<String>) -> Fault {
+    let (kind, message) = match ending {
         Ending::Exited(0) => {
             ("Runtime.ExitError", "Runtime exited without providing a reason".to_owned())
         }
@@ -73,16 +115,12 @@ pub(super) fn died(request_id: &str, ending: Ending, detail: Option<String>) -> 
             ("Runtime.ExitError", "Runtime exited without providing a reason".to_owned())
         }
     };
-    document(kind, &format!("RequestId: {request_id} Error: {why}"))
+    Fault { kind, message }
 }
 
 /// The response had more bytes than a client may get.
-pub(super) fn response_too_large() -> Bytes {
-    document("Function.ResponseSizeTooLarge", &runtime_api::too_large_message())
-}
-
-fn document(kind: &str, message: &str) -> Bytes {
-    json!({ "errorType": kind, "errorMessage": message }).to_string().into()
+pub(super) fn response_too_large() -> Fault {
+    Fault { kind: TOO_LARGE, message: runtime_api::too_large_message() }
 }
 
 /// A signal as Lambda's own runtime names it.
@@ -121,24 +159,40 @@ mod tests {
             init: Some(Duration::from_micros(110_100)),
         };
         assert_eq!(
-            end_lines("id", &measured),
+            end_lines("id", &measured, None),
             "END RequestId: id\nREPORT RequestId: id\tDuration: 3.01 ms\tBilled Duration: 4 ms\t\
              Memory Size: 128 MB\tMax Memory Used: 36 MB\tInit Duration: 110.10 ms\t\n"
         );
-        let warm = end_lines("id", &Measured { init: None, ..measured });
+        let warm = end_lines("id", &Measured { init: None, ..measured }, None);
         assert!(warm.ends_with("Max Memory Used: 36 MB\t\n"));
     }
 
     #[test]
     fn endings_have_lambdas_words() {
-        let text = |ending| String::from_utf8(died("id", ending, None).to_vec()).unwrap();
+        let document = |fault: Fault| String::from_utf8(fault.document("id").to_vec()).unwrap();
+        let text = |ending| document(died(ending, None));
         assert!(text(Ending::Signaled(11)).contains("signal: segmentation fault"));
         assert!(
             text(Ending::Exited(2))
                 .contains("RequestId: id Error: Runtime exited with error: exit status 2")
         );
-        let timed_out =
-            String::from_utf8(timed_out("id", Duration::from_secs(3)).to_vec()).unwrap();
+        let timed_out = document(timed_out(Duration::from_secs(3)));
         assert!(timed_out.contains("RequestId: id Error: Task timed out after 3.00 seconds"));
+    }
+
+    #[test]
+    fn the_log_says_why_an_invocation_ended() {
+        let exited = died(Ending::Exited(2), None);
+        assert_eq!(
+            exited.line("id", 0),
+            "RequestId: id Error: Runtime exited with error: exit status 2\nRuntime.ExitError\n"
+        );
+        assert_eq!(exited.status(), "Status: error\tError Type: Runtime.ExitError");
+        let late = timed_out(Duration::from_secs(3));
+        let line = "1970-01-01T00:00:00.000Z id Task timed out after 3.00 seconds\n";
+        assert_eq!(
+            (late.line("id", 0).as_str(), late.status().as_str()),
+            (line, "Status: timeout")
+        );
     }
 }
