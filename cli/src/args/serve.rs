@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use clap::Args;
+use clap::{Args, value_parser};
 use mayfly_scheduler::core::KeepAlivePolicy;
 
 pub(super) const SERVE_EXAMPLES: &str = "\
@@ -37,8 +37,8 @@ pub struct Serve {
     pub data: PathBuf,
     #[command(flatten)]
     pub queue: QueueServer,
-    /// Memory for all environments together
-    #[arg(long, value_name = "MIB", default_value_t = 4096)]
+    /// Memory for all environments together: at least what the smallest function has
+    #[arg(long, value_name = "MIB", default_value_t = 4096, value_parser = value_parser!(u64).range(128..))]
     pub memory: u64,
     /// How long environments without work are kept: fixed:TIME (such as fixed:10m) for this time; lru until their
     /// memory is wanted; hybrid as each function's habits ask for, ended at once and started again before the next

@@ -270,6 +270,10 @@ async fn requests_are_checked_before_anything_runs() {
 async fn more_than_the_budget_is_throttled() {
     let data = tempfile::tempdir().unwrap();
     let rig = Rig::with_memory(data.path(), 2 * 128).await;
+    rig.create_with("large", "echo", json!({ "MemorySize": 512 })).await;
+    let never = rig.invoke("large", "{}").await;
+    never.assert_error(500, "ServiceException");
+    assert!(never.text().contains("512 MB") && never.text().contains("256"), "{}", never.text());
     rig.create("f", "slow").await;
     let answers = tokio::join!(rig.invoke("f", "1"), rig.invoke("f", "2"), rig.invoke("f", "3"));
     let answers = [answers.0, answers.1, answers.2];

@@ -117,6 +117,15 @@ impl Service {
         state.next_invocation += 1;
         let id = InvocationId(state.next_invocation);
         let deployment = deployment_of(&invocation.function);
+        let (wanted, there) = (deployment.memory_mib, self.limits.memory_mib);
+        if wanted > there {
+            // Never will there be room: that is no throttling.
+            let why = format!(
+                "the function has {wanted} MB of memory, and all environments together {there}"
+            );
+            let _ = reply.send(Reply::HostFailed(why));
+            return replied;
+        }
         if !state.pool.is_retired(deployment.id) {
             let function = || Arc::clone(&invocation.function);
             state.functions.entry(deployment.id).or_insert_with(function);
