@@ -1,9 +1,12 @@
 //! Unmodified dynamic programs: their linkers, glibc's and musl's, their libraries, and what mappings promise.
 #![allow(clippy::unwrap_used, reason = "a test that fails says where")]
 
+use std::fs::{self, Permissions};
+use std::os::unix::fs::PermissionsExt;
 use std::process::Command;
 
 use mayfly_tests::{Finished, finish, fixture, mayfly, mayfly_run};
+use tempfile::TempDir;
 
 /// Runs a program of a root among the fixtures.
 fn in_root(root: &str, program: &str, arguments: &[&str], stdin: &[u8]) -> Finished {
@@ -26,13 +29,13 @@ fn a_library_that_is_missing_is_the_linkers_to_tell() {
     let root = tempfile::tempdir().unwrap();
     let copy = Command::new("cp").arg("-r").arg(fixture("root.glibc/.")).arg(root.path()).status();
     assert!(copy.unwrap().success());
-    std::fs::remove_file(root.path().join("lib/libgreet.so")).unwrap();
+    fs::remove_file(root.path().join("lib/libgreet.so")).unwrap();
     let options = ["--rootfs", root.path().to_str().unwrap()];
     let done = finish(mayfly_run(&options, "/bin/program", [""; 0]), b"");
     assert_eq!(done.code(), 127);
     assert!(done.complaint().contains("libgreet.so: cannot open"), "{}", done.complaint());
     // Without its linker a program is not there, as on Linux.
-    std::fs::remove_file(root.path().join("lib64/ld-linux-x86-64.so.2")).unwrap();
+    fs::remove_file(root.path().join("lib64/ld-linux-x86-64.so.2")).unwrap();
     let done = finish(mayfly_run(&options, "/bin/program", [""; 0]), b"");
     assert_eq!(done.code(), 125);
     assert!(done.complaint().contains("cannot run /bin/program"), "{}", done.complaint());
@@ -103,11 +106,17 @@ fn an_image_of_a_program_has_what_it_loads() {
         assert_eq!(done.code(), 0, "{}", done.complaint());
         assert!(done.complaint().contains("program: "), "{}", done.complaint());
     }
-    let [one, two] = images.each_ref().map(|image| std::fs::read(image).unwrap());
+    let [one, two] = images.each_ref().map(|image| fs::read(image).unwrap());
     assert!(one == two, "the same files give the same bytes");
     let options = ["--rootfs", images[0].to_str().unwrap()];
     let done = finish(mayfly_run(&options, "sort", ["-u"]), b"b\na\nb\n");
     assert_eq!((done.text().as_str(), done.code()), ("a\nb\n", 0), "{}", done.complaint());
+}
+
+/// A directory that guests have nothing of their own over.
+fn outside() -> TempDir {
+    fs::create_dir_all("/var/tmp").unwrap();
+    tempfile::tempdir_in("/var/tmp").unwrap()
 }
 
 #[test]
@@ -120,4 +129,42 @@ fn what_is_not_there_makes_no_image() {
     assert_eq!(done.code(), 125);
     assert!(done.complaint().contains("no-such-program"), "{}", done.complaint());
     assert!(!image.exists());
+    // What a guest could not run, or could not see.
+    let path = |directory: &TempDir, text: &str, mode| {
+        let path = directory.path().join(format!("program-{mode:o}"));
+        fs::write(&path, text).unwrap();
+        fs::set_permissions(&path, Permissions::from_mode(mode)).unwrap();
+        path
+    };
+    let seen = outside();
+    let hidden = tempfile::tempdir_in("/tmp").unwrap();
+    for (program, why) in [
+        (path(&seen, "noise", 0o755), "neither"),
+        (path(&seen, "#!/bin/sh", 0o644), "not executable"),
+        (path(&hidden, "#!/bin/sh", 0o755), "/tmp of their own"),
+        (seen.path().to_owned(), "no regular file"),
+    ] {
+        let mut build = Command::new(mayfly());
+        build.args(["image", "from-host"]).arg(&program).arg("--out").arg(&image);
+        let done = finish(build, b"");
+        assert_eq!(done.code(), 125, "{why}");
+        assert!(done.complaint().contains(why), "{}", done.complaint());
+        assert!(!image.exists());
+    }
+}
+
+#[test]
+fn a_script_comes_with_who_runs_it() {
+    let place = outside();
+    let (script, image) = (place.path().join("script"), place.path().join("image"));
+    fs::write(&script, "#!/bin/sh\necho \"$0 $1\"\n").unwrap();
+    fs::set_permissions(&script, Permissions::from_mode(0o755)).unwrap();
+    let mut build = Command::new(mayfly());
+    build.args(["image", "from-host"]).arg(&script).arg("--out").arg(&image);
+    let done = finish(build, b"");
+    assert_eq!(done.code(), 0, "{}", done.complaint());
+    let options = ["--rootfs", image.to_str().unwrap()];
+    let done = finish(mayfly_run(&options, &script, ["word"]), b"");
+    let wanted = format!("{} word\n", script.display());
+    assert_eq!((done.text(), done.code()), (wanted, 0), "{}", done.complaint());
 }

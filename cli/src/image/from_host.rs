@@ -1,5 +1,8 @@
 //! `mayfly image from-host`: programs of this host and what they need to run.
 
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::{FileExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use mayfly_image::walk;
@@ -7,12 +10,21 @@ use mayfly_image::walk;
 use super::libraries::Program;
 use super::mirror::Mirror;
 use super::python::{Python, is_python};
+use super::script;
+use crate::elf::{self, Kind};
 use crate::failure::{Failure, say};
-use crate::program;
+use crate::{files, program};
 
-/// Directories that programs expect; the kernel mounts its own over the first three.
-const DIRECTORIES: [&str; 8] =
-    ["/dev", "/proc", "/tmp", "/sys", "/root", "/run", "/var/task", "/opt"];
+/// Where the guest's kernel mounts its own: nobody sees what an image has there.
+const MOUNTS: [&str; 3] = ["/dev", "/proc", "/tmp"];
+/// Other directories that programs expect.
+const DIRECTORIES: [&str; 5] = ["/sys", "/root", "/run", "/var/task", "/opt"];
+
+/// Where programs look for others, and for their libraries; links, on a host that has all of it in /usr.
+const LINKS: [&str; 4] = ["/bin", "/sbin", "/lib", "/lib64"];
+
+/// Scripts that scripts run: Linux follows as many.
+const NESTED_MAX: u32 = 5;
 
 /// glibc's C.UTF-8: the only locale that says what text is and is everybody's (CPython prefers it to C, PEP 538).
 const LOCALE: &str = "/usr/lib/locale/C.utf8";
@@ -38,7 +50,7 @@ const FILES: [(&str, &str); 4] = [
 /// A program that this host does not have, or what it needs; what the host says.
 pub fn from_host(programs: &[PathBuf], more: &[PathBuf], out: &Path) -> Result<u64, Failure> {
     let mut mirror = Mirror::new()?;
-    for directory in DIRECTORIES {
+    for directory in MOUNTS.into_iter().chain(DIRECTORIES) {
         mirror.directory(Path::new(directory))?;
     }
     for (path, text) in FILES {
@@ -47,12 +59,17 @@ pub fn from_host(programs: &[PathBuf], more: &[PathBuf], out: &Path) -> Result<u
     if Path::new(LOCALE).is_dir() {
         mirror.take_tree(Path::new(LOCALE), &|_| false)?;
     }
+    for link in LINKS.map(Path::new) {
+        if link.is_symlink() {
+            mirror.take(link)?;
+        }
+    }
     for program in programs {
-        take(program, &mut mirror)?;
+        take(program, &mut mirror, NESTED_MAX)?;
     }
     for path in more {
         say(&format!("with {}", path.display()));
-        let path = std::path::absolute(path).map_err(|error| Failure::at(path, error))?;
+        let path = visible(path)?;
         match path.is_dir() {
             true => mirror.take_tree(&path, &|_| false)?,
             false => drop(mirror.take(&path)?),
@@ -63,12 +80,60 @@ pub fn from_host(programs: &[PathBuf], more: &[PathBuf], out: &Path) -> Result<u
     super::write(tree, out, |id| walk::open(&files, id))
 }
 
-fn take(program: &Path, mirror: &mut Mirror) -> Result<(), Failure> {
+/// Takes a program with its libraries, or a script with who runs it.
+fn take(program: &Path, mirror: &mut Mirror, nested_max: u32) -> Result<(), Failure> {
     let path = program::find(program.as_os_str());
     if is_python(program) {
         return Python::ask(&path)?.take(mirror);
     }
-    let path = std::path::absolute(&path).map_err(|error| Failure::at(&path, error))?;
-    say(&format!("program: {}", path.display()));
-    Program::take(&path, mirror).map(drop)
+    let path = visible(&path)?;
+    let file = open(&path)?;
+    let failed = |error: io::Error| Failure::at(&path, error);
+    match elf::inspect(|into, at| file.read_at(into, at)).map_err(failed)? {
+        Kind::Static | Kind::Dynamic(_) => {
+            say(&format!("program: {}", path.display()));
+            Program::take(&path, mirror).map(drop)
+        }
+        Kind::Script(_) => {
+            let nested_max = nested_max.checked_sub(1);
+            let nested_max =
+                nested_max.ok_or_else(|| Failure::at(&path, "a script, run by too many others"))?;
+            say(&format!("script: {}", path.display()));
+            mirror.take(&path)?;
+            let mut head = [0; script::LINE_BYTES_MAX];
+            let len = file.read_at(&mut head, 0).map_err(failed)?;
+            script::programs(&head[..len])
+                .iter()
+                .try_for_each(|program| take(program, mirror, nested_max))
+        }
+        _ => Err(Failure::at(&path, "neither an x86-64 program nor a script that begins with #!")),
+    }
+}
+
+/// A path from the root on, where a guest can see what is there.
+fn visible(path: &Path) -> Result<PathBuf, Failure> {
+    let path = std::path::absolute(path).map_err(|error| Failure::at(path, error))?;
+    match MOUNTS.iter().find(|mount| path.starts_with(mount)) {
+        Some(mount) => Err(Failure::at(
+            &path,
+            format!(
+                "guests have a {mount} of their own over it: copy it elsewhere, to /opt for one"
+            ),
+        )),
+        None => Ok(path),
+    }
+}
+
+/// Opens a file that may be run.
+fn open(path: &Path) -> Result<File, Failure> {
+    let failed = |error: io::Error| Failure::at(path, error);
+    let file = files::open(path).map_err(failed)?;
+    let metadata = file.metadata().map_err(failed)?;
+    if !metadata.is_file() {
+        return Err(Failure::at(path, "no regular file; what a program reads is taken with --add"));
+    }
+    if metadata.permissions().mode() & 0o111 == 0 {
+        return Err(Failure::at(path, "not executable: chmod +x makes it a program"));
+    }
+    Ok(file)
 }

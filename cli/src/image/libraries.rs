@@ -29,7 +29,7 @@ type Missing = Vec<(PathBuf, Vec<u8>)>;
 
 impl Program {
     /// Takes the program at `path`, its dynamic linker and its libraries into `mirror`. `None` for a static
-    /// program or a script, which is taken alone.
+    /// program, which is taken alone.
     ///
     /// # Errors
     /// What the host says, or a library that is not there: the program would not start.

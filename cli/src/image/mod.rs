@@ -4,6 +4,7 @@
 //!   from-dir    a directory, as it is
 //!   from-tar    the root of a container, or an image with its layers
 //!   from-host   programs of this host ─▶ libraries (libraries.rs) ─┐
+//!               scripts ─▶ who runs them (script.rs) ──────────────┤
 //!               python3 ─▶ its standard library (python.rs) ───────┴─▶ mirror.rs ─▶ a tree
 //! ```
 //!
@@ -14,6 +15,7 @@ mod from_tar;
 mod libraries;
 mod mirror;
 mod python;
+mod script;
 mod unfinished;
 
 use std::fs;
