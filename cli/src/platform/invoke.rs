@@ -104,7 +104,7 @@ fn complaint(document: &[u8]) -> String {
     }
 }
 
-/// InvocationResponse, its payload as the JSON that it is.
+/// InvocationResponse, its payload as the JSON that it is, and the id by which logs name the request.
 fn as_json(answer: &Answer) -> Value {
     let text = || Value::from(String::from_utf8_lossy(&answer.body));
     let payload = serde_json::from_slice(&answer.body).unwrap_or_else(|_| text());
@@ -113,6 +113,7 @@ fn as_json(answer: &Answer) -> Value {
         ("FunctionError", "x-amz-function-error"),
         ("LogResult", "x-amz-log-result"),
         ("ExecutedVersion", "x-amz-executed-version"),
+        ("RequestId", "x-amzn-requestid"),
     ] {
         if let Some(text) = answer.header(header) {
             value[member] = text.into();
@@ -149,8 +150,11 @@ mod tests {
     fn an_answer_becomes_lambdas_json() {
         let mut headers = hyper::HeaderMap::new();
         headers.insert("x-amz-executed-version", "$LATEST".parse().unwrap());
+        headers.insert("x-amzn-requestid", "id".parse().unwrap());
         let mut answer = Answer { status: StatusCode::OK, headers, body: "[1]".into() };
-        let wanted = json!({ "StatusCode": 200, "Payload": [1], "ExecutedVersion": "$LATEST" });
+        let wanted = json!({
+            "StatusCode": 200, "Payload": [1], "ExecutedVersion": "$LATEST", "RequestId": "id",
+        });
         assert_eq!(as_json(&answer), wanted);
         answer.body = "no JSON".into();
         assert_eq!(as_json(&answer)["Payload"], "no JSON");

@@ -49,7 +49,11 @@ pub fn layer(command: &LayerCommand) -> Result<ExitCode, Failure> {
         }
     };
     if text.is_empty() {
-        say("there are no layers yet: make one with `mayfly layer publish NAME PATH`");
+        let of = match command {
+            LayerCommand::List { name: Some(name), .. } => format!("versions of {name}"),
+            _ => "layers".into(),
+        };
+        say(&format!("there are no {of} yet: make one with `mayfly layer publish NAME PATH`"));
     }
     print(text.as_bytes())?.done();
     Ok(ExitCode::SUCCESS)
