@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that fails says where")]
 
 use std::fs::{self, Permissions};
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{PermissionsExt, symlink};
 use std::process::Command;
 
 use mayfly_tests::{Finished, finish, fixture, mayfly, mayfly_run};
@@ -138,10 +138,12 @@ fn what_is_not_there_makes_no_image() {
     };
     let seen = outside();
     let hidden = tempfile::tempdir_in("/tmp").unwrap();
+    symlink(hidden.path().join("program-755"), seen.path().join("link")).unwrap();
     for (program, why) in [
         (path(&seen, "noise", 0o755), "neither"),
         (path(&seen, "#!/bin/sh", 0o644), "not executable"),
         (path(&hidden, "#!/bin/sh", 0o755), "/tmp of their own"),
+        (seen.path().join("link"), "/tmp of their own"),
         (seen.path().to_owned(), "no regular file"),
     ] {
         let mut build = Command::new(mayfly());

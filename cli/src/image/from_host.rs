@@ -1,6 +1,6 @@
 //! `mayfly image from-host`: programs of this host and what they need to run.
 
-use std::fs::File;
+use std::fs::{self, File};
 use std::io;
 use std::os::unix::fs::{FileExt, PermissionsExt};
 use std::path::{Path, PathBuf};
@@ -112,8 +112,11 @@ fn take(program: &Path, mirror: &mut Mirror, nested_max: u32) -> Result<(), Fail
 
 /// A path from the root on, where a guest can see what is there.
 fn visible(path: &Path) -> Result<PathBuf, Failure> {
-    let path = std::path::absolute(path).map_err(|error| Failure::at(path, error))?;
-    match MOUNTS.iter().find(|mount| path.starts_with(mount)) {
+    let failed = |error: io::Error| Failure::at(path, error);
+    let real = fs::canonicalize(path).map_err(failed)?;
+    let path = std::path::absolute(path).map_err(failed)?;
+    let is_under = |mount: &&&str| path.starts_with(mount) || real.starts_with(mount);
+    match MOUNTS.iter().find(is_under) {
         Some(mount) => Err(Failure::at(
             &path,
             format!(

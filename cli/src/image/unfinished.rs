@@ -7,6 +7,9 @@ use std::os::fd::AsRawFd;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
+use std::process::id;
+
+use mayfly_vmm::time::monotonic_ns;
 
 use crate::failure::Failure;
 
@@ -15,8 +18,10 @@ use crate::failure::Failure;
 pub struct Unfinished {
     file: File,
     place: PathBuf,
-    /// What it is called just before it is at its place; from the beginning, where a file system has no files without names.
+    /// What it is called just before it is at its place.
     beside: PathBuf,
+    /// Whether it is called so yet: from the beginning, where a file system has no files without names.
+    is_named: bool,
 }
 
 impl Unfinished {
@@ -38,17 +43,18 @@ impl Unfinished {
         }
         let parent = place.parent().filter(|parent| !parent.as_os_str().is_empty());
         let directory = parent.unwrap_or(Path::new("."));
-        let beside = directory.join(format!(".mayfly-image-{}", std::process::id()));
+        // Nobody else's, and nothing that was left by one that was killed just then.
+        let beside = directory.join(format!(".mayfly-image-{}", monotonic_ns() ^ u64::from(id())));
         let mut options = OpenOptions::new();
         options.write(true).mode(0o666);
         let nameless = options.clone().custom_flags(libc::O_TMPFILE).open(directory);
-        let file = match nameless {
+        let (file, is_named) = match nameless {
             Err(error) if matches!(error.raw_os_error(), Some(libc::EOPNOTSUPP | libc::EISDIR)) => {
-                options.create_new(true).open(&beside)
+                (options.create_new(true).open(&beside), true)
             }
-            opened => opened,
+            opened => (opened, false),
         };
-        Ok(Unfinished { file: file.map_err(failed)?, place, beside })
+        Ok(Unfinished { file: file.map_err(failed)?, place, beside, is_named })
     }
 
     /// Where its bytes go.
@@ -60,20 +66,26 @@ impl Unfinished {
     ///
     /// # Errors
     /// What the host says: then all is as it was.
-    pub fn finish(self) -> io::Result<()> {
+    pub fn finish(mut self) -> io::Result<()> {
         self.file.sync_all()?;
-        match link(&self.file, &self.beside) {
-            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
-            _ => {}
+        if !self.is_named {
+            link(&self.file, &self.beside)?;
+            self.is_named = true;
         }
-        fs::rename(&self.beside, &self.place)
+        fs::rename(&self.beside, &self.place)?;
+        self.is_named = false;
+        // The name, too.
+        let directory = self.beside.parent().unwrap_or(Path::new("."));
+        File::open(directory)?.sync_all()
     }
 }
 
 impl Drop for Unfinished {
     fn drop(&mut self) {
-        // Where it has come to its place, or never had a name, there is none.
-        let _ = fs::remove_file(&self.beside);
+        if self.is_named {
+            // It is of no use to anybody; more can't be done.
+            let _ = fs::remove_file(&self.beside);
+        }
     }
 }
 

@@ -112,16 +112,24 @@ fn a_batch_for_which_time_ran_out_is_not_taken_apart() {
     let tries = Arc::new(AtomicUsize::new(0));
     let counted = Arc::clone(&tries);
     let runtime = tokio::runtime::Runtime::new().unwrap();
-    let (busy, waits, other, ()) = runtime.block_on(async {
-        // Both come into one transaction, for the queue is busy when they do.
+    let (busy, (waits, other, ())) = runtime.block_on(async {
+        // Both come into one transaction, for the queue is busy with another when they do.
+        let (begin, begun) = tokio::sync::oneshot::channel();
         let (go, gone) = mpsc::channel::<()>();
-        let busy = queue.work(Durability::Process, move |_| Ok(gone.recv().is_ok()));
+        let mut begin = Some(begin);
+        let busy = queue.work(Durability::Process, move |_| {
+            begin.take().map(|begin| begin.send(()));
+            Ok(gone.recv().is_ok())
+        });
         let waits = queue.work(Durability::Power, move |engine| {
             counted.fetch_add(1, Ordering::SeqCst);
             engine.append("q", &named).map(drop)
         });
         let other = queue.append("q", vec![new("b", 0)]);
-        tokio::join!(biased; busy, waits, other, async { go.send(()).unwrap() })
+        tokio::join!(busy, async {
+            begun.await.unwrap();
+            tokio::join!(biased; waits, other, async { go.send(()).unwrap() })
+        })
     });
     assert!(busy.unwrap());
     for error in [waits.unwrap_err(), other.unwrap_err()] {
