@@ -55,8 +55,9 @@ def test_an_operation_is_there_or_refused_properly(client, name):
     assert 400 <= status < 500
     if name in BUILT:
         assert code != "UnknownOperationException"
-        # Refused as the model says, or since the body is none.
-        known = {shape.name for shape in operation.error_shapes} | {"InvalidRequestContentException"}
+        # Refused as the model says, since the body is none, or for a value that the model does not allow.
+        known = {shape.name for shape in operation.error_shapes}
+        known |= {"InvalidRequestContentException", "ValidationException"}
         assert code in known, answer
     elif code == "UnknownOperationException":
         # A path of two parts that is POSTed to may be a queue's URL: then it is SQS that does not know the call.
