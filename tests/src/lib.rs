@@ -1,5 +1,6 @@
 //! Tests that cross crates: what they share.
 
+pub mod disk;
 pub mod events;
 pub mod http;
 pub mod platform;

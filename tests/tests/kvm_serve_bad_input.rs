@@ -4,13 +4,13 @@
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpStream};
-use std::process::Command;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use mayfly_tests::disk::SmallDisk;
 use mayfly_tests::http::Connection;
 use mayfly_tests::platform::{Platform, bootstrap, invocations, zip_of};
 use mayfly_tests::{fixture, in_lane};
@@ -160,33 +160,10 @@ fn payloads_past_the_limit_are_refused_at_once() {
     assert_works(&platform);
 }
 
-/// A file system of a few MiB, as root may make one.
-struct SmallDisk(tempfile::TempDir);
-
-impl SmallDisk {
-    /// `None` where this user may not mount.
-    fn new() -> Option<SmallDisk> {
-        let dir = tempfile::tempdir().unwrap();
-        let mut mount = Command::new("mount");
-        mount.args(["-t", "tmpfs", "-o", "size=3m", "tmpfs"]).arg(dir.path());
-        let is_mounted = mount.output().is_ok_and(|output| output.status.success());
-        is_mounted.then_some(SmallDisk(dir))
-    }
-}
-
-impl Drop for SmallDisk {
-    fn drop(&mut self) {
-        let _ = Command::new("umount").arg("-l").arg(self.0.path()).status();
-    }
-}
-
 #[test]
 fn a_full_disk_refuses_what_it_cannot_keep_and_serves_the_rest() {
-    let Some(disk) = SmallDisk::new() else {
-        eprintln!("not run: this user may not mount a small file system");
-        return;
-    };
-    let data = tempfile::tempdir_in(disk.0.path()).unwrap();
+    let Some(disk) = SmallDisk::new(3) else { return };
+    let data = tempfile::tempdir_in(disk.path()).unwrap();
     let platform = Platform::start_in(data, &[]);
     let function = bootstrap(&fixture("function"));
     platform.create("f", &function, json!({ "Timeout": 120 }));

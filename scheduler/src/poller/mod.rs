@@ -74,9 +74,8 @@ impl Pollers {
     /// # Errors
     /// The queue's.
     pub(crate) async fn start(self: &Arc<Pollers>) -> Result<JoinHandle<()>, QueueError> {
-        let now_ms = clock::unix_ms();
-        self.queue.work(Durability::Process, move |engine| engine.abandon(LANES, now_ms)).await?;
-        Ok(tokio::spawn(Arc::clone(self).poll()))
+        let is_ours = self.queue.abandon(LANES, clock::unix_ms()).await?;
+        Ok(tokio::spawn(Arc::clone(self).poll(is_ours)))
     }
 
     /// Takes nothing more; whoever waits for the task that [`Self::start`] made waits for what has been taken.
@@ -96,7 +95,9 @@ impl Pollers {
         Ok(())
     }
 
-    async fn poll(self: Arc<Pollers>) {
+    /// Takes and runs events until it is stopped. Unless `is_ours`, what is leased is still another's who is gone: nothing is
+    /// taken before there is room to write that.
+    async fn poll(self: Arc<Pollers>, mut is_ours: bool) {
         let renewing = tokio::spawn(Arc::clone(&self).renew());
         let mut stopping = self.stopping.subscribe();
         let mut shares = Shares::new(self.service.concurrency_max());
@@ -104,9 +105,12 @@ impl Pollers {
         let bell = self.queue.bell(LANES);
         while !*stopping.borrow() {
             let heard = bell.listen();
-            let sleep = match self.take(&mut shares, &mut tasks).await {
-                Ok(sleep) => sleep,
-                Err(_) => PATIENCE,
+            if !is_ours {
+                is_ours = self.queue.abandon(LANES, clock::unix_ms()).await.unwrap_or(false);
+            }
+            let sleep = match is_ours {
+                true => self.take(&mut shares, &mut tasks).await.unwrap_or(PATIENCE),
+                false => PATIENCE,
             };
             tokio::select! {
                 () = heard => {}

@@ -136,6 +136,21 @@ impl Queue {
         Ok(is_valid)
     }
 
+    /// Gives back what was leased, in queues whose names begin so, by who is gone. Whether there was room for that: if not,
+    /// the leases end in their time.
+    ///
+    /// # Errors
+    /// [`QueueError`].
+    pub async fn abandon(&self, prefix: &'static str, now_ms: i64) -> Result<bool, QueueError> {
+        let abandoned =
+            self.work(Durability::Process, move |engine| engine.abandon(prefix, now_ms)).await;
+        match abandoned {
+            Ok(_) => Ok(true),
+            Err(QueueError::Engine(EngineError::Full)) => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
     /// Wakes who waits for this queue.
     pub fn ring(&self, lane: &str) {
         self.arrivals.ring(lane);

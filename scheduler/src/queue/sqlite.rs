@@ -4,7 +4,9 @@ use std::fs::File;
 use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
-use rusqlite::{CachedStatement, Connection, ErrorCode, OptionalExtension, Params, Row, params};
+use rusqlite::{
+    CachedStatement, Connection, ErrorCode, OptionalExtension, Params, Row, ffi, params,
+};
 
 use super::engine::{Durability, Engine, EngineError, Flush, Result};
 use super::message::{Appended, Depth, Document, Head, Lease, Leased, Message, New, Wanted};
@@ -347,8 +349,11 @@ fn message(row: &Row<'_>) -> rusqlite::Result<Message> {
 
 impl From<rusqlite::Error> for EngineError {
     fn from(error: rusqlite::Error) -> EngineError {
+        let extended = error.sqlite_error().map(|error| error.extended_code);
         match error.sqlite_error_code() {
             Some(ErrorCode::DiskFull) => EngineError::Full,
+            // The log's index, a file of shared memory beside it, finds no room to grow.
+            _ if extended == Some(ffi::SQLITE_IOERR_SHMSIZE) => EngineError::Full,
             _ => EngineError::Failed(error.to_string()),
         }
     }

@@ -88,8 +88,8 @@ impl Schedules {
             }),
         };
         groups.change(DEFAULT_GROUP, kept).await?;
-        // Whoever was at it is gone.
-        queue.work(Durability::Process, move |engine| engine.abandon(LANE, now_ms)).await?;
+        // Whoever was at it is gone. Where there is no room to write that, it is tried again when the leases end.
+        let _ = queue.abandon(LANE, now_ms).await?;
         let courier = Courier { identity, functions, queues, delays };
         let (membership, changed) = (Mutex::default(), Notify::new());
         Ok(Arc::new(Schedules { groups, by_name, agenda, queue, courier, membership, changed }))

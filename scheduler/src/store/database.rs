@@ -39,6 +39,16 @@ pub enum StoreError {
         /// Its user_version.
         schema: i64,
     },
+    /// SQLite can't use the file.
+    #[error("{path}: {error}. {cure}", path = .path.display())]
+    Unusable {
+        /// Which file.
+        path: PathBuf,
+        /// What to do.
+        cure: &'static str,
+        /// What SQLite says.
+        error: rusqlite::Error,
+    },
     /// The name is taken.
     #[error("a function of this name exists")]
     Exists,

@@ -17,8 +17,28 @@ pub(crate) fn open(path: &Path, kind: &Kind) -> Result<Connection, StoreError> {
         StoreError::Database(error) if is_damage(&error) => {
             StoreError::Damaged(path.to_owned(), error.to_string())
         }
+        StoreError::Database(error) => {
+            StoreError::Unusable { path: path.to_owned(), cure: cure(&error), error }
+        }
         error => error,
     })
+}
+
+/// What to do about a file that can't be opened.
+fn cure(error: &rusqlite::Error) -> &'static str {
+    match error.sqlite_error_code() {
+        // Beside a file SQLite makes one of shared memory, and says no more than that it could not.
+        Some(ErrorCode::DiskFull | ErrorCode::SystemIoFailure) => {
+            "Is its disk full? Make room and start again: nothing is lost"
+        }
+        Some(ErrorCode::ReadOnly | ErrorCode::CannotOpen | ErrorCode::PermissionDenied) => {
+            "Give this user the right to write it and its directory, or use another data directory"
+        }
+        Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => {
+            "Another program uses it: end that one first"
+        }
+        _ => "Nothing was changed",
+    }
 }
 
 fn open_at(path: &Path, kind: &Kind) -> Result<Connection, StoreError> {
@@ -41,8 +61,11 @@ fn open_at(path: &Path, kind: &Kind) -> Result<Connection, StoreError> {
     Ok(connection)
 }
 
-/// Takes the steps: all of them, or, if one fails, none.
+/// Takes the steps: all of them, or, if one fails, none. Where there are none it writes nothing: a full disk has no room.
 fn advance(connection: &mut Connection, kind: &Kind, steps: &[&str]) -> Result<(), StoreError> {
+    if steps.is_empty() {
+        return Ok(());
+    }
     let transaction = connection.transaction()?;
     for step in steps {
         transaction.execute_batch(step)?;
