@@ -220,7 +220,8 @@ pub enum ImageCommand {
         /// Paths, or names on the PATH
         #[arg(required = true, value_name = "PROGRAM")]
         programs: Vec<PathBuf>,
-        /// A file or a directory of this host to take along, at the path that it has here; may be repeated
+        /// A file or a directory of this host to take along, at the path that it has here, with the shared
+        /// libraries of the programs in it; may be repeated
         #[arg(long, value_name = "PATH")]
         add: Vec<PathBuf>,
         /// The image's file

@@ -3,6 +3,7 @@
 
 use std::fs::{self, Permissions};
 use std::os::unix::fs::{PermissionsExt, symlink};
+use std::path::Path;
 use std::process::Command;
 
 use mayfly_tests::{Finished, finish, fixture, mayfly, mayfly_run};
@@ -152,6 +153,30 @@ fn what_is_not_there_makes_no_image() {
         assert_eq!(done.code(), 125, "{why}");
         assert!(done.complaint().contains(why), "{}", done.complaint());
         assert!(!image.exists());
+    }
+}
+
+#[test]
+fn what_is_added_comes_with_what_it_loads() {
+    let place = outside();
+    let program = place.path().join("bin/program");
+    for (from, to) in [("bin/program", "bin"), ("lib/libgreet.so", "lib")] {
+        fs::create_dir_all(place.path().join(to)).unwrap();
+        fs::copy(fixture("root.glibc").join(from), place.path().join(from)).unwrap();
+    }
+    // Beside a dynamic program and beside one that has no dynamic linker.
+    let alone = place.path().join("alone");
+    fs::copy(fixture("hello"), &alone).unwrap();
+    for beside in [Path::new("sort"), &alone] {
+        let image = place.path().join("image");
+        let mut build = Command::new(mayfly());
+        build.args(["image", "from-host"]).arg(beside).arg("--out").arg(&image);
+        build.arg("--add").arg(place.path().join("bin"));
+        let done = finish(build, b"");
+        assert_eq!(done.code(), 0, "{}", done.complaint());
+        let options = ["--rootfs", image.to_str().unwrap()];
+        let done = finish(mayfly_run(&options, &program, [""; 0]), b"");
+        assert!(done.text().starts_with("library\n"), "{} {}", done.text(), done.complaint());
     }
 }
 

@@ -36,7 +36,8 @@ const FILES: [(&str, &str); 4] = [
         "root:x:0:0:root:/root:/bin/sh\nnobody:x:65534:65534:nobody:/nonexistent:/usr/sbin/nologin\n",
     ),
     ("/etc/group", "root:x:0:\nnogroup:x:65534:\n"),
-    ("/etc/hosts", "127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost ip6-loopback\n"),
+    // The second name is the guest's own.
+    ("/etc/hosts", "127.0.0.1\tlocalhost mayfly\n::1\tlocalhost ip6-localhost ip6-loopback\n"),
     (
         "/etc/nsswitch.conf",
         "passwd: files\ngroup: files\nshadow: files\nhosts: files dns\nservices: files\nprotocols: files\n",
@@ -64,27 +65,24 @@ pub fn from_host(programs: &[PathBuf], more: &[PathBuf], out: &Path) -> Result<u
             mirror.take(link)?;
         }
     }
+    let mut loaders = Vec::new();
     for program in programs {
-        take(program, &mut mirror, NESTED_MAX)?;
+        loaders.extend(take(program, &mut mirror, NESTED_MAX)?);
     }
     for path in more {
         say(&format!("with {}", path.display()));
-        let path = visible(path)?;
-        match path.is_dir() {
-            true => mirror.take_tree(&path, &|_| false)?,
-            false => drop(mirror.take(&path)?),
-        }
+        add(&visible(path)?, &mut mirror, &mut loaders)?;
     }
     let (tree, files) = mirror.into_parts();
     say(&format!("writing {} files to {}", files.len(), out.display()));
     super::write(tree, out, |id| walk::open(&files, id))
 }
 
-/// Takes a program with its libraries, or a script with who runs it.
-fn take(program: &Path, mirror: &mut Mirror, nested_max: u32) -> Result<(), Failure> {
+/// Takes a program with its libraries, or a script with who runs it; gives the dynamic programs among them.
+fn take(program: &Path, mirror: &mut Mirror, nested_max: u32) -> Result<Vec<Program>, Failure> {
     let path = program::find(program.as_os_str());
     if is_python(program) {
-        return Python::ask(&path)?.take(mirror);
+        return Ok(Python::ask(&path)?.take(mirror)?.into_iter().collect());
     }
     let path = visible(&path)?;
     let file = open(&path)?;
@@ -92,7 +90,7 @@ fn take(program: &Path, mirror: &mut Mirror, nested_max: u32) -> Result<(), Fail
     match elf::inspect(|into, at| file.read_at(into, at)).map_err(failed)? {
         Kind::Static | Kind::Dynamic(_) => {
             say(&format!("program: {}", path.display()));
-            Program::take(&path, mirror).map(drop)
+            Ok(Program::take(&path, mirror)?.into_iter().collect())
         }
         Kind::Script(_) => {
             let nested_max = nested_max.checked_sub(1);
@@ -102,12 +100,34 @@ fn take(program: &Path, mirror: &mut Mirror, nested_max: u32) -> Result<(), Fail
             mirror.take(&path)?;
             let mut head = [0; script::LINE_BYTES_MAX];
             let len = file.read_at(&mut head, 0).map_err(failed)?;
-            script::programs(&head[..len])
-                .iter()
-                .try_for_each(|program| take(program, mirror, nested_max))
+            let mut taken = Vec::new();
+            for program in script::programs(&head[..len]) {
+                taken.extend(take(&program, mirror, nested_max)?);
+            }
+            Ok(taken)
         }
         _ => Err(Failure::at(&path, "neither an x86-64 program nor a script that begins with #!")),
     }
+}
+
+/// Takes a file or a directory, and what the programs and the libraries in it load as the first of the `loaders` would.
+fn add(path: &Path, mirror: &mut Mirror, loaders: &mut Vec<Program>) -> Result<(), Failure> {
+    let first = mirror.taken().len();
+    match path.is_dir() {
+        true => mirror.take_tree(path, &|_| false)?,
+        false => drop(mirror.take(path)?),
+    }
+    let added = mirror.taken()[first..].to_vec();
+    for path in &added {
+        let file = files::open(path).map_err(|error| Failure::at(path, error))?;
+        let kind = elf::inspect(|into, at| file.read_at(into, at));
+        match (kind.map_err(|error| Failure::at(path, error))?, loaders.first_mut()) {
+            (Kind::Static | Kind::Dynamic(_), Some(loader)) => loader.take_plugin(path, mirror)?,
+            (Kind::Dynamic(_), None) => loaders.extend(Program::take(path, mirror)?),
+            _ => {}
+        }
+    }
+    Ok(())
 }
 
 /// A path from the root on, where a guest can see what is there.

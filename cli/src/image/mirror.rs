@@ -32,7 +32,10 @@ const OPTIONS: WalkOptions = WalkOptions { all_root: true, mtime: None, without:
 /// A tree in the making.
 pub struct Mirror {
     tree: Tree,
+    /// Where the contents of external files are, by id.
     files: Vec<PathBuf>,
+    /// The host's regular files that were taken, in order.
+    taken: Vec<PathBuf>,
 }
 
 impl Mirror {
@@ -41,12 +44,17 @@ impl Mirror {
     /// # Errors
     /// None that this program causes.
     pub fn new() -> Result<Mirror, Failure> {
-        Ok(Mirror { tree: Tree::new(DIRECTORY)?, files: Vec::new() })
+        Ok(Mirror { tree: Tree::new(DIRECTORY)?, files: Vec::new(), taken: Vec::new() })
     }
 
     /// The tree, and where the contents of its external files are.
     pub fn into_parts(self) -> (Tree, Vec<PathBuf>) {
         (self.tree, self.files)
+    }
+
+    /// The host's regular files that were taken, in the order in which they were.
+    pub fn taken(&self) -> &[PathBuf] {
+        &self.taken
     }
 
     /// Whether something is at `path`, links not followed.
@@ -173,6 +181,9 @@ impl Mirror {
         if self.has(path) {
             return Ok(());
         }
+        if metadata.is_file() {
+            self.taken.push(path.to_owned());
+        }
         match walk::leaf(path, metadata, &mut self.files)? {
             Some(leaf) => self.put_leaf(path, leaf, walk::attributes(metadata, &OPTIONS)),
             None => Ok(()),
@@ -220,6 +231,7 @@ mod tests {
         for path in ["absolute", "short", "real/deep/file"] {
             assert!(mirror.has(&root.join(path)), "{path}");
         }
+        assert_eq!(mirror.taken(), [root.join("real/deep/file")]);
         assert!(mirror.take(&root.join("missing")).is_err());
         symlink("loop", root.join("loop")).unwrap();
         assert!(mirror.take(&root.join("loop")).is_err());

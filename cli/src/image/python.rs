@@ -124,20 +124,20 @@ impl Python {
         })
     }
 
-    /// Takes all that belongs to the interpreter into `mirror`.
+    /// Takes all that belongs to the interpreter into `mirror`; gives the interpreter, unless it is static.
     ///
     /// # Errors
     /// What the host says.
-    pub fn take(&self, mirror: &mut Mirror) -> Result<(), Failure> {
+    pub fn take(&self, mirror: &mut Mirror) -> Result<Option<Program>, Failure> {
         say(&format!("python {}: {}", self.version, self.executable.display()));
-        let program = Program::take(&self.executable, mirror)?;
+        let mut program = Program::take(&self.executable, mirror)?;
         let mut modules = Vec::new();
         for library in self.libraries.iter().filter(|path| path.is_dir()) {
             say(&format!("standard library: {}", library.display()));
             mirror.take_tree(library, &is_left)?;
             modules.extend(extension_modules(&library.join("lib-dynload"))?);
         }
-        if let Some(mut program) = program {
+        if let Some(program) = &mut program {
             say(&format!("libraries of {} extension modules", modules.len()));
             for module in modules.iter().filter(|module| !is_left(module)) {
                 program.take_plugin(module, mirror)?;
@@ -149,7 +149,8 @@ impl Python {
         self.take_data(mirror)?;
         mirror.put_program(Path::new(crate::runtimes::BOOTSTRAP), BOOTSTRAP)?;
         // So that a guest's PATH leads to it, whatever this host's does.
-        mirror.link(Path::new("/usr/bin/python3"), &self.executable)
+        mirror.link(Path::new("/usr/bin/python3"), &self.executable)?;
+        Ok(program)
     }
 
     /// Time zones, certificates: what there is of them.
