@@ -67,6 +67,12 @@ impl Program {
         let Some(plugin) = object(&real)? else { return Ok(()) };
         let chain = [self.executable.clone()];
         for (path, name) in self.load_needed(&real, &Rc::new(plugin), &chain, mirror)? {
+            // Who loads it may have loaded one of this name before, by its path.
+            let has_name =
+                |path: &PathBuf| path.file_name().is_some_and(|file| file.as_bytes() == name);
+            if mirror.taken().iter().any(has_name) {
+                continue;
+            }
             say(&format!("{}: {}, left out", path.display(), not_found(&name)));
         }
         Ok(())
