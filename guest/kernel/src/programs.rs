@@ -5,6 +5,7 @@
 //!           └──────────── may fail, and nothing has changed ──────────────┘     nothing is left to go back to
 //! ```
 
+use alloc::format;
 use alloc::rc::Rc;
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -116,26 +117,44 @@ impl Kernel {
     /// The program that the host asked for, or a clear end.
     pub fn first_program(&self) -> Thread {
         let command = command::parse(&self.boot);
-        let name = command.program.clone();
-        match self.try_first_program(command) {
-            Ok(started) => started,
-            Err(error) => {
-                let name = String::from_utf8_lossy(&name);
-                end::not_started(
-                    error.number(),
-                    format_args!("cannot run {name}: {} ({error:?})", error.text()),
-                )
+        let error = match self.try_first_program(command) {
+            Ok(started) => return started,
+            Err(error) => error,
+        };
+        let command = command::parse(&self.boot);
+        let name = String::from_utf8_lossy(&command.program);
+        let missing = if error == Errno::NOENT { self.missing_interpreter(&command) } else { None };
+        let why = match missing {
+            Some(path) => {
+                format!("its interpreter {} is not there", String::from_utf8_lossy(&path))
             }
-        }
+            None => error.text().into(),
+        };
+        end::not_started(error.number(), format_args!("cannot run {name}: {why} ({error:?})"))
     }
 
-    fn try_first_program(&self, command: command::Command) -> Result<Thread> {
-        let root = self.vfs.root().clone();
-        let cwd = self.vfs.lookup(&root, &command.cwd, Follow::Yes)?;
+    /// Who should run or load the program, or the one that should run that, and is not there.
+    fn missing_interpreter(&self, command: &command::Command) -> Option<Vec<u8>> {
+        let (cwd, mut path) = self.find_first(command).ok()?;
+        for _ in 0..=SCRIPTS_MAX {
+            let Ok(dentry) = self.vfs.lookup(&cwd, &path, Follow::Yes) else { return Some(path) };
+            path = Executable::open(dentry).ok()?.interpreter().ok()??;
+        }
+        None
+    }
+
+    /// Where the host's command is to run, and the path of its program.
+    fn find_first(&self, command: &command::Command) -> Result<(Rc<Dentry>, Vec<u8>)> {
+        let cwd = self.vfs.lookup(self.vfs.root(), &command.cwd, Follow::Yes)?;
         let path = command.find(|path| {
             self.vfs.lookup(&cwd, path, Follow::Yes).and_then(Executable::open).map(drop)
         })?;
-        let process = Rc::new(Process::first(&root, &cwd));
+        Ok((cwd, path))
+    }
+
+    fn try_first_program(&self, command: command::Command) -> Result<Thread> {
+        let (cwd, path) = self.find_first(&command)?;
+        let process = Rc::new(Process::first(self.vfs.root(), &cwd));
         for file in console::open(&self.vfs, &self.devices, command.terminals)? {
             process.files.add(file, 0, false)?;
         }

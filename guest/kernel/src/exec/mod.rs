@@ -11,6 +11,7 @@ mod stack;
 
 use alloc::rc::Rc;
 use alloc::vec::Vec;
+use core::ops::Range;
 
 use mayfly_abi::CpuInfo;
 use mayfly_abi::layout::{PAGE_SIZE, PAGE_TABLES, USER_END};
@@ -89,6 +90,23 @@ impl Executable {
         Script::parse(&self.start)
     }
 
+    /// The path of the file that must run it: of a script's `#!` line, or of the dynamic linker.
+    pub fn interpreter(&self) -> Result<Option<Vec<u8>>> {
+        if let Some(script) = self.script() {
+            return Ok(Some(script.interpreter));
+        }
+        let Some(path) = Program::parse(&self.start, self.len)?.interpreter else {
+            return Ok(None);
+        };
+        self.text(path).map(Some)
+    }
+
+    fn text(&self, at: Range<u64>) -> Result<Vec<u8>> {
+        let mut text = alloc::vec![0; (at.end - at.start) as usize];
+        read_exact(self.file.inode(), at.start, &mut text)?;
+        Ok(text)
+    }
+
     /// Maps the program and everything it starts with.
     pub fn load(
         &self,
@@ -117,9 +135,7 @@ impl Executable {
         let mut entry = bias.wrapping_add(program.entry);
         let mut base = 0;
         if let Some(path) = &program.interpreter {
-            let mut name = alloc::vec![0; (path.end - path.start) as usize];
-            read_exact(self.file.inode(), path.start, &mut name)?;
-            let interpreter = (environment.open)(&name)?;
+            let interpreter = (environment.open)(&self.text(path.clone())?)?;
             let linker = Program::parse(&interpreter.start, interpreter.len)?;
             let span = linker.span();
             base = space
