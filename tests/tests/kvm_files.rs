@@ -45,3 +45,13 @@ fn descriptors_are_unnamed_sealed_and_owned() {
 fn files_and_directories_are_watched() {
     same("watches");
 }
+
+/// /tmp may hold 32 MiB here, of which memory has less left: what is refused is the write, and nothing is killed.
+#[test]
+fn a_full_tmp_leaves_the_program_its_memory() {
+    let filling = || fixture("filling");
+    let done = finish(mayfly_run(&["--mem", "64"], filling(), ["30", "8"]), b"");
+    assert_eq!((done.code(), done.text(), done.complaint()), (0, String::new(), String::new()));
+    let all = finish(mayfly_run(&["--mem", "64"], filling(), ["0", "4"]), b"");
+    assert_eq!((all.code(), all.text(), all.complaint()), (0, String::new(), String::new()));
+}

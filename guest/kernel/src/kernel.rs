@@ -47,6 +47,10 @@ pub const HOSTNAME: &str = "mayfly";
 pub const SHRINK_FRAMES: usize = 64;
 /// A name in memory costs kernel memory: one for each so many bytes of a file system's limit.
 const BYTES_FOR_NAME: u64 = 4096;
+/// What files in memory leave to programs: one in so many bytes of memory …
+const SPARED_SHARE: u64 = 4;
+/// … at most: enough for what a runtime still allocates after its start, also where there is much more.
+const SPARED_MAX: u64 = 64 << 20;
 /// Fewest names that a file system in memory may have, however small it is.
 const NAMES_MIN: u64 = 1024;
 /// `st_dev` of each file system.
@@ -145,22 +149,26 @@ fn mount(boot: &Boot, machine: &Rc<Machine>, devices: &Rc<Devices>) -> Result<(V
     let disk = Rc::new(Partition::whole(devices.clone()));
     let root = Rc::new(ErofsFs::mount(disk, DEV_ROOT)?);
     let vfs = Vfs::new(system.clone(), root, b"/dev/vda", MountFlags::RDONLY);
-    let in_memory = |dev, bytes: u64| {
-        let limits = Limits { bytes, entries: (bytes / BYTES_FOR_NAME).max(NAMES_MIN) };
-        Rc::new(RamFs::new(system.clone(), dev, limits, 0o1777))
+    let total = system.memory().total;
+    let in_memory = |dev, bytes: u64, spared| {
+        let bytes = bytes.min(total.saturating_sub(spared));
+        let entries = (bytes / BYTES_FOR_NAME).max(NAMES_MIN);
+        Rc::new(RamFs::new(system.clone(), dev, Limits { bytes, entries, spared }, 0o1777))
     };
+    let spared = (total / SPARED_SHARE).min(SPARED_MAX);
     let plain = MountFlags::empty();
-    vfs.mount(b"/tmp", in_memory(DEV_TMP, boot.info.tmp_bytes_max), b"tmpfs", plain)?;
+    vfs.mount(b"/tmp", in_memory(DEV_TMP, boot.info.tmp_bytes_max, spared), b"tmpfs", plain)?;
     vfs.mount(b"/dev", Rc::new(devfs(system.clone(), DEV_DEV)), b"dev", plain)?;
     // As Linux bounds it by default; what memory holds is memory's own bound.
     let memory = boot.info.memory_bytes;
-    vfs.mount(b"/dev/shm", in_memory(DEV_SHM, memory / 2), b"tmpfs", plain)?;
+    vfs.mount(b"/dev/shm", in_memory(DEV_SHM, memory / 2, spared), b"tmpfs", plain)?;
     let slaves = DevPts::new(&*system, system.terminals(), DEV_PTS);
     vfs.mount(b"/dev/pts", Rc::new(slaves), b"devpts", plain)?;
     vfs.mount(b"/proc", Rc::new(procfs(system.clone(), DEV_PROC)), b"proc", plain)?;
     vfs.mount(b"/sys", Rc::new(sysfs(system.clone(), DEV_SYS)), b"sysfs", plain)?;
     mount_images(boot, devices, &vfs)?;
-    Ok((vfs, in_memory(DEV_MEMORY, memory)))
+    // What mappings share is the programs' own memory.
+    Ok((vfs, in_memory(DEV_MEMORY, memory, 0)))
 }
 
 /// Mounts the images that come behind the root's on the disk.

@@ -8,7 +8,7 @@ use alloc::vec::Vec;
 use core::cell::{OnceCell, RefCell};
 
 use mayfly_abi::CpuInfo;
-use mayfly_hal::phys::{self, Frame};
+use mayfly_hal::phys::{self, FRAME_SIZE, Frame};
 
 use crate::clock;
 use crate::credentials::Credentials;
@@ -123,6 +123,19 @@ impl System for Machine {
             self.vfs.get()?.shrink(crate::kernel::SHRINK_FRAMES);
             take()
         })
+    }
+
+    fn has_more_than(&self, bytes: u64) -> bool {
+        let has = || u64::from(phys::usage().free) * FRAME_SIZE as u64 > bytes;
+        has()
+            || self
+                .vfs
+                .get()
+                .is_some_and(|vfs| vfs.shrink(crate::kernel::SHRINK_FRAMES) > 0 && has())
+    }
+
+    fn cached(&self) -> u64 {
+        self.vfs.get().map_or(0, |vfs| vfs.cached() * FRAME_SIZE as u64)
     }
 
     fn boot_id(&self) -> [u8; 16] {

@@ -89,6 +89,11 @@ impl PageCache {
         }
     }
 
+    /// How many pages could be given back now.
+    pub fn idle(&self) -> usize {
+        self.slots.borrow().values().filter(|slot| slot.frame.is_unique()).count()
+    }
+
     /// Gives up to `frames` pages back: how many it were.
     pub fn shrink(&self, frames: usize) -> usize {
         // Once around to find all used, once more to take them, with the turns from end to start.
@@ -198,8 +203,9 @@ mod tests {
         let spared: Vec<u64> = (8..12).filter(|&page| cache.get(page).is_some()).collect();
         assert_eq!(cache.shrink(4), 4);
         assert!(spared.iter().all(|&page| cache.get(page).is_some()));
+        assert_eq!((cache.len(), cache.idle()), (8, 7));
         assert_eq!(cache.shrink(100), 7);
-        assert_eq!(cache.len(), 1);
+        assert_eq!((cache.len(), cache.idle()), (1, 0));
         drop(held);
         assert_eq!(cache.shrink(100), 1);
         assert!(cache.is_empty());

@@ -105,6 +105,10 @@ impl FileSystem for ErofsFs {
     fn shrink(&self, frames: usize) -> usize {
         self.shared.cache.shrink(frames)
     }
+
+    fn cached(&self) -> u64 {
+        self.shared.cache.idle() as u64
+    }
 }
 
 /// The reader's view of the cache.

@@ -260,4 +260,9 @@ pub trait FileSystem {
     fn shrink(&self, _frames: usize) -> usize {
         0
     }
+
+    /// How many frames [`FileSystem::shrink`] could free.
+    fn cached(&self) -> u64 {
+        0
+    }
 }

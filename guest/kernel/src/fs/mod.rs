@@ -192,6 +192,12 @@ impl Vfs {
         freed
     }
 
+    /// How many frames file systems hold and can read again.
+    pub fn cached(&self) -> u64 {
+        let cached = |root: &Rc<Dentry>| root.mount().map_or(0, |mount| mount.fs().cached());
+        self.roots.borrow().iter().map(cached).sum()
+    }
+
     /// What `path` means, seen from the directory `base`.
     pub fn lookup(&self, base: &Rc<Dentry>, path: &[u8], follow: Follow) -> Result<Rc<Dentry>> {
         let mut walk = Walk::new(&self.root, base, path)?;

@@ -164,7 +164,7 @@ mod tests {
     use crate::fs::testing::machine;
 
     fn ramfs(machine: &crate::fs::testing::Machine) -> Rc<dyn FileSystem> {
-        let limits = Limits { bytes: 1 << 20, entries: 100 };
+        let limits = Limits { bytes: 1 << 20, entries: 100, spared: 0 };
         Rc::new(RamFs::new(machine.system.clone(), 99, limits, 0o755))
     }
 

@@ -48,16 +48,26 @@ pub trait System {
         if zeroed { Frame::zeroed() } else { Frame::scratch() }
     }
 
+    /// Whether more than so many bytes of memory are free. The kernel may shrink its caches first.
+    fn has_more_than(&self, bytes: u64) -> bool {
+        self.memory().free > bytes
+    }
+
     /// Whose new files are: the user and the group as which the process acts that runs.
     fn owner(&self) -> (u32, u32) {
         (0, 0)
+    }
+
+    /// What caches hold, bytes (see [`Memory::cached`]).
+    fn cached(&self) -> u64 {
+        0
     }
 
     /// How the memory is used.
     fn memory(&self) -> Memory {
         let usage = phys::usage();
         let bytes = |frames: u32| u64::from(frames) * FRAME_SIZE as u64;
-        Memory { total: bytes(usage.total), free: bytes(usage.free), cached: 0 }
+        Memory { total: bytes(usage.total), free: bytes(usage.free), cached: self.cached() }
     }
 
     /// Random bytes that stay the same until the next boot.

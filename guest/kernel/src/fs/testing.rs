@@ -20,7 +20,7 @@ use super::*;
 use crate::tty::Terminals;
 
 /// Room in the machine's /tmp.
-pub const TMP_LIMITS: Limits = Limits { bytes: 1 << 20, entries: 30_000 };
+pub const TMP_LIMITS: Limits = Limits { bytes: 1 << 20, entries: 30_000, spared: 0 };
 
 /// A kernel as the file systems see it.
 pub struct TestSystem {
@@ -213,7 +213,7 @@ pub struct Machine {
 /// A machine whose root has no names but those of mounts.
 pub fn machine() -> Machine {
     let system = TestSystem::new();
-    let nothing = Limits { bytes: 0, entries: 0 };
+    let nothing = Limits { bytes: 0, entries: 0, spared: 0 };
     let root = Rc::new(RamFs::new(system.clone(), 1, nothing, 0o755));
     machine_with_root(system, root)
 }

@@ -15,6 +15,8 @@ pub struct Limits {
     pub bytes: u64,
     /// Names. They cost the kernel's own memory, some hundred bytes each with their inodes.
     pub entries: u64,
+    /// Bytes of the machine's memory that files leave to programs: what would go below is ENOSPC, and kills nobody.
+    pub spared: u64,
 }
 
 /// What of the limits is used.
@@ -35,17 +37,35 @@ impl Budget {
         (self.limits.bytes / FRAME_SIZE as u64, self.limits.entries)
     }
 
-    /// What is left, in frames and names.
-    pub(super) fn free(&self) -> (u64, u64) {
+    /// What is left of the limits, in frames and names.
+    fn left(&self) -> (u64, u64) {
         let (frames, entries) = self.totals();
         (frames - self.frames.get(), entries - self.entries.get())
     }
 
+    /// What can be had, in frames and names: memory may be shorter than the limit.
+    pub(super) fn free(&self) -> (u64, u64) {
+        let (frames, entries) = self.left();
+        let Limits { spared, .. } = self.limits;
+        if spared == 0 {
+            return (frames, entries);
+        }
+        let memory = self.system.memory();
+        let available = (memory.free + memory.cached).saturating_sub(spared);
+        (frames.min(available / FRAME_SIZE as u64), entries)
+    }
+
+    /// ENOSPC where memory is as short as files may make it.
+    fn check_memory(&self) -> Result<()> {
+        if self.system.has_more_than(self.limits.spared) { Ok(()) } else { Err(Errno::NOSPC) }
+    }
+
     /// A frame, counted. ENOSPC at the limit, ENOMEM where the machine has none.
     pub(super) fn take_frame(&self, zeroed: bool) -> Result<Frame> {
-        if self.free().0 == 0 {
+        if self.left().0 == 0 {
             return Err(Errno::NOSPC);
         }
+        self.check_memory()?;
         let frame = self.system.take_frame(zeroed).ok_or(Errno::NOMEM)?;
         self.frames.update(|count| count + 1);
         Ok(frame)
@@ -58,8 +78,11 @@ impl Budget {
 
     /// Counts what takes no frame, but memory. ENOSPC.
     pub(super) fn charge(self: &Rc<Budget>, frames: u64) -> Result<Charge> {
-        if frames > self.free().0 {
+        if frames > self.left().0 {
             return Err(Errno::NOSPC);
+        }
+        if frames > 0 {
+            self.check_memory()?;
         }
         self.frames.update(|count| count + frames);
         Ok(Charge { budget: self.clone(), frames })
@@ -67,9 +90,10 @@ impl Budget {
 
     /// Counts a name. ENOSPC.
     pub(super) fn add_entry(&self) -> Result<()> {
-        if self.free().1 == 0 {
+        if self.left().1 == 0 {
             return Err(Errno::NOSPC);
         }
+        self.check_memory()?;
         self.entries.update(|count| count + 1);
         Ok(())
     }
@@ -90,8 +114,11 @@ impl Charge {
     /// Counts so many frames from now on. ENOSPC, and nothing has changed.
     pub(super) fn resize(&mut self, frames: u64) -> Result<()> {
         let counted = &self.budget.frames;
-        if frames > self.frames + self.budget.free().0 {
+        if frames > self.frames + self.budget.left().0 {
             return Err(Errno::NOSPC);
+        }
+        if frames > self.frames {
+            self.budget.check_memory()?;
         }
         counted.set(counted.get() - self.frames + frames);
         self.frames = frames;

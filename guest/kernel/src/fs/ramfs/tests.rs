@@ -102,9 +102,28 @@ fn the_limit_of_bytes_holds_and_recovers() {
 }
 
 #[test]
+fn what_is_spared_is_left_to_programs() {
+    let spared = usage().free - 10;
+    let limits =
+        Limits { bytes: 1 << 20, entries: 30, spared: u64::from(spared) * FRAME_SIZE as u64 };
+    let fs = RamFs::new(machine().system, 9, limits, 0o755);
+    let file = fs.root().create(b"f", NewNode::File, 0o644).unwrap();
+    assert_eq!(fs.statfs().blocks_free, u64::from(usage().free - spared));
+    let written = file.write_at(0, &[7; 1 << 20]).unwrap();
+    assert!(written > 0 && usage().free == spared);
+    assert_eq!(fs.statfs().blocks_free, 0);
+    assert_eq!(file.write_at(written as u64, b"x"), Err(Errno::NOSPC));
+    assert_eq!(file.fallocate(FallocateMode::empty(), 0, 1 << 20), Err(Errno::NOSPC));
+    assert_eq!(fs.root().create(b"g", NewNode::Fifo, 0).err(), Some(Errno::NOSPC));
+    assert_eq!(file.write_at(0, b"y"), Ok(1), "what is there can be changed");
+    file.truncate(0).unwrap();
+    assert_eq!(file.write_at(0, &[7; FRAME_SIZE]), Ok(FRAME_SIZE));
+}
+
+#[test]
 fn the_limit_of_names_holds_and_recovers() {
     let system = machine().system;
-    let fs = RamFs::new(system, 9, Limits { bytes: 0, entries: 3 }, 0o755);
+    let fs = RamFs::new(system, 9, Limits { bytes: 0, entries: 3, spared: 0 }, 0o755);
     let root = fs.root();
     let file = root.create(b"f", NewNode::File, 0o644).unwrap();
     root.create(b"d", NewNode::Directory, 0o755).unwrap();
