@@ -26,6 +26,7 @@ use packing::{is_packed, plain};
 use crate::failure::{Failure, say};
 use crate::files;
 
+mod looks;
 mod packing;
 
 /// Most bytes of an index or a manifest (the OCI distribution specification's own bound).
@@ -89,12 +90,22 @@ pub fn from_tar(archive: &Path, out: &Path) -> Result<u64, Failure> {
 /// The tree of an archive, and the contents of its external files, by id.
 fn read(archive: &Path) -> Result<(Tree, Vec<Section>), Failure> {
     let file = files::open(archive)?;
-    let len = file.metadata()?.len();
-    let whole = Section { file: Rc::new(file), start: 0, len, at: 0 };
-    let mut taken = Taken::default();
+    let metadata = file.metadata()?;
+    if metadata.is_dir() {
+        return Err(Failure::new("it is a directory: use `mayfly image from-dir`"));
+    }
+    // An image's layers are found by going back and forth.
+    if !metadata.is_file() {
+        return Err(Failure::new("it is no regular file: write the archive to one first"));
+    }
+    let whole = Section { file: Rc::new(file), start: 0, len: metadata.len(), at: 0 };
+    let mut taken = Taken { layers: Layers::default(), contents: Vec::new(), is_nothing: true };
     match blobs(&whole)? {
         Some(blobs) => taken.image(&blobs)?,
         None => taken.layer(plain(&whole, &mut { UNPACKED_MAX })?)?,
+    }
+    if taken.is_nothing {
+        return Err(Failure::new(looks::like(&whole)?.unwrap_or("it holds no files")));
     }
     Ok((taken.layers.into_tree()?, taken.contents))
 }
@@ -105,8 +116,8 @@ fn blobs(whole: &Section) -> Result<Option<BTreeMap<String, Section>>, Failure> 
         return Ok(None);
     }
     let mut blobs = BTreeMap::new();
-    for entry in Archive::new(whole.clone()).entries_with_seek()? {
-        let entry = entry?;
+    for (before, entry) in Archive::new(whole.clone()).entries_with_seek()?.enumerate() {
+        let entry = entry.map_err(|error| broken(whole, before, &error))?;
         let name = String::from_utf8_lossy(&entry.path_bytes()).trim_start_matches("./").to_owned();
         let is_of_layout =
             name == "oci-layout" || name == "index.json" || name.starts_with("blobs/");
@@ -118,12 +129,23 @@ fn blobs(whole: &Section) -> Result<Option<BTreeMap<String, Section>>, Failure> 
     Ok(is_layout.then_some(blobs))
 }
 
+/// Why an archive does not go on after `before` entries.
+fn broken(archive: &Section, before: usize, error: &io::Error) -> Failure {
+    match (before, looks::like(archive)) {
+        _ if error.raw_os_error().is_some() => Failure::new(error),
+        (0, Ok(Some(what))) => Failure::new(what),
+        (0, _) => Failure::new("it is no tar archive: neither plain, nor packed by gzip or zstd"),
+        _ => Failure::new(format!("it is broken or cut short after {before} entries: {error}")),
+    }
+}
+
 /// What has been taken of an archive.
-#[derive(Default)]
 struct Taken {
     layers: Layers,
     /// The contents of external files, by id.
     contents: Vec<Section>,
+    /// There was no entry yet.
+    is_nothing: bool,
 }
 
 impl Taken {
@@ -158,8 +180,9 @@ impl Taken {
 
     /// Takes the files of one layer.
     fn layer(&mut self, layer: Section) -> Result<(), Failure> {
-        for entry in Archive::new(layer.clone()).entries_with_seek()? {
-            let mut entry = entry?;
+        for (before, entry) in Archive::new(layer.clone()).entries_with_seek()?.enumerate() {
+            let mut entry = entry.map_err(|error| broken(&layer, before, &error))?;
+            self.is_nothing = false;
             let path = entry.path_bytes().into_owned();
             let header = entry.header();
             let kind = header.entry_type();

@@ -1,5 +1,6 @@
 //! How a layer is packed: not, by gzip (RFC 1952) or by zstd (RFC 8878), told by its first bytes.
 
+use std::env;
 use std::io::{self, BufReader, Read, Seek, Write};
 use std::rc::Rc;
 
@@ -30,16 +31,23 @@ pub fn is_packed(section: &Section) -> Result<bool, Failure> {
 /// # Errors
 /// What the host says, what is wrong with the layer, or one that is too long.
 pub fn plain(section: &Section, room: &mut u64) -> Result<Section, Failure> {
-    let mut file = tempfile::tempfile()?;
+    let magic = magic(section)?;
+    let is_gzip = magic.starts_with(&GZIP);
+    if !is_gzip && magic != ZSTD {
+        return Ok(section.clone());
+    }
+    let place = env::temp_dir();
+    let mut file = tempfile::tempfile_in(&place).map_err(|error| Failure::at(&place, error))?;
     let mut packed = BufReader::new(section.clone());
-    let len = match magic(section)? {
-        ZSTD => unpack_frames(&mut packed, &mut file, *room + 1)?,
-        magic if magic.starts_with(&GZIP) => {
-            io::copy(&mut MultiGzDecoder::new(packed).take(*room + 1), &mut file)?
-        }
-        _ => return Ok(section.clone()),
+    let len = if is_gzip {
+        io::copy(&mut MultiGzDecoder::new(packed).take(*room + 1), &mut file)
+    } else {
+        unpack_frames(&mut packed, &mut file, *room + 1)
     };
-    file.flush()?;
+    let len = len.map_err(|error| match error.raw_os_error() {
+        Some(_) => Failure::new(format!("unpacking it to {}: {error}", place.display())),
+        None => Failure::new(format!("it is packed, and broken or cut short: {error}")),
+    })?;
     *room =
         room.checked_sub(len).ok_or_else(|| Failure::new("it has more than 10 GiB, unpacked"))?;
     Ok(Section { file: Rc::new(file), start: 0, len, at: 0 })
@@ -50,7 +58,7 @@ fn unpack_frames(
     packed: &mut BufReader<Section>,
     to: &mut impl Write,
     most: u64,
-) -> Result<u64, Failure> {
+) -> io::Result<u64> {
     let mut len = 0;
     while packed.stream_position()? < packed.get_ref().len && len < most {
         match StreamingDecoder::new(&mut *packed) {
@@ -60,7 +68,7 @@ fn unpack_frames(
                 length,
                 ..
             })) => packed.seek_relative(length.into())?,
-            Err(error) => return Err(Failure::new(error)),
+            Err(error) => return Err(io::Error::other(error)),
         }
     }
     Ok(len)

@@ -145,3 +145,50 @@ fn hostile_archives_are_refused_in_one_line() {
         assert!(!complaint(&whole[..len]).is_empty(), "cut to {len}");
     }
 }
+
+#[test]
+fn what_is_no_archive_is_told_with_what_to_do() {
+    let starts: [(&[u8], &str); 7] = [
+        (b"\xfd7zXZ\0\0\x04", "`xz -d`"),
+        (b"BZh91AY&SY", "`bzip2 -d`"),
+        (b"\x04\x22\x4d\x18\x64\x40", "`lz4 -d`"),
+        (b"PK\x03\x04", "from-dir"),
+        (b"\x7fELF\x02\x01", "mayfly run"),
+        (b"#!/bin/sh\n", "no tar archive"),
+        (b"", "no tar archive"),
+    ];
+    for (start, expected) in starts {
+        let bytes = [start, &[7; 2000]].concat();
+        assert!(complaint(&bytes).contains(expected), "{}", complaint(&bytes));
+        assert!(complaint(&gzip(&bytes)).contains(expected), "{}", complaint(&gzip(&bytes)));
+    }
+    let image = [&[0; 1024], &[0xe2, 0xe1, 0xf5, 0xe0][..], &[1; 4096]].concat();
+    assert!(complaint(&image).contains("--rootfs"), "{}", complaint(&image));
+    // A file may be called like that.
+    assert!(read_bytes(&archive(&[("BZh", FILE, "")])).is_ok());
+}
+
+#[test]
+fn an_archive_without_files_is_refused() {
+    assert!(complaint(b"").contains("it is empty"));
+    for nothing in [archive(&[]), gzip(&archive(&[])), zstd(&archive(&[])), gzip(b"")] {
+        assert!(complaint(&nothing).contains("no files"), "{}", complaint(&nothing));
+    }
+    assert!(read_bytes(&archive(&[("./", EntryType::Directory, "")])).is_ok());
+    let place = tempfile::tempdir().unwrap();
+    let complaint = read(place.path()).err().unwrap().to_string();
+    assert!(complaint.contains("from-dir"), "{complaint}");
+}
+
+#[test]
+fn an_archive_cut_short_is_told_as_such() {
+    let whole = archive(&[("a", FILE, ""), ("file", FILE, &"y".repeat(5000))]);
+    assert!(complaint(&whole[..700]).contains("cut short after 1 entries"));
+    assert!(complaint(&whole[..3000]).contains("in the middle of a file"));
+    for packed in [gzip(&whole), zstd(&whole)] {
+        for len in [10, packed.len() / 2, packed.len() - 1] {
+            let complaint = complaint(&packed[..len]);
+            assert!(complaint.contains("broken or cut short"), "{len}: {complaint}");
+        }
+    }
+}
