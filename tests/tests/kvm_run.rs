@@ -153,6 +153,17 @@ fn files_may_be_input_and_output() {
 }
 
 #[test]
+fn input_that_the_host_cannot_read_is_an_error_and_no_end() {
+    let directory = tempfile::tempdir().unwrap();
+    let output = mayfly(&["run", "--", busybox_path(), "cat"])
+        .stdin(File::open(directory.path()).unwrap())
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    assert_eq!(text(&output.stderr), "cat: read error: Input/output error\n");
+}
+
+#[test]
 fn the_environment_is_small_and_adjustable() {
     let output = run(&["--env", "A=1", "--env", "HOME=/x", "--", busybox_path(), "env"]);
     let mut lines: Vec<&str> = text(&output.stdout).lines().collect();

@@ -44,8 +44,8 @@ impl File for HostStream {
         match self.devices.with_vsock(|vsock| vsock.recv(self.id, to)) {
             Ok(count) => Ok(count),
             Err(StreamError::WouldBlock | StreamError::NotConnected) => Err(Errno::AGAIN),
-            // A descriptor that broke on the host's side has nothing more to give.
-            Err(_) => Ok(0),
+            // The host could not read its descriptor: a reset does not carry why.
+            Err(_) => Err(Errno::IO),
         }
     }
 
