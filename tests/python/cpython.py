@@ -85,7 +85,7 @@ def libraries(program):
 def build(root, place):
     """Python and its tests below `root`."""
     version = "python3.%d" % sys.version_info.minor
-    for program in [f"/usr/bin/{version}", "/bin/sh", "/bin/true"]:
+    for program in [f"/usr/bin/{version}", "/bin/sh", "/bin/true", "/bin/sleep"]:
         copy(program, root)
         for library in libraries(program):
             copy(library, root)

@@ -36,8 +36,7 @@ const FILES: [(&str, &str); 4] = [
         "root:x:0:0:root:/root:/bin/sh\nnobody:x:65534:65534:nobody:/nonexistent:/usr/sbin/nologin\n",
     ),
     ("/etc/group", "root:x:0:\nnogroup:x:65534:\n"),
-    // The second name is the guest's own.
-    ("/etc/hosts", "127.0.0.1\tlocalhost mayfly\n::1\tlocalhost ip6-localhost ip6-loopback\n"),
+    ("/etc/hosts", "127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost ip6-loopback\n"),
     (
         "/etc/nsswitch.conf",
         "passwd: files\ngroup: files\nshadow: files\nhosts: files dns\nservices: files\nprotocols: files\n",

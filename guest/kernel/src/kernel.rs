@@ -41,8 +41,9 @@ use crate::{clock, command, end, scheduler};
 pub const RELEASE: &str = "6.1.0-mayfly";
 /// What uname(2) says the kernel is.
 pub const VERSION: &str = concat!("#1 Mayfly ", env!("CARGO_PKG_VERSION"));
-/// The machine's name.
-pub const HOSTNAME: &str = "mayfly";
+/// The machine's name, until a program gives it another: one that /etc/hosts has everywhere, so that who looks up the own
+/// name finds it.
+pub const HOSTNAME: &str = "localhost";
 /// Frames to take back from caches at a time when memory is short.
 pub const SHRINK_FRAMES: usize = 64;
 /// A name in memory costs kernel memory: one for each so many bytes of a file system's limit.

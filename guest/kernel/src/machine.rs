@@ -44,6 +44,8 @@ pub struct Machine {
     pub threads: Rc<Threads>,
     /// The pseudo-terminals.
     pub terminals: Rc<Terminals>,
+    /// Its name (sethostname(2)).
+    pub hostname: RefCell<Vec<u8>>,
     boot_id: [u8; 16],
 }
 
@@ -62,6 +64,7 @@ impl Machine {
             processes: Rc::default(),
             threads: Rc::default(),
             terminals: Rc::default(),
+            hostname: RefCell::new(HOSTNAME.into()),
             boot_id,
         }
     }
@@ -143,7 +146,7 @@ impl System for Machine {
     }
 
     fn hostname(&self) -> Vec<u8> {
-        HOSTNAME.into()
+        self.hostname.borrow().clone()
     }
 
     fn release(&self) -> Vec<u8> {

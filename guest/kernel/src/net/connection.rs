@@ -17,7 +17,7 @@
 use alloc::rc::Rc;
 use core::cell::Cell;
 
-use super::inbox::{Envelope, Inbox};
+use super::inbox::{Envelope, INBOX_BYTES, Inbox};
 use super::{Kind, Outgoing, Received, Shutdown};
 use crate::errno::{Errno, Result};
 use crate::fs::{Poll, Pulse};
@@ -35,6 +35,9 @@ pub enum Flavour {
 #[derive(Default)]
 struct Lane {
     inbox: Inbox,
+    /// Bytes that the writer keeps for it, and that the reader takes, where they said so.
+    kept: Cell<Option<usize>>,
+    taken: Cell<Option<usize>>,
     /// The writer has finished.
     ended: Cell<bool>,
     /// The reader takes no more.
@@ -46,6 +49,13 @@ struct Lane {
 }
 
 impl Lane {
+    /// What TCP's two ends take is between them, and AF_UNIX asks the writer alone.
+    fn limit(&self, flavour: Flavour) {
+        let or_all = |bytes: &Cell<Option<usize>>| bytes.get().unwrap_or(INBOX_BYTES);
+        let taken = if flavour == Flavour::Tcp { or_all(&self.taken) } else { 0 };
+        self.inbox.set_limit(or_all(&self.kept) + taken);
+    }
+
     /// The reader's side is reset.
     fn break_off(&self, error: Errno) {
         self.broken.set(true);
@@ -143,6 +153,14 @@ impl Side {
             self.outgoing.inbox.arrived();
         }
         self.incoming.inbox.arrived();
+    }
+
+    /// How many bytes may be on the way (SO_SNDBUF, SO_RCVBUF): what this side sends and receives, where it was said.
+    pub fn set_buffers(&self, send: Option<usize>, receive: Option<usize>) {
+        self.outgoing.kept.set(send);
+        self.incoming.taken.set(receive);
+        self.outgoing.limit(self.flavour);
+        self.incoming.limit(self.flavour);
     }
 
     /// Closing resets the peer.

@@ -61,9 +61,10 @@ impl Default for Queue {
 }
 
 /// The queue that one socket reads.
-#[derive(Default)]
 pub struct Inbox {
     queue: RefCell<Queue>,
+    /// Bytes of a stream that may wait.
+    limit: Cell<usize>,
     /// How often something came.
     arrivals: Cell<u64>,
     /// A writer found too little room.
@@ -72,7 +73,30 @@ pub struct Inbox {
     relieved: Cell<u64>,
 }
 
+impl Default for Inbox {
+    fn default() -> Inbox {
+        Inbox {
+            queue: RefCell::default(),
+            limit: Cell::new(INBOX_BYTES),
+            arrivals: Cell::default(),
+            choked: Cell::default(),
+            relieved: Cell::default(),
+        }
+    }
+}
+
 impl Inbox {
+    /// Has fewer bytes of a stream wait than [`INBOX_BYTES`]; what waits stays.
+    pub fn set_limit(&self, bytes: usize) {
+        self.limit.set(bytes.min(INBOX_BYTES));
+        self.relieve();
+    }
+
+    /// Bytes of a stream that find room.
+    fn room(&self, queue: &Queue) -> usize {
+        queue.ring.room().min(self.limit.get().saturating_sub(queue.ring.len()))
+    }
+
     /// Bytes that wait.
     pub fn len(&self) -> usize {
         self.queue.borrow().ring.len()
@@ -93,7 +117,7 @@ impl Inbox {
     /// waits is not woken for every few bytes.
     pub fn has_room(&self) -> bool {
         let queue = self.queue.borrow();
-        queue.ring.room() >= queue.ring.len() / 2 && queue.marks.len() < MARKS_MAX
+        self.room(&queue) >= queue.ring.len() / 2 && queue.marks.len() < MARKS_MAX
     }
 
     /// Something came, or what waits is news.
@@ -114,7 +138,7 @@ impl Inbox {
     /// Appends the front of `bytes` to the stream: how many. EAGAIN, ENOMEM.
     pub fn write(&self, bytes: &[u8], rights: Option<Rights>) -> Result<usize> {
         let mut queue = self.queue.borrow_mut();
-        let count = bytes.len().min(queue.ring.room());
+        let count = bytes.len().min(self.room(&queue));
         self.choked.set(count < bytes.len());
         if bytes.is_empty() {
             return Ok(0);
@@ -234,6 +258,20 @@ mod tests {
         assert_eq!(inbox.relieved(), 0);
         assert_eq!(inbox.read(&mut buffer, false).unwrap().count, INBOX_BYTES - 100);
         assert_eq!((inbox.has_room(), inbox.relieved()), (true, 1));
+    }
+
+    #[test]
+    fn a_limit_holds_back_what_comes_and_keeps_what_is_there() {
+        let inbox = Inbox::default();
+        inbox.write(&[7; 5000], None).unwrap();
+        inbox.set_limit(4000);
+        assert_eq!((inbox.write(b"x", None), inbox.has_room()), (Err(Errno::AGAIN), false));
+        let mut buffer = [0; 4000];
+        assert_eq!(inbox.read(&mut buffer, false).unwrap().count, 4000);
+        assert_eq!((inbox.has_room(), inbox.relieved()), (true, 1));
+        assert_eq!(inbox.write(&[7; 5000], None), Ok(3000));
+        inbox.set_limit(usize::MAX);
+        assert_eq!((inbox.has_room(), inbox.relieved()), (true, 2));
     }
 
     #[test]

@@ -122,6 +122,12 @@ impl Options {
         Ok(())
     }
 
+    /// Bytes of data that were asked for with SO_SNDBUF or SO_RCVBUF: of what getsockopt(2) says, half is for the books
+    /// (socket(7)). `None` where nothing was.
+    pub fn buffer(&self, name: u32) -> Option<usize> {
+        self.numbers.get(&(net::SOL_SOCKET, name)).map(|bytes| *bytes as usize / 2)
+    }
+
     /// Whether a socket has options of this level. EOPNOTSUPP, ENOPROTOOPT.
     pub fn check_level(level: u32, domain: Domain, protocol: u32) -> Result<()> {
         match (level, domain) {

@@ -172,6 +172,9 @@ pub trait Socket: File {
     /// Its options.
     fn options(&self) -> &RefCell<Options>;
 
+    /// Hears that options have changed.
+    fn options_changed(&self) {}
+
     /// bind(2). EADDRINUSE, EADDRNOTAVAIL, EAFNOSUPPORT; EINVAL where it has a name.
     fn bind(&self, address: &Address) -> Result<()>;
 

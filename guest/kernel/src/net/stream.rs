@@ -15,7 +15,7 @@ use alloc::rc::Rc;
 use core::cell::{Cell, RefCell};
 use core::net::SocketAddr;
 
-use linux_raw_sys::ioctl;
+use linux_raw_sys::{ioctl, net};
 
 use super::address::{destination, source_for};
 use super::connection::{Flavour, Side, pair};
@@ -100,6 +100,14 @@ impl StreamSocket {
         }
     }
 
+    /// Has the connection, where there is one, take what the options say.
+    fn set_buffers(&self) {
+        if let State::Connected(side) = &*self.state.borrow() {
+            let options = self.options.borrow();
+            side.set_buffers(options.buffer(net::SO_SNDBUF), options.buffer(net::SO_RCVBUF));
+        }
+    }
+
     fn flavour(&self) -> Flavour {
         if self.domain == Domain::Unix { Flavour::Unix } else { Flavour::Tcp }
     }
@@ -165,6 +173,7 @@ impl StreamSocket {
         self.peer_process.set(listener.owner());
         self.set_ends(local, to);
         self.turn(State::Connected(side));
+        self.set_buffers();
         Ok(())
     }
 
@@ -201,6 +210,10 @@ impl Socket for StreamSocket {
 
     fn options(&self) -> &RefCell<Options> {
         &self.options
+    }
+
+    fn options_changed(&self) {
+        self.set_buffers();
     }
 
     fn bind(&self, address: &Address) -> Result<()> {
@@ -251,6 +264,7 @@ impl Socket for StreamSocket {
         socket.peer_process.set(arrival.from);
         if self.flavour() == Flavour::Tcp {
             *socket.options.borrow_mut() = self.options.borrow().clone();
+            socket.set_buffers();
         }
         Ok(Rc::new(socket))
     }

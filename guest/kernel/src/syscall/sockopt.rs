@@ -98,5 +98,7 @@ pub fn setsockopt(call: &mut Call<'_>) -> CallResult {
             options.set(level, name, u32::from_le_bytes(call.get(at)?))?;
         }
     }
+    drop(options);
+    socket.options_changed();
     Ok(0)
 }

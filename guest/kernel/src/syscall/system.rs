@@ -7,7 +7,7 @@ use super::wait::USAGE_WORDS;
 use super::{Call, CallResult};
 use crate::clock::{self, SECOND};
 use crate::errno::Errno;
-use crate::kernel::{HOSTNAME, RELEASE, VERSION};
+use crate::kernel::{RELEASE, VERSION};
 
 /// Bytes of each string in struct utsname.
 const NAME_BYTES: usize = 65;
@@ -24,11 +24,25 @@ const RUSAGE_THREAD: i32 = linux::RUSAGE_THREAD as i32;
 /// uname(2).
 pub fn uname(call: &mut Call<'_>) -> CallResult {
     let mut names = [0; 6 * NAME_BYTES];
-    let fields = ["Linux", HOSTNAME, RELEASE, VERSION, "x86_64", "(none)"];
+    let host = call.kernel.machine.hostname.borrow();
+    let fields: [&[u8]; 6] =
+        [b"Linux", &host, RELEASE.as_bytes(), VERSION.as_bytes(), b"x86_64", b"(none)"];
     for (field, name) in names.chunks_exact_mut(NAME_BYTES).zip(fields) {
-        field[..name.len()].copy_from_slice(name.as_bytes());
+        field[..name.len()].copy_from_slice(name);
     }
     call.put(call.args[0], &names)?;
+    Ok(0)
+}
+
+/// sethostname(2). EFAULT, EINVAL, EPERM.
+pub fn sethostname(call: &mut Call<'_>) -> CallResult {
+    if !call.process.credentials.borrow().capabilities.has(linux::CAP_SYS_ADMIN) {
+        return Err(Errno::PERM.into());
+    }
+    // With its NUL it has to fit into uname(2)'s answer.
+    let len = u64::try_from(call.int(1)).ok().filter(|len| *len < NAME_BYTES as u64);
+    let name = call.bytes(call.args[0], len.ok_or(Errno::INVAL)?)?.bytes().to_vec();
+    call.kernel.machine.hostname.replace(name);
     Ok(0)
 }
 

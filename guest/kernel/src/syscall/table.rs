@@ -291,7 +291,7 @@ calls! {
     __NR_getcpu "getcpu" => Supported, system::getcpu;
     __NR_times "times" => Supported, system::times;
     __NR_syslog "syslog" => Error(Errno::PERM, "the kernel keeps no log");
-    __NR_sethostname "sethostname" => Error(Errno::PERM, "the name is the host's to give");
+    __NR_sethostname "sethostname" => Supported, system::sethostname;
     __NR_reboot "reboot" => Error(Errno::PERM, "exit instead");
     // Time.
     __NR_time "time" => Supported, time::time;
