@@ -83,6 +83,12 @@ fn memory_ends_in_an_error_never_in_a_hang() {
 }
 
 #[test]
+fn memory_is_for_pages_that_are_touched() {
+    let done = finish(mayfly_run(&["--mem", "64"], fixture("memory"), ["sparse"]), b"");
+    assert_eq!((done.code(), done.text().as_str()), (0, "there\n"), "{}", done.complaint());
+}
+
+#[test]
 fn mappings_keep_their_promises() {
     let done = run("memory", &["mappings"]);
     assert_eq!((done.code(), done.complaint().as_str()), (0, ""), "{}", done.text());

@@ -24,6 +24,8 @@ pub const FRAME_SIZE: usize = PAGE_SIZE as usize;
 /// Of so many frames one is kept for the kernel's heap: what the kernel notes must not fail because programs and caches have
 /// taken all memory.
 const HEAP_SHARE: u32 = 64;
+/// Guesses end where fewer than one of so many frames was never used.
+const GUESS_SHARE: u32 = 4;
 /// Marks the end of the free list.
 const NONE: u32 = u32::MAX;
 /// Set in `counts` of a free frame; the other bits are the next free frame.
@@ -72,10 +74,13 @@ impl Frame {
         })
     }
 
-    /// A frame that was never used, hence zero, or `None` where none is left. Costs nothing until it is
-    /// touched: for guesses about what a program will need.
+    /// A frame that was never used, hence zero, or `None` where few are left. Costs nothing until it is
+    /// touched: for guesses about what a program will need. What nobody may ever need is not held when memory is short.
     pub fn fresh() -> Option<Frame> {
-        with(|frames| frames.take_fresh().map(Frame))
+        with(|frames| {
+            let has_many = frames.fresh() > frames.total / GUESS_SHARE;
+            has_many.then(|| frames.take_fresh().map(Frame)).flatten()
+        })
     }
 
     /// A frame whose bytes are unspecified (but initialised): for a caller that fills all of it.
@@ -392,6 +397,13 @@ mod tests {
         assert_eq!(usage().free, before.free - 1);
         drop(two);
         assert_eq!(usage(), before);
+    }
+
+    #[test]
+    fn guesses_leave_memory_to_those_who_know() {
+        let held: std::vec::Vec<Frame> = core::iter::from_fn(Frame::fresh).collect();
+        assert!(!held.is_empty() && usage().free >= usage().total / GUESS_SHARE);
+        assert!(Frame::zeroed().is_some());
     }
 
     #[test]

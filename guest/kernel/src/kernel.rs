@@ -312,6 +312,11 @@ impl Kernel {
         self.threads.with_agenda(Agenda::stir);
     }
 
+    /// Whether so few frames are free that caches are to give theirs.
+    pub fn is_short_of_memory(&self) -> bool {
+        phys::usage().free < SHRINK_FRAMES as u32
+    }
+
     /// Ends the guest: a signal has killed its program. `text` says what a fault was.
     pub fn end_by(&self, thread: &Thread, info: &Info, text: &str) -> ! {
         let path = thread.process.started.borrow().executable.path().unwrap_or_default();
