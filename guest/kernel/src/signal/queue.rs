@@ -9,6 +9,9 @@ use super::{Info, SIGRTMIN, SYNCHRONOUS, bit};
 /// Most signals in one queue: RLIMIT_SIGPENDING.
 pub const QUEUED_MAX: usize = 1024;
 
+/// Most expiries of a timer that one signal tells of: si_overrun is an int (timer_getoverrun(2), DELAYTIMER_MAX).
+const OVERRUNS_MAX: u64 = i32::MAX as u64;
+
 /// The queue.
 #[derive(Clone, Debug, Default)]
 pub struct Queue {
@@ -24,7 +27,9 @@ impl Queue {
         if info.code == linux::SI_TIMER
             && let Some(same) = self.waiting.iter_mut().find(|other| other.is_from_timer_of(&info))
         {
-            same.fields[0] += ((info.fields[0] >> 32) + 1) << 32;
+            let overruns = (same.fields[0] >> 32) + (info.fields[0] >> 32) + 1;
+            let id = same.fields[0] & u64::from(u32::MAX);
+            same.fields[0] = id | overruns.min(OVERRUNS_MAX) << 32;
             return true;
         }
         let waits = info.signal < SIGRTMIN && self.mask() & bit(info.signal) != 0;
@@ -109,6 +114,10 @@ mod tests {
         }
         assert_eq!((queue.take(!0), queue.take(!0)), (Some(info(1, 4)), Some(info(2, 5))));
         assert_eq!(queue.take(!0), None);
+        for _ in 0..3 {
+            queue.push(info(1, OVERRUNS_MAX));
+        }
+        assert_eq!(queue.take(!0), Some(info(1, OVERRUNS_MAX)));
     }
 
     #[test]

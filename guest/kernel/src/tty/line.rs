@@ -73,7 +73,8 @@ impl Line {
 
     /// Bytes that can be typed now.
     pub fn room(&self) -> usize {
-        INPUT_MAX.saturating_sub(self.ready.len() + self.edit.len())
+        // An end of the file is a line without bytes.
+        INPUT_MAX.saturating_sub((self.ready.len() + self.edit.len()).max(self.lines.len()))
     }
 
     /// Bytes ever typed, for who waits for more.

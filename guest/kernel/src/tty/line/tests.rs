@@ -178,3 +178,16 @@ fn both_directions_are_bounded() {
     }
     assert!(line.available() <= INPUT_MAX);
 }
+
+#[test]
+fn ends_of_the_file_take_room_too() {
+    let mut line = Line::default();
+    let mut typed = 0;
+    while line.room() > 0 {
+        type_in(&mut line, "\x04");
+        typed += 1;
+    }
+    assert_eq!(typed, INPUT_MAX);
+    assert_eq!(read(&mut line, 9).unwrap(), "");
+    assert_eq!(line.room(), 1);
+}
