@@ -5,7 +5,7 @@ use std::process::Command;
 
 use mayfly_tests::{finish, fixture, mayfly_run};
 
-/// How a program ends on a Linux that lacks what it tries: tmpfs keeps users' attributes since 6.6.
+/// How a program ends on a Linux that lacks what it tries: tmpfs keeps users' attributes since 6.6, as fchmodat2.
 const NOTHING_TO_TRY: i32 = 77;
 
 /// Runs a program in a fresh directory, in a guest and on the host: both find nothing wrong, and say the same.
@@ -39,6 +39,16 @@ fn terminals_have_lines_sessions_and_jobs() {
 #[test]
 fn descriptors_are_unnamed_sealed_and_owned() {
     same("descriptors");
+}
+
+#[test]
+fn ways_are_bounded_and_memory_is_looked_at() {
+    same("ways");
+}
+
+#[test]
+fn files_grow_as_far_as_they_may() {
+    same("sizes");
 }
 
 #[test]

@@ -31,6 +31,8 @@ const TABLE: [(&str, &str, u64, u64); 16] = [
 
 /// RLIMIT_CPU, in seconds.
 pub const PROCESSOR_TIME: usize = 0;
+/// RLIMIT_FSIZE.
+pub const FILE_SIZE: usize = 1;
 /// RLIMIT_NPROC.
 pub const PROCESSES: usize = 6;
 /// RLIMIT_NOFILE.

@@ -16,7 +16,7 @@ use linux_raw_sys::general as linux;
 use super::dentry::Dentry;
 use super::inode::NewNode;
 use super::open_file::OpenFile;
-use super::path::{Follow, Last, Walk};
+use super::path::{Follow, Last, Resolve, Walk};
 use super::stat::FileType;
 use super::{Vfs, devices};
 use crate::errno::{Errno, Result};
@@ -131,10 +131,28 @@ impl Vfs {
         mode: u32,
     ) -> Result<Rc<OpenFile>> {
         let flags = flags.checked()?;
-        if flags.contains(OpenFlags::TMPFILE) {
-            return self.open_unnamed(&self.lookup(base, path, Follow::Yes)?, flags, mode);
+        self.open_at(Walk::new(self.root(), base, path)?, flags, mode)
+    }
+
+    /// openat2(2): as [`Vfs::open`], by a walk that keeps to `rules`. EINVAL also for flags that O_PATH would drop.
+    pub fn open_by_rules(
+        &self,
+        base: &Rc<Dentry>,
+        path: &[u8],
+        (flags, mode): (OpenFlags, u32),
+        rules: Resolve,
+    ) -> Result<Rc<OpenFile>> {
+        let checked = flags.checked()?;
+        if checked != flags {
+            return Err(Errno::INVAL);
         }
-        let mut walk = Walk::new(self.root(), base, path)?;
+        self.open_at(Walk::by_rules(self.root(), base, path, rules)?, flags, mode)
+    }
+
+    fn open_at(&self, mut walk: Walk<'_>, flags: OpenFlags, mode: u32) -> Result<Rc<OpenFile>> {
+        if flags.contains(OpenFlags::TMPFILE) {
+            return self.open_unnamed(&walk.to_end(Follow::Yes)?, flags, mode);
+        }
         loop {
             let last = walk.to_last()?;
             self.recent.note(walk.at());
@@ -144,7 +162,7 @@ impl Vfs {
             if slash && flags.contains(OpenFlags::CREAT) {
                 return Err(Errno::ISDIR);
             }
-            let child = match walk.at().lookup(&name) {
+            let child = match walk.child(&name) {
                 Err(Errno::NOENT) if flags.contains(OpenFlags::CREAT) => {
                     return self.open_new(walk.at(), &name, flags, mode);
                 }

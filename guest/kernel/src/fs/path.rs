@@ -12,6 +12,7 @@
 use alloc::borrow::Cow;
 use alloc::rc::Rc;
 
+use bitflags::bitflags;
 use linux_raw_sys::general as linux;
 
 use super::dentry::{Dentry, PATH_MAX};
@@ -31,6 +32,25 @@ pub enum Follow {
     Yes,
     /// Take the link itself. A slash behind it overrides this.
     No,
+}
+
+bitflags! {
+    /// What a walk must not do (openat2(2)).
+    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+    pub struct Resolve: u64 {
+        /// Go from one mount into another: EXDEV.
+        const NO_XDEV = linux::RESOLVE_NO_XDEV as u64;
+        /// Follow a link of /proc that leads to a file and not to a path: ELOOP.
+        const NO_MAGICLINKS = linux::RESOLVE_NO_MAGICLINKS as u64;
+        /// Follow a link: ELOOP.
+        const NO_SYMLINKS = linux::RESOLVE_NO_SYMLINKS as u64;
+        /// Leave the directory where it begins: EXDEV.
+        const BENEATH = linux::RESOLVE_BENEATH as u64;
+        /// Leave the directory where it begins, which is its root.
+        const IN_ROOT = linux::RESOLVE_IN_ROOT as u64;
+        /// Wait for a disk.
+        const CACHED = linux::RESOLVE_CACHED as u64;
+    }
 }
 
 /// What stands at the end of a path.
@@ -59,16 +79,32 @@ pub struct Walk<'p> {
     /// How much of `rest` is done.
     done: usize,
     links: u32,
+    rules: Resolve,
 }
 
 impl<'p> Walk<'p> {
     /// A walk from the directory `base`, or from `root` where the path is absolute. ENOENT for an empty
     /// path, ENAMETOOLONG for one that does not fit in [`PATH_MAX`].
     pub fn new(root: &Rc<Dentry>, base: &Rc<Dentry>, path: &'p [u8]) -> Result<Walk<'p>> {
+        Walk::by_rules(root, base, path, Resolve::empty())
+    }
+
+    /// A walk that keeps to `rules`. As [`Walk::new`], and EXDEV where they do not let it begin.
+    pub fn by_rules(
+        root: &Rc<Dentry>,
+        base: &Rc<Dentry>,
+        path: &'p [u8],
+        rules: Resolve,
+    ) -> Result<Walk<'p>> {
         check_text(path)?;
-        let at = if path[0] == b'/' { root } else { base };
-        let (root, at) = (root.clone(), at.clone());
-        Ok(Walk { root, at, rest: Cow::Borrowed(path), done: 0, links: 0 })
+        let is_confined = rules.intersects(Resolve::BENEATH | Resolve::IN_ROOT);
+        let root = if is_confined { base } else { root }.clone();
+        let (at, rest) = (base.clone(), Cow::Borrowed(path));
+        let mut walk = Walk { root, at, rest, done: 0, links: 0, rules };
+        if path[0] == b'/' {
+            walk.go_to_root()?;
+        }
+        Ok(walk)
     }
 
     /// Where the walk is.
@@ -95,7 +131,7 @@ impl<'p> Walk<'p> {
                 b"." if is_last => return Ok(Last::Dot),
                 b"." => {}
                 b".." => {
-                    self.ascend();
+                    self.ascend()?;
                     if is_last {
                         return Ok(Last::DotDot);
                     }
@@ -109,7 +145,7 @@ impl<'p> Walk<'p> {
                     return Ok(Last::Name { name, slash: more_slash });
                 }
                 name => {
-                    let child = self.at.lookup(name)?;
+                    let child = self.child(name)?;
                     match child.inode().file_type() {
                         FileType::Symlink => self.follow(&child)?,
                         _ => self.at = child,
@@ -122,18 +158,25 @@ impl<'p> Walk<'p> {
     /// Goes on where `link`, a symbolic link in the directory [`Walk::at`], leads.
     pub fn follow(&mut self, link: &Rc<Dentry>) -> Result<()> {
         self.links += 1;
-        if self.links > LINKS_MAX {
+        if self.links > LINKS_MAX || self.rules.contains(Resolve::NO_SYMLINKS) {
             return Err(Errno::LOOP);
         }
         match link.inode().follow()? {
+            Link::Jump(_) if self.rules.contains(Resolve::NO_MAGICLINKS) => {
+                return Err(Errno::LOOP);
+            }
+            Link::Jump(_) if self.rules.intersects(Resolve::BENEATH | Resolve::IN_ROOT) => {
+                return Err(Errno::XDEV);
+            }
             Link::Jump(to) => {
+                self.check_mount(&to)?;
                 self.at = to;
                 self.rest = Cow::Owned(self.rest[self.done..].to_vec());
             }
             Link::Text(mut text) => {
                 check_text(&text)?;
                 if text[0] == b'/' {
-                    self.at = self.root.clone();
+                    self.go_to_root()?;
                 }
                 text.extend_from_slice(&self.rest[self.done..]);
                 self.rest = Cow::Owned(text);
@@ -147,7 +190,7 @@ impl<'p> Walk<'p> {
     pub fn to_end(&mut self, follow: Follow) -> Result<Rc<Dentry>> {
         loop {
             let Last::Name { name, slash } = self.to_last()? else { return Ok(self.at.clone()) };
-            let child = self.at.lookup(&name)?;
+            let child = self.child(&name)?;
             if child.inode().file_type() == FileType::Symlink && (slash || follow == Follow::Yes) {
                 self.follow(&child)?;
             } else if slash && !child.is_dir() {
@@ -167,13 +210,43 @@ impl<'p> Walk<'p> {
         (self.done + from, self.done + from + len)
     }
 
+    /// What is called `name` where the walk is. EXDEV, and as [`Dentry::lookup`].
+    pub fn child(&self, name: &[u8]) -> Result<Rc<Dentry>> {
+        let child = self.at.lookup(name)?;
+        self.check_mount(&child)?;
+        Ok(child)
+    }
+
     /// "..": the root has none above it.
-    fn ascend(&mut self) {
-        if !Rc::ptr_eq(&self.at, &self.root)
-            && let Some(parent) = self.at.parent()
-        {
+    fn ascend(&mut self) -> Result<()> {
+        let is_root = Rc::ptr_eq(&self.at, &self.root);
+        if is_root && self.rules.contains(Resolve::BENEATH) {
+            return Err(Errno::XDEV);
+        }
+        if let Some(parent) = self.at.parent().filter(|_| !is_root) {
+            self.check_mount(&parent)?;
             self.at = parent;
         }
+        Ok(())
+    }
+
+    /// "/".
+    fn go_to_root(&mut self) -> Result<()> {
+        if self.rules.contains(Resolve::BENEATH) {
+            return Err(Errno::XDEV);
+        }
+        self.check_mount(&self.root)?;
+        self.at = self.root.clone();
+        Ok(())
+    }
+
+    /// EXDEV where the way leads into another mount and must not.
+    fn check_mount(&self, to: &Dentry) -> Result<()> {
+        let is_same = match (self.at.mount(), to.mount()) {
+            (Some(one), Some(other)) => Rc::ptr_eq(one, other),
+            (one, other) => one.is_none() && other.is_none(),
+        };
+        if is_same || !self.rules.contains(Resolve::NO_XDEV) { Ok(()) } else { Err(Errno::XDEV) }
     }
 }
 

@@ -8,7 +8,7 @@
 
 use super::target::{check_offset, opened};
 use super::transfer::{TRANSFER_MAX, stopped, zeros};
-use super::{Call, CallResult};
+use super::{Call, CallResult, file_size};
 use crate::errno::{Errno, Result};
 use crate::fs::{FileType, OpenFile, OpenFlags, Whence};
 
@@ -69,6 +69,7 @@ pub fn sendfile(call: &mut Call<'_>) -> CallResult {
     // The offset is stored before each wait, so that it counts what is done already.
     let done = call.thread.pending.progress;
     let len = len.min(TRANSFER_MAX).saturating_sub(done);
+    let len = file_size::room(call, &target, None, len)?;
     let read = |at: u64, to: &mut [u8]| source.pread(start + at, to);
     let (moved, met) = pump(len, read, |_, from| target.write(from));
     place.moved(call, &source, start + moved)?;
@@ -96,6 +97,7 @@ pub fn copy_file_range(call: &mut Call<'_>) -> CallResult {
     let (from, to) = (Place::given(call, from_cell)?, Place::given(call, to_cell)?);
     let (from_start, to_start) = (from.start(&source)?, to.start(&target)?);
     let len = len.min(TRANSFER_MAX).min(source.stat().size.saturating_sub(from_start));
+    let len = file_size::room(call, &target, Some(to_start), len)?;
     let (source_at, target_at) = (source.stat(), target.stat());
     let is_same = (source_at.dev, source_at.ino) == (target_at.dev, target_at.ino);
     if is_same && from_start < to_start + len && to_start < from_start + len {

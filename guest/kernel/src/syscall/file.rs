@@ -13,6 +13,8 @@ use crate::fs::{Dentry, Fd, OpenFile, OpenFlags, Seals};
 
 /// Mark the descriptors instead of closing them (close_range(2), <linux/close_range.h>).
 const CLOSE_RANGE_CLOEXEC: u32 = 4;
+/// Give the caller descriptors of its own first.
+const CLOSE_RANGE_UNSHARE: u32 = 2;
 /// Longest name of a file in memory (memfd_create(2)).
 const MEMFD_NAME_MAX: usize = 249;
 
@@ -55,18 +57,19 @@ pub fn close(call: &mut Call<'_>) -> CallResult {
     Ok(0)
 }
 
-/// close_range(2). EINVAL.
+/// close_range(2). EINVAL, also where other threads would keep what is closed: a process's threads share its descriptors.
 pub fn close_range(call: &mut Call<'_>) -> CallResult {
     let range: RangeInclusive<Fd> = call.uint(0)..=call.uint(1);
     let flags = call.uint(2);
-    check_flags(flags, CLOSE_RANGE_CLOEXEC)?;
-    if range.is_empty() {
+    check_flags(flags, CLOSE_RANGE_CLOEXEC | CLOSE_RANGE_UNSHARE)?;
+    let is_shared = call.process.threads.borrow().len() > 1;
+    if range.is_empty() || flags & CLOSE_RANGE_UNSHARE != 0 && is_shared {
         return Err(Errno::INVAL.into());
     }
     let files = &call.process.files;
-    match flags {
-        CLOSE_RANGE_CLOEXEC => files.set_close_on_exec_range(range),
-        _ => files.close_range(range),
+    match flags & CLOSE_RANGE_CLOEXEC {
+        0 => files.close_range(range),
+        _ => files.set_close_on_exec_range(range),
     }
     Ok(0)
 }

@@ -7,7 +7,7 @@ use core::ops::Range;
 use linux_raw_sys::general as linux;
 use mayfly_abi::layout::{PAGE_SIZE, USER_END};
 
-use super::target::opened;
+use super::target::{check_flags, opened};
 use super::{Call, CallResult};
 use crate::errno::{Errno, Result};
 use crate::fs::open_file::OFFSET_MAX;
@@ -255,6 +255,12 @@ pub fn msync(call: &mut Call<'_>) -> CallResult {
 pub fn mlock(call: &mut Call<'_>) -> CallResult {
     call.args[0] &= !(PAGE_SIZE - 1);
     mapped_range(call)
+}
+
+/// mlock2(2): as mlock(2), EINVAL.
+pub fn mlock2(call: &mut Call<'_>) -> CallResult {
+    check_flags(call.uint(2), linux::MLOCK_ONFAULT)?;
+    mlock(call)
 }
 
 /// mlockall(2): pages never leave memory. EINVAL.

@@ -63,6 +63,13 @@ pub fn fchmodat(call: &mut Call<'_>) -> CallResult {
     set_mode(call, &dentry, call.uint(2))
 }
 
+/// fchmodat2(2). As fchmodat(2), EINVAL; EOPNOTSUPP for a link itself.
+pub fn fchmodat2(call: &mut Call<'_>) -> CallResult {
+    let allowed = linux::AT_SYMLINK_NOFOLLOW | linux::AT_EMPTY_PATH;
+    let dentry = resolve_at(call, 0, call.uint(3), allowed)?;
+    set_mode(call, &dentry, call.uint(2))
+}
+
 fn set_mode(call: &Call<'_>, dentry: &Rc<Dentry>, mode: u32) -> CallResult {
     call.kernel.vfs.chmod(dentry, mode & PERMISSIONS)?;
     Ok(0)

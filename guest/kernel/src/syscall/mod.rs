@@ -35,6 +35,8 @@ mod event;
 #[cfg(feature = "bare-metal")]
 mod file;
 #[cfg(feature = "bare-metal")]
+mod file_size;
+#[cfg(feature = "bare-metal")]
 mod fork;
 #[cfg(feature = "bare-metal")]
 mod futex;
@@ -55,6 +57,8 @@ mod message;
 #[cfg(feature = "bare-metal")]
 mod metadata;
 #[cfg(feature = "bare-metal")]
+mod openat2;
+#[cfg(feature = "bare-metal")]
 mod owner;
 #[cfg(feature = "bare-metal")]
 mod pidfd;
@@ -66,6 +70,8 @@ mod prctl;
 mod priority;
 #[cfg(feature = "bare-metal")]
 mod process;
+#[cfg(feature = "bare-metal")]
+mod process_vm;
 #[cfg(feature = "bare-metal")]
 mod sched;
 #[cfg(feature = "bare-metal")]

@@ -2,8 +2,8 @@
 
 use linux_raw_sys::general as linux;
 
-use super::target::{check_offset, opened, resolve};
-use super::{Call, CallResult};
+use super::target::{check_flags, check_offset, opened, resolve};
+use super::{Call, CallResult, file_size};
 use crate::errno::Errno;
 use crate::fs::{FallocateMode, FileType, Follow, Whence};
 
@@ -25,6 +25,7 @@ pub fn lseek(call: &mut Call<'_>) -> CallResult {
 pub fn truncate(call: &mut Call<'_>) -> CallResult {
     let size = check_offset(call.args[1])?;
     let dentry = resolve(call, 0, Follow::Yes)?;
+    file_size::check(call, dentry.inode().stat().size, size)?;
     call.kernel.vfs.truncate(&dentry, size)?;
     Ok(0)
 }
@@ -32,7 +33,9 @@ pub fn truncate(call: &mut Call<'_>) -> CallResult {
 /// ftruncate(2). EBADF, EINVAL.
 pub fn ftruncate(call: &mut Call<'_>) -> CallResult {
     let size = check_offset(call.args[1])?;
-    call.file(0)?.truncate(size)?;
+    let file = call.file(0)?;
+    file_size::check(call, file.stat().size, size)?;
+    file.truncate(size)?;
     Ok(0)
 }
 
@@ -41,7 +44,12 @@ pub fn fallocate(call: &mut Call<'_>) -> CallResult {
     let [_, _, offset, len, ..] = call.args;
     let (offset, len) = (check_offset(offset)?, check_offset(len)?);
     let mode = FallocateMode::from_bits(call.uint(1)).ok_or(Errno::OPNOTSUPP)?;
-    call.file(0)?.fallocate(mode, offset, len)?;
+    let file = call.file(0)?;
+    let makes = !mode.contains(FallocateMode::PUNCH_HOLE);
+    if makes && file.file_type() == FileType::Regular {
+        file_size::check(call, file.stat().size, offset + len)?;
+    }
+    file.fallocate(mode, offset, len)?;
     Ok(0)
 }
 
@@ -57,6 +65,24 @@ pub fn fsync(call: &mut Call<'_>) -> CallResult {
 /// sync(2).
 pub fn sync(_: &mut Call<'_>) -> CallResult {
     Ok(0)
+}
+
+/// syncfs(2): as sync(2). EBADF.
+pub fn syncfs(call: &mut Call<'_>) -> CallResult {
+    opened(call, 0)?;
+    Ok(0)
+}
+
+/// sync_file_range(2): as fsync(2). EBADF, EINVAL; ESPIPE for a stream.
+pub fn sync_file_range(call: &mut Call<'_>) -> CallResult {
+    let file = opened(call, 0)?;
+    let (offset, len) = (check_offset(call.args[1])?, check_offset(call.args[2])?);
+    check_offset(offset + len)?;
+    check_flags(call.uint(3), linux::SYNC_FILE_RANGE_WRITE_AND_WAIT)?;
+    match file.file_type() {
+        FileType::Fifo | FileType::Socket | FileType::CharDevice => Err(Errno::SPIPE.into()),
+        _ => Ok(0),
+    }
 }
 
 /// posix_fadvise(2): advice is taken and not followed. EBADF, EINVAL, ESPIPE.

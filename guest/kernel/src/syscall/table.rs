@@ -59,9 +59,9 @@ macro_rules! calls {
 #[cfg(feature = "bare-metal")]
 use super::{
     capabilities, clone, control, copy, credentials, directory, epoll, event, file, fork, futex,
-    identity, inotify, locks, memory, message, metadata, pidfd, poll, prctl, priority, process,
-    sched, signalfd, signals, socket, sockopt, splice, stat, storage, system, time, timer,
-    transfer, wait, xattr,
+    identity, inotify, locks, memory, message, metadata, openat2, pidfd, poll, prctl, priority,
+    process, process_vm, sched, signalfd, signals, socket, sockopt, splice, stat, storage, system,
+    time, timer, transfer, wait, xattr,
 };
 
 const CLONES: &str =
@@ -94,9 +94,10 @@ calls! {
     // Descriptors.
     __NR_open "open" => Supported, file::open;
     __NR_openat "openat" => Supported, file::openat;
+    __NR_openat2 "openat2" => Supported, openat2::openat2;
     __NR_creat "creat" => Supported, file::creat;
     __NR_close "close" => Supported, file::close;
-    __NR_close_range "close_range" => Partial("without CLOSE_RANGE_UNSHARE"), file::close_range;
+    __NR_close_range "close_range" => Partial("CLOSE_RANGE_UNSHARE in processes of one thread"), file::close_range;
     __NR_dup "dup" => Supported, file::dup;
     __NR_dup2 "dup2" => Supported, file::dup2;
     __NR_dup3 "dup3" => Supported, file::dup3;
@@ -109,6 +110,8 @@ calls! {
     __NR_fsync "fsync" => Supported, storage::fsync;
     __NR_fdatasync "fdatasync" => Supported, storage::fsync;
     __NR_sync "sync" => Supported, storage::sync;
+    __NR_syncfs "syncfs" => Supported, storage::syncfs;
+    __NR_sync_file_range "sync_file_range" => Supported, storage::sync_file_range;
     __NR_truncate "truncate" => Supported, storage::truncate;
     __NR_ftruncate "ftruncate" => Supported, storage::ftruncate;
     __NR_fallocate "fallocate" => Supported, storage::fallocate;
@@ -174,6 +177,7 @@ calls! {
     __NR_chmod "chmod" => Supported, metadata::chmod;
     __NR_fchmod "fchmod" => Supported, metadata::fchmod;
     __NR_fchmodat "fchmodat" => Supported, metadata::fchmodat;
+    __NR_fchmodat2 "fchmodat2" => Supported, metadata::fchmodat2;
     __NR_chown "chown" => Supported, metadata::chown;
     __NR_lchown "lchown" => Supported, metadata::lchown;
     __NR_fchown "fchown" => Supported, metadata::fchown;
@@ -205,9 +209,12 @@ calls! {
     __NR_msync "msync" => Supported, memory::msync;
     __NR_mincore "mincore" => Supported, memory::mincore;
     __NR_mlock "mlock" => Supported, memory::mlock;
+    __NR_mlock2 "mlock2" => Supported, memory::mlock2;
     __NR_munlock "munlock" => Supported, memory::mlock;
     __NR_mlockall "mlockall" => Supported, memory::mlockall;
     __NR_munlockall "munlockall" => Supported, memory::munlockall;
+    __NR_process_vm_readv "process_vm_readv" => Partial("of the process itself"), process_vm::process_vm_readv;
+    __NR_process_vm_writev "process_vm_writev" => Partial("of the process itself"), process_vm::process_vm_writev;
     __NR_membarrier "membarrier" => Partial("barriers of one process and of all, which need no registration"), sched::membarrier;
     // The process.
     __NR_execve "execve" => Supported, process::execve;
@@ -243,7 +250,7 @@ calls! {
     __NR_setpriority "setpriority" => Partial("kept and told; all have the same turns"), priority::setpriority;
     __NR_personality "personality" => Partial("Linux's own"), system::personality;
     __NR_getrlimit "getrlimit" => Supported, process::getrlimit;
-    __NR_setrlimit "setrlimit" => Partial("RLIMIT_CPU, RLIMIT_NOFILE and RLIMIT_NPROC are enforced, the last for root too"), process::setrlimit;
+    __NR_setrlimit "setrlimit" => Partial("RLIMIT_CPU, RLIMIT_FSIZE, RLIMIT_NOFILE and RLIMIT_NPROC are enforced, the last for root too"), process::setrlimit;
     __NR_prlimit64 "prlimit64" => Partial("as setrlimit"), process::prlimit64;
     // Signals.
     __NR_rt_sigaction "rt_sigaction" => Supported, signals::rt_sigaction;

@@ -19,7 +19,7 @@ use mayfly_hal::user::UserRange;
 use super::signals::from_caller;
 use super::socket::socket_of;
 use super::target::check_offset;
-use super::{Call, CallResult, message, terminal};
+use super::{Call, CallResult, file_size, message, terminal};
 use crate::errno::{Errno, Result};
 use crate::fs::{OpenFile, OpenFlags};
 
@@ -150,6 +150,8 @@ fn output(call: &mut Call<'_>, buffers: &[Buffer], offset: Option<u64>) -> CallR
     }
     terminal::admit_writer(call, &file)?;
     let mut done = call.thread.pending.progress;
+    let total = buffers.iter().map(|buffer| buffer.len).sum();
+    let room = file_size::room(call, &file, offset, total)?;
     // Pipes and terminals are to see the buffers of writev(2) as one piece.
     let gathers = buffers.len() > 1 && file.file().is_some();
     let write = |done: u64, bytes: &[u8]| match offset {
@@ -157,7 +159,8 @@ fn output(call: &mut Call<'_>, buffers: &[Buffer], offset: Option<u64>) -> CallR
         Some(offset) => file.pwrite(offset + done, bytes),
     };
     loop {
-        let window = window(buffers, done);
+        let mut window = window(buffers, done);
+        window.len = window.len.min(room - done);
         if window.len == 0 && done > 0 {
             return Ok(done);
         }
