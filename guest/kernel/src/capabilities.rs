@@ -60,9 +60,9 @@ impl Capabilities {
         Ok(())
     }
 
-    /// The process's users have changed.
-    pub fn note_users(&mut self, before: Ids, after: Ids) {
-        if before.has_root() && !after.has_root() {
+    /// The process's users have changed; `keeps`: it may go on acting with what it had (PR_SET_KEEPCAPS).
+    pub fn note_users(&mut self, before: Ids, after: Ids, keeps: bool) {
+        if before.has_root() && !after.has_root() && !keeps {
             (self.permitted, self.effective) = (0, 0);
         }
         match (before.effective == ROOT, after.effective == ROOT) {
@@ -115,15 +115,17 @@ mod tests {
     #[test]
     fn they_leave_and_come_back_with_root() {
         let mut of = Capabilities::default();
-        of.note_users(users(0, 0, 0), users(0, 1000, 0));
+        of.note_users(users(0, 0, 0), users(0, 1000, 0), false);
         assert_eq!(of, Capabilities { effective: 0, ..Capabilities::default() });
-        of.note_users(users(0, 1000, 0), users(0, 0, 0));
+        of.note_users(users(0, 1000, 0), users(0, 0, 0), false);
         assert_eq!(of, Capabilities::default());
-        of.note_users(users(0, 0, 0), users(1000, 1000, 1000));
+        of.note_users(users(0, 0, 0), users(1000, 1000, 1000), false);
         assert_eq!((of.effective, of.permitted), (0, 0));
         of.note_exec(users(1000, 1000, 1000));
         assert_eq!((of.effective, of.permitted), (0, 0));
         of.note_exec(users(0, 1000, 1000));
+        assert_eq!((of.effective, of.permitted), (0, ALL));
+        of.note_users(users(0, 0, 0), users(1000, 1000, 1000), true);
         assert_eq!((of.effective, of.permitted), (0, ALL));
     }
 }

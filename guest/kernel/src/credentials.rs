@@ -108,6 +108,8 @@ pub struct Credentials {
     pub groups: Vec<u32>,
     /// Its part of root's rights.
     pub capabilities: Capabilities,
+    /// Whether it keeps them when no user of its is root any more (PR_SET_KEEPCAPS).
+    pub keeps_capabilities: bool,
 }
 
 impl Credentials {
@@ -120,7 +122,7 @@ impl Credentials {
     pub fn set_user(&mut self, change: Change) -> Result<()> {
         let (before, privileged) = (self.user, self.capabilities.has(linux::CAP_SETUID));
         apply(&mut self.user, change, privileged)?;
-        self.capabilities.note_users(before, self.user);
+        self.capabilities.note_users(before, self.user, self.keeps_capabilities);
         Ok(())
     }
 
@@ -148,6 +150,7 @@ impl Credentials {
         self.user.saved = self.user.effective;
         self.group.saved = self.group.effective;
         self.capabilities.note_exec(self.user);
+        self.keeps_capabilities = false;
     }
 }
 

@@ -226,7 +226,8 @@ impl Socket for DatagramSocket {
         let address = self.route(to)?;
         let mailbox = match &address {
             Address::Unix(_) => {
-                let there = self.names().find(&address).ok_or(Errno::CONNREFUSED)?;
+                let there = self.names().find(&address);
+                let there = there.ok_or_else(|| self.net.refusal(Kind::Datagram, &address))?;
                 Some(Rc::downgrade(&there))
             }
             _ => None,
@@ -262,7 +263,7 @@ impl Socket for DatagramSocket {
         if self.is_udp() {
             return self.send_udp(&message, mailbox, from);
         }
-        let mailbox = mailbox.ok_or(Errno::CONNREFUSED)?;
+        let mailbox = mailbox.ok_or_else(|| self.net.refusal(Kind::Datagram, &to))?;
         if mailbox.refusing.get() {
             return Err(Errno::PIPE);
         }

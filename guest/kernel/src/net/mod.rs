@@ -132,6 +132,18 @@ impl Net {
         if kind == Kind::SeqPacket { &self.packets } else { &self.streams }
     }
 
+    /// Why there is nobody at an address for a socket of this kind: EPROTOTYPE where one of another kind has its file,
+    /// else ECONNREFUSED.
+    fn refusal(&self, kind: Kind, address: &Address) -> Errno {
+        let others = [
+            (Kind::Stream, self.streams.has_file(address)),
+            (Kind::SeqPacket, self.packets.has_file(address)),
+            (Kind::Datagram, self.datagrams.has_file(address)),
+        ];
+        let is_other = others.into_iter().any(|(other, has)| has && other != kind);
+        if is_other { Errno::PROTOTYPE } else { Errno::CONNREFUSED }
+    }
+
     fn seat(self: &Rc<Net>) -> Result<Seat> {
         if self.sockets.get() >= SOCKETS_MAX {
             return Err(Errno::NFILE);

@@ -126,6 +126,12 @@ impl<T> Names<T> {
         }
     }
 
+    /// Whether a socket has the file of an AF_UNIX address.
+    pub fn has_file(&self, address: &Address) -> bool {
+        let Address::Unix(name @ UnixName::Path { .. }) = address else { return false };
+        Key::new(name).is_ok_and(|key| self.names.borrow().contains_key(&key))
+    }
+
     fn next_id(&self) -> u64 {
         self.last_id.set(self.last_id.get() + 1);
         self.last_id.get()

@@ -145,7 +145,7 @@ impl StreamSocket {
         if let Some(listener) = self.net.names(self.kind).find(&to) {
             return self.join(&listener, to);
         }
-        let to = to.inet().map_err(|_| Errno::CONNREFUSED)?;
+        let to = to.inet().map_err(|_| self.net.refusal(self.kind, &to))?;
         let remote = (self.net.gateway)(to).ok_or(Errno::CONNREFUSED)??;
         self.set_ends(self.source(to)?, Address::Inet(to));
         self.turn(State::Remote(Outside::new(remote.clone())));
@@ -321,6 +321,11 @@ impl Socket for StreamSocket {
     }
 
     fn send(&self, message: Outgoing<'_>) -> Result<usize> {
+        let is_unix_stream = self.flavour() == Flavour::Unix && self.kind == Kind::Stream;
+        if is_unix_stream && message.to.is_some() {
+            let is_connected = matches!(*self.state.borrow(), State::Connected(_));
+            return Err(if is_connected { Errno::ISCONN } else { Errno::OPNOTSUPP });
+        }
         match &*self.state.borrow() {
             State::Connected(side) => side.send(message),
             State::Remote(remote) => remote.send(message.bytes),

@@ -100,6 +100,10 @@ pub fn setitimer(call: &mut Call<'_>) -> CallResult {
     let setting = match new {
         0 => Setting::default(),
         new => {
+            let [_, interval_us, _, value_us] = call.get_words(new)?;
+            if interval_us.max(value_us) >= SECOND / MICROSECOND {
+                return Err(Errno::INVAL.into());
+            }
             let value_ns = timeval(call, new.checked_add(16).ok_or(Errno::FAULT)?)?;
             Setting { value_ns, interval_ns: timeval(call, new)? }
         }

@@ -100,6 +100,8 @@ fn file_backing(
         return Err(Errno::ACCES);
     }
     match file.file_type() {
+        // A text of /proc, a counter: bytes, but no pages.
+        FileType::Regular if file.file().is_some() => Err(Errno::NODEV),
         FileType::Regular => {
             let is_sealed = file.seals().is_ok_and(|seals| seals.intersects(Seals::WRITES));
             if is_sealed && shared && protection.contains(Protection::WRITE) {

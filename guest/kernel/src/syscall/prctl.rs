@@ -32,7 +32,15 @@ pub fn prctl(call: &mut Call<'_>) -> CallResult {
         prctl::PR_SET_PDEATHSIG | prctl::PR_GET_PDEATHSIG => death_signal(call),
         prctl::PR_SET_CHILD_SUBREAPER | prctl::PR_GET_CHILD_SUBREAPER => subreaper(call),
         prctl::PR_GET_DUMPABLE | prctl::PR_SET_VMA => Ok(0),
+        prctl::PR_SET_DUMPABLE if call.args[1] > 1 => Err(Errno::INVAL.into()),
+        prctl::PR_SET_NO_NEW_PRIVS if call.args[1..5] != [1, 0, 0, 0] => Err(Errno::INVAL.into()),
         prctl::PR_SET_DUMPABLE | prctl::PR_SET_NO_NEW_PRIVS | prctl::PR_SET_THP_DISABLE => Ok(0),
+        prctl::PR_SET_KEEPCAPS if call.args[1] > 1 => Err(Errno::INVAL.into()),
+        prctl::PR_SET_KEEPCAPS => {
+            call.process.credentials.borrow_mut().keeps_capabilities = call.args[1] == 1;
+            Ok(0)
+        }
+        prctl::PR_GET_KEEPCAPS => Ok(call.process.credentials.borrow().keeps_capabilities.into()),
         prctl::PR_SET_TIMERSLACK => {
             // 0 is the usual.
             let slack_ns = Some(call.args[1]).filter(|slack_ns| *slack_ns > 0);
@@ -44,8 +52,8 @@ pub fn prctl(call: &mut Call<'_>) -> CallResult {
             call.put_words(call.args[1], &[call.thread.clear_tid])?;
             Ok(0)
         }
-        // There are no filters, and no capabilities are kept.
-        prctl::PR_GET_SECCOMP | prctl::PR_GET_SECUREBITS | prctl::PR_GET_KEEPCAPS => Ok(0),
+        // There are no filters.
+        prctl::PR_GET_SECCOMP | prctl::PR_GET_SECUREBITS => Ok(0),
         prctl::PR_CAPBSET_READ if call.args[1] > CAP_LAST_CAP.into() => Err(Errno::INVAL.into()),
         prctl::PR_GET_NO_NEW_PRIVS | prctl::PR_CAPBSET_READ => Ok(1),
         _ => Err(Errno::INVAL.into()),

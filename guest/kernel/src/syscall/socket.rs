@@ -67,6 +67,8 @@ fn kind_of_socket(call: &Call<'_>) -> Result<(Domain, Kind, u32, OpenFlags)> {
     let kind = match kind {
         net::SOCK_STREAM => Kind::Stream,
         net::SOCK_DGRAM => Kind::Datagram,
+        // As Linux: nothing is rawer.
+        net::SOCK_RAW if domain == Domain::Unix => Kind::Datagram,
         net::SOCK_SEQPACKET if domain == Domain::Unix => Kind::SeqPacket,
         _ => return Err(Errno::SOCKTNOSUPPORT),
     };

@@ -56,7 +56,9 @@ pub fn fallocate(call: &mut Call<'_>) -> CallResult {
 /// fsync(2), fdatasync(2): what can be written lives in memory, and is there. EBADF; EINVAL for what is
 /// never on a disk.
 pub fn fsync(call: &mut Call<'_>) -> CallResult {
-    match opened(call, 0)?.file_type() {
+    let file = opened(call, 0)?;
+    match file.file_type() {
+        FileType::Regular if file.file().is_some() => Err(Errno::INVAL.into()),
         FileType::Regular | FileType::Directory | FileType::BlockDevice => Ok(0),
         _ => Err(Errno::INVAL.into()),
     }

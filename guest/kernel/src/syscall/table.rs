@@ -229,7 +229,7 @@ calls! {
     __NR_pidfd_open "pidfd_open" => Supported, pidfd::pidfd_open;
     __NR_pidfd_send_signal "pidfd_send_signal" => Supported, pidfd::pidfd_send_signal;
     __NR_arch_prctl "arch_prctl" => Partial("FS and GS"), process::arch_prctl;
-    __NR_prctl "prctl" => Partial("names, dumpable, no_new_privs, the parent's death, subreapers, timer slack, which changes nothing"), prctl::prctl;
+    __NR_prctl "prctl" => Partial("names, dumpable, no_new_privs, kept capabilities, the parent's death, subreapers, timer slack, which changes nothing"), prctl::prctl;
     __NR_set_tid_address "set_tid_address" => Supported, clone::set_tid_address;
     __NR_set_robust_list "set_robust_list" => Supported, clone::set_robust_list;
     __NR_get_robust_list "get_robust_list" => Supported, clone::get_robust_list;
