@@ -106,6 +106,11 @@ fn locks_stand_between_processes_and_go_with_them() {
 }
 
 #[test]
+fn who_would_wait_for_itself_is_told() {
+    same("deadlocks");
+}
+
+#[test]
 fn descriptors_stand_for_processes() {
     same("descriptors");
 }

@@ -31,6 +31,8 @@ pub struct Pending {
     pub awaited: u64,
     /// Messages received (recvmmsg(2)).
     pub messages: u64,
+    /// It waits for a lock that this process holds (F_SETLKW).
+    pub awaits_lock_of: Option<Pid>,
     /// It waits for news of a child.
     pub awaits_child: bool,
     /// The child that it has lent its memory to (vfork(2)).

@@ -209,6 +209,16 @@ impl Threads {
         }
     }
 
+    /// The process for whose lock one of a process's threads waits. One that is ready looks at it anew anyway.
+    pub fn awaited_lock(&self, process: &Rc<Process>) -> Option<Pid> {
+        let waiting = self.agenda.borrow().waiting();
+        let parked = self.parked.borrow();
+        let threads = waiting.iter().filter_map(|tid| parked.get(tid));
+        let mut own =
+            threads.filter(|thread| thread.in_call && Rc::ptr_eq(&thread.process, process));
+        own.find_map(|thread| thread.pending.awaits_lock_of)
+    }
+
     // ---- Futexes.
 
     /// Puts the thread that runs into a futex's queue.

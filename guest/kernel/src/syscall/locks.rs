@@ -8,6 +8,7 @@ use linux_raw_sys::general as linux;
 use super::target::opened;
 use super::{Call, CallResult, Stop};
 use crate::errno::{Errno, Result};
+use crate::family::Pid;
 use crate::fs::locks::{Kind, Lock, Owner};
 use crate::fs::{OpenFile, Whence};
 
@@ -21,7 +22,10 @@ struct Wanted {
     pid: i32,
 }
 
-/// F_GETLK, F_SETLK, F_SETLKW and their F_OFD_ kin. EAGAIN, EBADF, EFAULT, EINTR, EINVAL, ENOLCK, EOVERFLOW.
+/// How long a circle of processes is looked for (Linux's MAX_DEADLK_ITERATIONS).
+const CIRCLE_MAX: usize = 10;
+
+/// F_GETLK, F_SETLK, F_SETLKW and their F_OFD_ kin. EAGAIN, EBADF, EDEADLK, EFAULT, EINTR, EINVAL, ENOLCK, EOVERFLOW.
 pub fn record(call: &mut Call<'_>, command: u32, address: u64) -> CallResult {
     let file = opened(call, 0)?;
     let (asks, waits, is_own) = match command {
@@ -65,15 +69,35 @@ pub fn record(call: &mut Call<'_>, command: u32, address: u64) -> CallResult {
 
 /// Takes a lock, or waits for it.
 fn take(
-    call: &Call<'_>,
+    call: &mut Call<'_>,
     file: &Rc<OpenFile>,
     (kind, lock): (Kind, Lock),
     waits: bool,
 ) -> CallResult {
-    match call.kernel.locks.take(kind, file, lock) {
-        Err(Errno::AGAIN) if waits => Err(Stop::Wait),
+    match call.kernel.locks.take(kind, file, lock.clone()) {
+        Err(Errno::AGAIN) if waits => {
+            call.thread.pending.awaits_lock_of = holder(call, kind, file, &lock);
+            if is_in_circle(call) { Err(Errno::DEADLK.into()) } else { Err(Stop::Wait) }
+        }
         result => Ok(result.map(|()| 0)?),
     }
+}
+
+/// The process that a process's lock waits for, where it is one.
+fn holder(call: &Call<'_>, kind: Kind, file: &OpenFile, lock: &Lock) -> Option<Pid> {
+    let found = call.kernel.locks.conflict(kind, file, lock)?;
+    match (lock.owner, found.owner) {
+        (Owner::Process(_), Owner::Process(pid)) => Some(pid),
+        _ => None,
+    }
+}
+
+/// Whether the process for which the caller waits itself waits for the caller, by way of others perhaps.
+fn is_in_circle(call: &Call<'_>) -> bool {
+    let (threads, processes) = (&call.kernel.threads, &call.kernel.processes);
+    let next = |pid: &Pid| threads.awaited_lock(&processes.get(*pid)?);
+    let mut awaited = core::iter::successors(call.thread.pending.awaits_lock_of, next);
+    awaited.by_ref().take(CIRCLE_MAX).any(|pid| pid == call.process.pid)
 }
 
 /// Writes what stands in the lock's way, or that nothing does.

@@ -101,7 +101,7 @@ calls! {
     __NR_dup "dup" => Supported, file::dup;
     __NR_dup2 "dup2" => Supported, file::dup2;
     __NR_dup3 "dup3" => Supported, file::dup3;
-    __NR_fcntl "fcntl" => Partial("without EDEADLK, leases and F_NOTIFY; pipes hold up to 1 MiB; owners are kept and not told"), control::fcntl;
+    __NR_fcntl "fcntl" => Partial("without leases and F_NOTIFY; pipes hold up to 1 MiB; owners are kept and not told"), control::fcntl;
     __NR_flock "flock" => Supported, locks::flock;
     __NR_ioctl "ioctl" => Partial("pseudo-terminals without TIOCPKT and TIOCSTI; the host's terminal is told nothing; FIONREAD, FIONBIO; SIOCGIF…"), control::ioctl;
     __NR_pipe "pipe" => Supported, file::pipe;
