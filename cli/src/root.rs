@@ -15,6 +15,7 @@ use mayfly_image::{
 
 use crate::failure::Failure;
 use crate::files;
+use crate::image;
 use crate::program::Program;
 
 /// A root disk, and the file that holds most of it.
@@ -121,7 +122,8 @@ impl Root {
         let file = tempfile::tempfile().map_err(|error| failed(&error))?;
         let mut to = BufWriter::new(&file);
         let written = layout.write_to(&mut to, |id| walk::open(&walked.files, id));
-        written.map_err(|error| failed(&error))?;
+        let path_of = |id: u32| walked.files.get(id as usize).map(PathBuf::as_path);
+        written.map_err(|error| image::unwritten(error, &place, path_of))?;
         to.into_inner().map_err(|error| failed(error.error()))?;
         Ok(Root { disk: whole(layout.size()), file })
     }

@@ -1,7 +1,7 @@
 //! An image into a file.
 
 use std::fmt;
-use std::io::{self, Read, Write};
+use std::io::{self, ErrorKind, Read, Write};
 
 use mayfly_abi::erofs::BLOCK_SIZE;
 
@@ -13,7 +13,7 @@ pub enum WriteError {
     /// The destination failed.
     #[error("writing the image failed: {0}")]
     Write(#[source] io::Error),
-    /// An external file could not be opened, or the copy of its bytes failed at either end.
+    /// An external file could not be opened or read.
     #[error("copying the external file {id} failed: {error}")]
     Copy {
         /// The caller's name for it.
@@ -80,7 +80,13 @@ impl ImageLayout {
 const ZEROS: [u8; BLOCK_SIZE] = [0; BLOCK_SIZE];
 
 fn copy(id: u32, from: impl Read, expected: u64, to: &mut impl Write) -> Result<(), WriteError> {
-    let failed = |error| WriteError::Copy { id, error };
+    // Copying does not tell which end failed; for want of room, reading never does.
+    let failed = |error: io::Error| match error.kind() {
+        ErrorKind::StorageFull | ErrorKind::QuotaExceeded | ErrorKind::FileTooLarge => {
+            WriteError::Write(error)
+        }
+        _ => WriteError::Copy { id, error },
+    };
     let mut from = from.take(expected);
     let copied = io::copy(&mut from, to).map_err(failed)?;
     if copied < expected {

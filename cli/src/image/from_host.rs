@@ -5,8 +5,6 @@ use std::io;
 use std::os::unix::fs::{FileExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
-use mayfly_image::walk;
-
 use super::libraries::Program;
 use super::mirror::Mirror;
 use super::python::{Python, is_python};
@@ -74,7 +72,7 @@ pub fn from_host(programs: &[PathBuf], more: &[PathBuf], out: &Path) -> Result<u
     }
     let (tree, files) = mirror.into_parts();
     say(&format!("writing {} files to {}", files.len(), out.display()));
-    super::write(tree, out, |id| walk::open(&files, id))
+    super::write_files(tree, out, &files)
 }
 
 /// Takes a program with its libraries, or a script with who runs it; gives the dynamic programs among them.

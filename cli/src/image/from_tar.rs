@@ -82,9 +82,9 @@ impl Seek for Section {
 pub fn from_tar(archive: &Path, out: &Path) -> Result<u64, Failure> {
     let (tree, contents) = read(archive).map_err(|failure| Failure::at(archive, failure))?;
     say(&format!("writing {} files to {}", contents.len(), out.display()));
-    super::write(tree, out, |id| {
-        contents.get(id as usize).cloned().ok_or_else(|| io::ErrorKind::NotFound.into())
-    })
+    let content =
+        |id: u32| contents.get(id as usize).cloned().ok_or_else(|| io::ErrorKind::NotFound.into());
+    super::write(tree, out, content, |_| Some(archive))
 }
 
 /// The tree of an archive, and the contents of its external files, by id.
