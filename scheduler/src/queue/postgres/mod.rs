@@ -38,6 +38,12 @@ pub enum PostgresError {
     /// It can't be read.
     #[error("that is not the address of a PostgreSQL: {0}")]
     Address(String),
+    /// It asks for what there is not.
+    #[error(
+        "connections are not encrypted (TLS), and sslmode=require asks for that: use the server's socket, loopback \
+         or a tunnel (`ssh -L`), and leave sslmode out"
+    )]
+    Encrypted,
     /// It does not answer, or refuses.
     #[error("PostgreSQL at {server}: {why}")]
     Refused {

@@ -4,7 +4,7 @@ use std::fmt;
 use std::time::Duration;
 
 use tokio_postgres::Config;
-use tokio_postgres::config::Host;
+use tokio_postgres::config::{Host, SslMode};
 
 use super::PostgresError;
 
@@ -29,12 +29,16 @@ impl Server {
     ///
     /// # Errors
     /// [`PostgresError::Address`], which does not repeat the address: a password may be in it.
+    /// [`PostgresError::Encrypted`].
     pub fn parse(url: &str) -> Result<Server, PostgresError> {
         if !["postgres://", "postgresql://"].iter().any(|scheme| url.starts_with(scheme)) {
             return Err(PostgresError::Address("it begins with postgres://".into()));
         }
         let parsed: Result<Config, _> = url.parse();
         let mut config = parsed.map_err(|error| PostgresError::Address(super::chain(&error)))?;
+        if config.get_ssl_mode() == SslMode::Require {
+            return Err(PostgresError::Encrypted);
+        }
         if config.get_hosts().is_empty() && config.get_hostaddrs().is_empty() {
             config.host_path(SOCKETS);
         }
@@ -92,6 +96,16 @@ mod tests {
         assert_eq!(of("postgresql:///events"), "/run/postgresql:5432/events");
         assert_eq!(of("postgres:///events?host=/tmp/x"), "/tmp/x:5432/events");
         assert_eq!(of("postgres://ada@%2Ftmp%2Fx/events"), "/tmp/x:5432/events");
+    }
+
+    #[test]
+    fn a_connection_that_must_be_encrypted_is_refused() {
+        let of = |mode| Server::parse(&format!("postgres://ada@host/x?sslmode={mode}"));
+        let error = of("require").unwrap_err();
+        assert!(matches!(error, PostgresError::Encrypted), "{error}");
+        assert!(of("prefer").is_ok() && of("disable").is_ok());
+        let error = of("verify-full").unwrap_err();
+        assert!(error.to_string().contains("sslmode"), "{error}");
     }
 
     #[test]

@@ -154,15 +154,6 @@ fn a_password_is_asked_for_over_tcp() {
 }
 
 #[test]
-fn a_connection_that_must_be_encrypted_is_refused() {
-    let Some(cluster) = mayfly_postgres::shared() else { return };
-    let (url, password) = cluster.tcp("postgres");
-    let server = Server::parse(&format!("{url}?sslmode=require")).unwrap();
-    let error = refusal(server.with_password(password));
-    assert!(error.to_string().contains("TLS"), "{error}");
-}
-
-#[test]
 fn one_that_does_not_answer_is_given_up_for_another_session() {
     let Some(database) = TestDatabase::new() else { return };
     let mut engine = database.engine();
