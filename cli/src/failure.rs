@@ -7,6 +7,8 @@ use std::process::ExitCode;
 
 /// The exit status where Mayfly itself failed.
 pub const FAILED: u8 = 125;
+/// The shell's way to say that a signal ended a program: this and the signal's number.
+pub const SIGNALED: u8 = 128;
 /// The exit status for words that make no sense: clap's own, and many a tool's.
 pub const MISUSED: u8 = 2;
 

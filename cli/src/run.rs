@@ -5,13 +5,10 @@ use std::process::ExitCode;
 use mayfly_abi::control::{Outcome, Report};
 
 use crate::args::Run;
-use crate::failure::{Failure, say};
+use crate::failure::{Failure, SIGNALED, say};
 use crate::guest::{Ended, Guest};
 use crate::signals::Signals;
 use crate::timing::{TimeZero, TimingFile};
-
-/// The shell's way to say that a signal ended a program.
-const SIGNALED: u8 = 128;
 
 /// Runs the program and gives its exit status.
 ///

@@ -1,6 +1,7 @@
 //! `mayfly serve`: joins the platform with what makes its VMs and their images.
 
 use std::env::VarError;
+use std::io;
 use std::num::NonZero;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -9,11 +10,12 @@ use mayfly_scheduler::core::Limits;
 use mayfly_scheduler::launcher::ProcessLauncher;
 use mayfly_scheduler::queue::{self, retry::Delays};
 use mayfly_scheduler::{Config, Identity, Server};
+use mayfly_vmm::kvm::Hypervisor;
 use tokio::runtime::{Builder, Runtime};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::args::{QueueServer, Serve};
-use crate::failure::{Failure, say};
+use crate::failure::{Failure, SIGNALED, say};
 use crate::runtimes::Runtimes;
 
 /// The password of `--queue`'s user, as PostgreSQL's own clients have it.
@@ -33,8 +35,10 @@ pub fn runtime() -> Result<Runtime, Failure> {
 /// Serves until SIGINT or SIGTERM.
 ///
 /// # Errors
-/// An address or a data directory that cannot be used, in one line.
+/// A host that has no KVM for us, an address or a data directory that cannot be used, in one line.
 pub fn serve(options: Serve) -> Result<ExitCode, Failure> {
+    // Functions without VMs are of no use: better to hear it now than from the first invocation.
+    Hypervisor::open()?;
     let queue =
         options.queue.queue.as_deref().map(|url| server(url, &options.queue)).transpose()?;
     let runtime = runtime()?;
@@ -55,11 +59,11 @@ pub fn serve(options: Serve) -> Result<ExitCode, Failure> {
         images,
     };
     runtime.block_on(async {
-        let interrupted = signal(SignalKind::interrupt()).map_err(Failure::new)?;
-        let terminated = signal(SignalKind::terminate()).map_err(Failure::new)?;
         let server = Server::bind(config).await.map_err(Failure::new)?;
+        // Up to here, where another's end may be waited for, a signal ends this process as it ends any.
+        let signals = Ending::new()?;
         say(&format!("serving Lambda's API at http://{}", server.address()));
-        server.run(stop(interrupted, terminated)).await.map_err(Failure::new)?;
+        server.run(stop(signals)).await.map_err(Failure::new)?;
         Ok(ExitCode::SUCCESS)
     })
 }
@@ -79,10 +83,35 @@ fn server(url: &str, options: &QueueServer) -> Result<queue::Server, Failure> {
     }
 }
 
-async fn stop(mut interrupted: Signal, mut terminated: Signal) {
-    tokio::select! {
-        _ = interrupted.recv() => {}
-        _ = terminated.recv() => {}
+/// The signals that end the platform: Ctrl-C, and a supervisor's.
+struct Ending {
+    interrupted: Signal,
+    terminated: Signal,
+}
+
+impl Ending {
+    fn new() -> io::Result<Ending> {
+        let interrupted = signal(SignalKind::interrupt())?;
+        Ok(Ending { interrupted, terminated: signal(SignalKind::terminate())? })
     }
-    say("ending: running invocations have a few seconds");
+
+    /// Waits for the next one: its number.
+    async fn next(&mut self) -> i32 {
+        let kind = tokio::select! {
+            _ = self.interrupted.recv() => SignalKind::interrupt(),
+            _ = self.terminated.recv() => SignalKind::terminate(),
+        };
+        kind.as_raw_value()
+    }
+}
+
+/// Waits for the first signal. The next one ends the process at once, as it would have without this: VMs go
+/// with it, and what is queued is as safe as from a loss of power.
+async fn stop(mut signals: Ending) {
+    signals.next().await;
+    say("ending: running invocations have a few seconds; another signal ends it at once");
+    tokio::spawn(async move {
+        let signal = signals.next().await;
+        std::process::exit(i32::from(SIGNALED) + signal);
+    });
 }

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use thiserror::Error;
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpSocket};
 use tokio::task::JoinHandle;
 
 use crate::api::{self, Platform};
@@ -30,6 +30,10 @@ use crate::store::{CodeStore, Database, FunctionStore, LayerStore, StoreError};
 const GRACE: Duration = Duration::from_secs(5);
 /// How long the host may take to destroy environments before they are left to it.
 const DESTRUCTION_MAX: Duration = Duration::from_secs(10);
+
+/// Most connections that wait to be accepted: a crowd comes at once, and the host has its own limit besides
+/// (net.core.somaxconn).
+const BACKLOG: u32 = 1024;
 
 /// What the platform is made of.
 pub struct Config {
@@ -62,6 +66,12 @@ pub enum ServeError {
         "another platform uses {0}: give this one a data directory of its own, or stop that one"
     )]
     InUse(PathBuf),
+    /// Somebody listens there already.
+    #[error(
+        "{0} is in use, perhaps by another `mayfly serve`: stop that one, or give this one another address \
+         with --listen (port 0 is any free one)"
+    )]
+    AddressInUse(SocketAddr),
     /// What is stored can't be used.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -98,7 +108,7 @@ pub async fn serve(
 }
 
 impl Server {
-    /// Opens the data directory and the socket.
+    /// Opens the data directory and the socket. Where the address is taken, nothing has been made or changed.
     ///
     /// # Errors
     /// [`ServeError`]: a damaged database is refused with advice.
@@ -106,6 +116,7 @@ impl Server {
         if !config.listen.ip().is_loopback() {
             return Err(ServeError::NotLoopback(config.listen));
         }
+        let socket = reserve(config.listen)?;
         let data = &config.data;
         let at = |what: &Path| {
             let what = what.display().to_string();
@@ -122,10 +133,8 @@ impl Server {
         code.retain(|sha256| used.contains(sha256)).map_err(at(data))?;
         let logs = Arc::new(Logs::open(data).map_err(at(data))?);
         let queue = Queue::start(engine(data, config.queue).await?).map_err(at(data))?;
-        let address = config.listen.to_string();
-        let listener = TcpListener::bind(config.listen);
-        let listener = listener.await.map_err(|error| ServeError::Io(address.clone(), error))?;
-        let address = listener.local_addr().map_err(|error| ServeError::Io(address, error))?;
+        let listener = socket.listen(BACKLOG).map_err(unusable(config.listen))?;
+        let address = listener.local_addr().map_err(unusable(config.listen))?;
         let service = Service::start(Parts {
             identity: config.identity,
             limits: config.limits,
@@ -245,6 +254,24 @@ impl Server {
         };
         logs.flush();
         result.map_err(|error| ServeError::Io("the API's socket".into(), error))
+    }
+}
+
+/// Takes the address. Clients are refused until the platform can answer them.
+fn reserve(listen: SocketAddr) -> Result<TcpSocket, ServeError> {
+    let socket = if listen.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() };
+    let socket = socket.map_err(unusable(listen))?;
+    // What the platform before has left in TIME-WAIT is no reason to wait.
+    socket.set_reuseaddr(true).map_err(unusable(listen))?;
+    socket.bind(listen).map_err(unusable(listen))?;
+    Ok(socket)
+}
+
+/// What is wrong with an address.
+fn unusable(listen: SocketAddr) -> impl Fn(io::Error) -> ServeError {
+    move |error| match error.kind() {
+        io::ErrorKind::AddrInUse => ServeError::AddressInUse(listen),
+        _ => ServeError::Io(listen.to_string(), error),
     }
 }
 

@@ -12,7 +12,7 @@
 use std::io::{BufRead, BufReader, Cursor, Write};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc;
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
@@ -178,14 +178,27 @@ impl Platform {
     ///
     /// # Panics
     /// Where it does not end well.
-    pub fn stop(mut self) -> String {
-        // SAFETY: the process is ours and has not been waited for.
-        unsafe { libc::kill(self.server.id() as libc::pid_t, libc::SIGTERM) };
-        let status = wait(&mut self.server, PATIENCE).expect("the platform does not end");
-        let complaints = self.complaints.take().map(JoinHandle::join);
-        let complaints = complaints.and_then(Result::ok).unwrap_or_default();
+    pub fn stop(self) -> String {
+        self.terminate();
+        let (status, complaints) = self.end();
         assert!(status.success(), "{status}: {complaints}");
         complaints
+    }
+
+    /// Asks it to end, and does not wait for that.
+    pub fn terminate(&self) {
+        // SAFETY: the process is ours and has not been waited for.
+        unsafe { libc::kill(self.server.id() as libc::pid_t, libc::SIGTERM) };
+    }
+
+    /// Waits until it has ended: how, and what it wrote to its standard error.
+    ///
+    /// # Panics
+    /// Where it does not end.
+    pub fn end(mut self) -> (ExitStatus, String) {
+        let status = wait(&mut self.server, PATIENCE).expect("the platform does not end");
+        let complaints = self.complaints.take().map(JoinHandle::join);
+        (status, complaints.and_then(Result::ok).unwrap_or_default())
     }
 }
 

@@ -321,6 +321,17 @@ fn a_host_without_kvm_says_what_to_do() {
         return;
     }
     assert_refused(&run(without, b""), "there is no /dev/kvm: enable virtualization", "no device");
+    let files = Files::new();
+    let mut platform = Command::new(mayfly());
+    platform.args(["serve", "--listen", "127.0.0.1:0", "--data"]).arg(files.path("data"));
+    assert!(host::without_kvm(&mut platform));
+    assert_refused(&run(platform, b""), "there is no /dev/kvm", "no platform without VMs");
+    assert!(!files.path("data").exists(), "nothing has been made");
+    let mut doctor = Command::new(mayfly());
+    doctor.arg("doctor");
+    assert!(host::without_kvm(&mut doctor));
+    let findings = run(doctor, b"").text();
+    assert!(findings.contains("cargo xtask test --only-lane"), "{findings}");
     let mut other = command();
     host::with_something_else_for_kvm(&mut other);
     assert_refused(&run(other, b""), "/dev/kvm", "a file that is not KVM");
@@ -333,7 +344,12 @@ fn a_user_who_may_not_use_kvm_is_told_how() {
         eprintln!("SKIPPED: this is not root, or everybody may open /dev/kvm");
         return;
     }
-    assert_refused(&run(command, b""), "may not open /dev/kvm", "no permission");
+    let refused = run(command, b"");
+    assert_refused(&refused, "may not open /dev/kvm", "no permission");
+    let mode = fs::metadata("/dev/kvm").expect("there is a /dev/kvm").permissions().mode();
+    if mode & 0o060 != 0o060 {
+        assert!(refused.complaint().contains("no group gives access"), "{}", refused.complaint());
+    }
 }
 
 #[test]

@@ -76,6 +76,23 @@ fn one_that_does_not_end_is_cut_off() {
 }
 
 #[test]
+fn a_second_signal_does_not_wait_for_invocations() {
+    let platform = platform();
+    let call = invoke_meanwhile(&platform, "hang");
+    until_at_work(&platform);
+    let machines = platform.machines();
+    platform.terminate();
+    // Signals that come together are one: the first has been taken when nothing new is begun.
+    until(|| platform.invoke("f", b"\"count\"").status != 200);
+    platform.terminate();
+    let (status, complaints) = platform.end();
+    assert_eq!(status.code(), Some(128 + libc::SIGTERM), "{complaints}");
+    assert!(complaints.contains("another signal ends it at once"), "{complaints}");
+    drop(call);
+    until(|| !machines.iter().any(|id| is_alive(*id)));
+}
+
+#[test]
 fn idle_clients_do_not_hold_the_end_up() {
     let platform = platform();
     let mut idle = Connection::open(platform.address());
@@ -131,11 +148,14 @@ fn one_data_directory_serves_one_platform() {
 #[test]
 fn an_address_that_is_taken_is_one_clear_line() {
     let platform = platform();
-    let data = tempfile::tempdir().unwrap();
+    let place = tempfile::tempdir().unwrap();
     let address = platform.address().to_string();
-    let second = serve(&address, data.path());
+    let data = place.path().join("data");
+    let second = serve(&address, &data);
     assert_eq!(second.code(), 125);
-    assert!(second.complaint().contains(&address), "{}", second.complaint());
+    assert!(second.complaint().contains(&format!("{address} is in use")), "{}", second.complaint());
+    assert!(second.complaint().contains("--listen"), "{}", second.complaint());
+    assert!(!data.exists(), "nothing has been made");
     assert_eq!(second.complaint().lines().count(), 1, "{}", second.complaint());
 }
 

@@ -17,8 +17,9 @@ pub fn kvm() -> Result<(), String> {
                     .into()
             }
             ErrorKind::PermissionDenied => {
-                "no permission for /dev/kvm: `sudo usermod -aG kvm $USER`, \
-                 then log in again"
+                "no permission for /dev/kvm: `sudo setfacl -m u:$USER:rw /dev/kvm` gives it to this \
+                 user until the next boot; where `ls -l /dev/kvm` shows the group kvm with rw, `sudo \
+                 usermod -aG kvm $USER` does so from the next login on"
                     .into()
             }
             _ => format!("/dev/kvm does not open: {error}"),

@@ -14,7 +14,8 @@ Examples:
   mayfly serve --queue postgres://mayfly@127.0.0.1/mayfly --queue-password-file secret
   aws --endpoint-url http://127.0.0.1:9000 lambda list-functions
 
-SIGINT and SIGTERM end it; running invocations have a few seconds.";
+SIGINT (Ctrl-C) and SIGTERM end it; running invocations have a few seconds. A second one ends it at once: what is
+queued is kept either way.";
 
 /// A part of something: more than nothing, and not more than all.
 fn scale(text: &str) -> Result<f64, String> {

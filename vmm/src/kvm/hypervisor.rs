@@ -7,7 +7,7 @@ use kvm_ioctls::Kvm;
 use mayfly_abi::control::CpuidEntry;
 use thiserror::Error;
 
-use super::{KvmError, Vm, cpuid, failed};
+use super::{KvmError, Refusal, Vm, cpuid, failed};
 
 /// The host's KVM.
 #[derive(Debug)]
@@ -25,11 +25,8 @@ pub enum HypervisorError {
     )]
     Missing,
     /// It is, but not for us.
-    #[error(
-        "this user may not open /dev/kvm: add it to the device's group (`sudo usermod -aG kvm $USER`, then \
-         log in again), or grant it access (`sudo setfacl -m u:$USER:rw /dev/kvm`)"
-    )]
-    Permission,
+    #[error("this user may not open /dev/kvm: {0}")]
+    Permission(Refusal),
     /// Any other refusal.
     #[error("/dev/kvm does not open: {0}")]
     Open(io::Error),
@@ -46,7 +43,7 @@ impl Hypervisor {
     pub fn open() -> Result<Hypervisor, HypervisorError> {
         let kvm = Kvm::new().map_err(|error| match error.errno() {
             libc::ENOENT | libc::ENODEV | libc::ENXIO => HypervisorError::Missing,
-            libc::EACCES | libc::EPERM => HypervisorError::Permission,
+            errno @ (libc::EACCES | libc::EPERM) => HypervisorError::Permission(Refusal::of(errno)),
             errno => HypervisorError::Open(io::Error::from_raw_os_error(errno)),
         })?;
         match kvm.get_api_version() {

@@ -14,6 +14,7 @@ mod exit;
 mod floor;
 mod hypervisor;
 mod kick;
+mod refusal;
 mod vcpu;
 mod vm;
 
@@ -24,6 +25,7 @@ pub use exit::{Exit, Surprise};
 pub use floor::{FloorError, floor};
 pub use hypervisor::{Hypervisor, HypervisorError};
 pub use kick::Kick;
+pub use refusal::Refusal;
 pub use vcpu::Vcpu;
 pub use vm::Vm;
 
