@@ -3,9 +3,9 @@
 //! Opening a FIFO waits for whoever holds its other end, perhaps for ever; with O_NONBLOCK it does not. To a
 //! regular file the flag means nothing.
 
-use std::fs::{File, OpenOptions};
+use std::fs::{self, File, OpenOptions};
 use std::io;
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::Path;
 
 /// Opens a file to be read.
@@ -23,4 +23,10 @@ pub fn open(path: &Path) -> io::Result<File> {
 pub fn create(path: &Path) -> io::Result<File> {
     let mut options = OpenOptions::new();
     options.write(true).create(true).truncate(true).custom_flags(libc::O_NONBLOCK).open(path)
+}
+
+/// Whether two paths lead to one file.
+pub fn are_same(one: &Path, other: &Path) -> bool {
+    let of = |path| fs::metadata(path).map(|metadata| (metadata.dev(), metadata.ino())).ok();
+    of(one).is_some_and(|file| of(other) == Some(file))
 }

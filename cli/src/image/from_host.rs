@@ -47,6 +47,9 @@ const FILES: [(&str, &str); 4] = [
 /// # Errors
 /// A program that this host does not have, or what it needs; what the host says.
 pub fn from_host(programs: &[PathBuf], more: &[PathBuf], out: &Path) -> Result<u64, Failure> {
+    if programs.iter().any(|program| files::are_same(&program::find(program.as_os_str()), out)) {
+        return Err(Failure::at(out, "it is a program of the image, which that must not replace"));
+    }
     let mut mirror = Mirror::new()?;
     for directory in MOUNTS.into_iter().chain(DIRECTORIES) {
         mirror.directory(Path::new(directory))?;

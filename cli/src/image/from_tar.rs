@@ -17,7 +17,7 @@ use std::path::Path;
 use std::rc::Rc;
 
 use mayfly_image::layers::{Layers, Member};
-use mayfly_image::{Attributes, INLINE_FILE_LEN_MAX, Leaf, Source, Timestamp, Tree};
+use mayfly_image::{Attributes, INLINE_FILE_LEN_MAX, Leaf, Source, Timestamp};
 use serde_json::Value;
 use tar::{Archive, EntryType};
 
@@ -80,15 +80,20 @@ impl Seek for Section {
 /// # Errors
 /// What the host says, or what is wrong with the archive.
 pub fn from_tar(archive: &Path, out: &Path) -> Result<u64, Failure> {
-    let (tree, contents) = read(archive).map_err(|failure| Failure::at(archive, failure))?;
-    say(&format!("writing {} files to {}", contents.len(), out.display()));
+    if files::are_same(archive, out) {
+        return Err(Failure::at(out, "it is the archive itself, which its image must not replace"));
+    }
+    let Taken { layers, contents, entries } =
+        read(archive).map_err(|failure| Failure::at(archive, failure))?;
+    say(&format!("writing what {entries} entries come to, to {}", out.display()));
+    let tree = layers.into_tree().map_err(|error| Failure::at(archive, error))?;
     let content =
         |id: u32| contents.get(id as usize).cloned().ok_or_else(|| io::ErrorKind::NotFound.into());
     super::write(tree, out, content, |_| Some(archive))
 }
 
-/// The tree of an archive, and the contents of its external files, by id.
-fn read(archive: &Path) -> Result<(Tree, Vec<Section>), Failure> {
+/// What an archive holds.
+fn read(archive: &Path) -> Result<Taken, Failure> {
     let file = files::open(archive)?;
     let metadata = file.metadata()?;
     if metadata.is_dir() {
@@ -99,15 +104,15 @@ fn read(archive: &Path) -> Result<(Tree, Vec<Section>), Failure> {
         return Err(Failure::new("it is no regular file: write the archive to one first"));
     }
     let whole = Section { file: Rc::new(file), start: 0, len: metadata.len(), at: 0 };
-    let mut taken = Taken { layers: Layers::default(), contents: Vec::new(), is_nothing: true };
+    let mut taken = Taken { layers: Layers::default(), contents: Vec::new(), entries: 0 };
     match blobs(&whole)? {
         Some(blobs) => taken.image(&blobs)?,
         None => taken.layer(plain(&whole, &mut { UNPACKED_MAX })?)?,
     }
-    if taken.is_nothing {
+    if taken.entries == 0 {
         return Err(Failure::new(looks::like(&whole)?.unwrap_or("it holds no files")));
     }
-    Ok((taken.layers.into_tree()?, taken.contents))
+    Ok(taken)
 }
 
 /// Where the blobs of an image layout are; `None` where the archive is something else.
@@ -144,8 +149,8 @@ struct Taken {
     layers: Layers,
     /// The contents of external files, by id.
     contents: Vec<Section>,
-    /// There was no entry yet.
-    is_nothing: bool,
+    /// How many entries that were.
+    entries: u64,
 }
 
 impl Taken {
@@ -182,7 +187,7 @@ impl Taken {
     fn layer(&mut self, layer: Section) -> Result<(), Failure> {
         for (before, entry) in Archive::new(layer.clone()).entries_with_seek()?.enumerate() {
             let mut entry = entry.map_err(|error| broken(&layer, before, &error))?;
-            self.is_nothing = false;
+            self.entries += 1;
             let path = entry.path_bytes().into_owned();
             let header = entry.header();
             let kind = header.entry_type();

@@ -37,7 +37,10 @@ pub fn plain(section: &Section, room: &mut u64) -> Result<Section, Failure> {
         return Ok(section.clone());
     }
     let place = env::temp_dir();
-    let mut file = tempfile::tempfile_in(&place).map_err(|error| Failure::at(&place, error))?;
+    let no_room = |error: &io::Error| {
+        Failure::new(format!("unpacking it in {} (TMPDIR): {error}", place.display()))
+    };
+    let mut file = tempfile::tempfile_in(&place).map_err(|error| no_room(&error))?;
     let mut packed = BufReader::new(section.clone());
     let len = if is_gzip {
         io::copy(&mut MultiGzDecoder::new(packed).take(*room + 1), &mut file)
@@ -45,7 +48,7 @@ pub fn plain(section: &Section, room: &mut u64) -> Result<Section, Failure> {
         unpack_frames(&mut packed, &mut file, *room + 1)
     };
     let len = len.map_err(|error| match error.raw_os_error() {
-        Some(_) => Failure::new(format!("unpacking it to {}: {error}", place.display())),
+        Some(_) => no_room(&error),
         None => Failure::new(format!("it is packed, and broken or cut short: {error}")),
     })?;
     *room =

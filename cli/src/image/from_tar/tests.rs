@@ -2,8 +2,11 @@
 
 use std::io::Write;
 
+use std::fs;
+
 use flate2::Compression;
 use flate2::write::GzEncoder;
+use mayfly_image::Tree;
 use ruzstd::encoding::{CompressionLevel, compress_to_vec};
 use tar::{Builder, Header};
 
@@ -52,7 +55,8 @@ fn zstd(bytes: &[u8]) -> Vec<u8> {
 fn read_bytes(bytes: &[u8]) -> Result<(Tree, Vec<Section>), Failure> {
     let mut file = tempfile::NamedTempFile::new().unwrap();
     file.write_all(bytes).unwrap();
-    read(file.path())
+    let taken = read(file.path())?;
+    Ok((taken.layers.into_tree()?, taken.contents))
 }
 
 /// What is wrong with an archive, in one line.
@@ -178,6 +182,20 @@ fn an_archive_without_files_is_refused() {
     let place = tempfile::tempdir().unwrap();
     let complaint = read(place.path()).err().unwrap().to_string();
     assert!(complaint.contains("from-dir"), "{complaint}");
+}
+
+#[test]
+fn an_archive_is_not_replaced_by_its_image() {
+    let place = tempfile::tempdir().unwrap();
+    let (path, link) = (place.path().join("a.tar"), place.path().join("link"));
+    let bytes = archive(&[("a", FILE, "")]);
+    fs::write(&path, &bytes).unwrap();
+    std::os::unix::fs::symlink(&path, &link).unwrap();
+    for out in [&path, &link] {
+        assert!(from_tar(&path, out).unwrap_err().to_string().contains("must not replace"));
+        assert_eq!(fs::read(&path).unwrap(), bytes);
+    }
+    assert!(from_tar(&path, &place.path().join("image")).is_ok());
 }
 
 #[test]
