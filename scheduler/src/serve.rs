@@ -122,7 +122,10 @@ impl Server {
             let what = what.display().to_string();
             move |error| ServeError::Io(what, error)
         };
-        std::fs::create_dir_all(data).map_err(at(data))?;
+        std::fs::create_dir_all(data).map_err(|error| match error.kind() {
+            io::ErrorKind::AlreadyExists => at(data)(io::ErrorKind::NotADirectory.into()),
+            _ => at(data)(error),
+        })?;
         let lock = lock(data)?;
         let database = Arc::new(Database::open(data)?);
         let functions = Arc::new(FunctionStore::load(Arc::clone(&database))?);

@@ -1,7 +1,7 @@
 //! `mayfly serve`.
 
 use std::ffi::OsString;
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 
 use clap::{Args, value_parser};
@@ -24,6 +24,14 @@ fn scale(text: &str) -> Result<f64, String> {
     scale.ok_or_else(|| "it is a number above 0, and not above 1".into())
 }
 
+/// An address and a port. Names are not looked up, but for one that every host has.
+fn listen(text: &str) -> Result<SocketAddr, String> {
+    let local =
+        text.strip_prefix("localhost:").map(|port| format!("{}:{port}", Ipv4Addr::LOCALHOST));
+    let address = local.as_deref().unwrap_or(text).parse();
+    address.map_err(|_| format!("it is an address and a port, such as {ADDRESS}"))
+}
+
 /// Where the platform listens, and its clients look for it, where nothing else is said.
 pub const ADDRESS: &str = "127.0.0.1:9000";
 
@@ -31,7 +39,7 @@ pub const ADDRESS: &str = "127.0.0.1:9000";
 #[derive(Debug, Args)]
 pub struct Serve {
     /// Where to listen; loopback only, since signatures are not checked
-    #[arg(long, value_name = "ADDR", default_value = ADDRESS)]
+    #[arg(long, value_name = "ADDR", default_value = ADDRESS, value_parser = listen)]
     pub listen: SocketAddr,
     /// Where functions, their code and logs are kept
     #[arg(long, value_name = "DIR", default_value = "mayfly-data")]
@@ -77,5 +85,19 @@ impl QueueServer {
         let url = self.queue.iter().flat_map(|url| ["--queue".into(), url.into()]);
         let file = self.queue_password_file.iter();
         url.chain(file.flat_map(|file| ["--queue-password-file".into(), file.into()]))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_has_a_port() {
+        assert_eq!(listen("localhost:9000").unwrap(), ADDRESS.parse().unwrap());
+        assert_eq!(listen("[::1]:0").unwrap().port(), 0);
+        for wrong in ["", "9000", ":9000", "127.0.0.1", "example.org:80", "localhost:65536"] {
+            assert!(listen(wrong).unwrap_err().contains(ADDRESS), "{wrong}");
+        }
     }
 }
