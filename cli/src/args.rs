@@ -9,7 +9,8 @@ use clap::error::ErrorKind;
 use clap::{Args, CommandFactory, Parser, Subcommand};
 use clap_complete::Shell;
 
-use crate::failure::{FAILED, MISUSED, say};
+use crate::failure::{FAILED, Failure, MISUSED, say};
+use crate::platform::print;
 
 mod bench;
 mod platform;
@@ -111,7 +112,8 @@ Examples:
   mayfly run --mount /data=DIR -- /program       … which finds more files at /data
   mayfly run --timing t.json -- busybox true     when what happened, as JSON
 
-The exit status is the program's; 128 + n where signal n killed it; 125 where Mayfly itself failed.";
+The exit status is the program's; 128 + n where signal n killed it; 125 where Mayfly itself failed. What ends mayfly,
+such as Ctrl-C, ends the program with its machine at once: signals of the host do not get into a guest.";
 const DEMO_EXAMPLES: &str = "\
 It needs nothing but a static busybox (or what MAYFLY_DEMO_PROGRAM names), and leaves nothing behind.";
 const DOCTOR_EXAMPLES: &str = "\
@@ -236,14 +238,20 @@ pub enum ImageCommand {
 /// The status to exit with: help has been printed, or a line that says what is wrong.
 pub fn parse() -> Result<Command, ExitCode> {
     CommandLine::try_parse().map(|line| line.command).map_err(|error| match error.kind() {
-        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => {
-            // A reader that has gone away needs no help.
-            let _ = write!(std::io::stdout(), "{error}");
-            ExitCode::SUCCESS
+        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => print(error.to_string().as_bytes())
+            .map_or_else(Failure::report, |reader| {
+                reader.done();
+                ExitCode::SUCCESS
+            }),
+        // Whoever gives no command asks what there is.
+        ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
+            let _ = write!(std::io::stderr(), "{error}");
+            ExitCode::from(MISUSED)
         }
         _ => {
-            let name = std::env::args().nth(1).unwrap_or_default();
-            let (text, status) = misuse(&error.to_string(), &name);
+            let words = std::env::args_os().skip(1);
+            let words: Vec<_> = words.map(|word| word.to_string_lossy().into_owned()).collect();
+            let (text, status) = misuse(&error.to_string(), &words);
             say(&text);
             ExitCode::from(status)
         }
@@ -258,16 +266,18 @@ pub fn completions(shell: Shell) -> Vec<u8> {
 }
 
 /// One line for words that make no sense, and a status: of `mayfly run`, any but 125 is the program's.
-fn misuse(text: &str, name: &str) -> (String, u8) {
+fn misuse(text: &str, words: &[String]) -> (String, u8) {
     let first = text.split("\n\n").next().unwrap_or_default();
-    let words: Vec<&str> = first.trim_start_matches("error:").split_whitespace().collect();
-    let command = CommandLine::command();
-    let help = match command.find_subcommand(name) {
-        Some(found) => format!("mayfly {} --help", found.get_name()),
-        None => "mayfly --help".into(),
-    };
-    let status = if name == "run" { FAILED } else { MISUSED };
-    (format!("{} (see {help})", words.join(" ")), status)
+    let what: Vec<&str> = first.trim_start_matches("error:").split_whitespace().collect();
+    let mut help = String::from("mayfly");
+    let mut command = &CommandLine::command();
+    for word in words {
+        let Some(found) = command.find_subcommand(word) else { break };
+        help = format!("{help} {}", found.get_name());
+        command = found;
+    }
+    let status = if words.first().is_some_and(|word| word == "run") { FAILED } else { MISUSED };
+    (format!("{} (see {help} --help)", what.join(" ")), status)
 }
 
 #[cfg(test)]
@@ -292,8 +302,13 @@ mod tests {
     #[test]
     fn misuse_is_one_line_and_names_the_help_to_read() {
         let text = "error: missing:\n  <NAME>\n\nUsage: mayfly rm <NAME>...";
+        let misuse = |text, words: &str| {
+            misuse(text, &words.split(' ').map(str::to_owned).collect::<Vec<_>>())
+        };
         assert_eq!(misuse(text, "rm"), ("missing: <NAME> (see mayfly rm --help)".into(), MISUSED));
         assert_eq!(misuse("x", "run"), ("x (see mayfly run --help)".into(), FAILED));
         assert_eq!(misuse("x", "bogus"), ("x (see mayfly --help)".into(), MISUSED));
+        let nested = misuse("x", "image from-tar --out");
+        assert_eq!(nested, ("x (see mayfly image from-tar --help)".into(), MISUSED));
     }
 }

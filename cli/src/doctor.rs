@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 use crate::args::Run;
 use crate::failure::Failure;
 use crate::guest::{Ended, Guest};
+use crate::platform::print;
 use crate::signals::Signals;
 
 /// What was looked at.
@@ -44,7 +45,7 @@ pub fn doctor(as_json: bool) -> Result<ExitCode, Failure> {
         Check { name: "memory", finding: memory() },
     ];
     let text = if as_json { format!("{:#}\n", report(&checks)) } else { list(&checks) };
-    std::io::stdout().write_all(text.as_bytes())?;
+    print(text.as_bytes())?.done();
     Ok(ExitCode::from(u8::from(checks.iter().any(|check| check.finding.is_err()))))
 }
 

@@ -1,5 +1,8 @@
 //! The `mayfly` command: argv in, an exit status out.
 
+// They panic where nobody reads: see `platform::print` and `failure::say`.
+#![deny(clippy::print_stdout, clippy::print_stderr)]
+
 mod args;
 mod bench;
 mod demo;

@@ -19,6 +19,7 @@
 //! The same tree and options give the same bytes. The crate is pure: no file is opened here, but by
 //! the module `walk`, behind a feature of that name.
 #![forbid(unsafe_code)]
+#![cfg_attr(not(test), deny(clippy::print_stdout, clippy::print_stderr))]
 
 mod dir;
 pub mod elf;

@@ -8,6 +8,7 @@
 //!                                    launcher ─▶ microVM ─▶ runtime_api ─▶ service
 //! ```
 #![forbid(unsafe_code)]
+#![cfg_attr(not(test), deny(clippy::print_stdout, clippy::print_stderr))]
 
 mod api;
 pub mod bundle;

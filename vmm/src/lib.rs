@@ -11,6 +11,7 @@
 //!
 //! One VM is one process with one thread: it runs the guest, and on an exit the devices. Nothing that the
 //! guest writes makes this crate panic, wait without an end, or touch memory that is not the guest's.
+#![cfg_attr(not(test), deny(clippy::print_stdout, clippy::print_stderr))]
 
 mod clock;
 pub mod descriptors;

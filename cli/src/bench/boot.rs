@@ -16,6 +16,7 @@ use crate::args::Run;
 use crate::failure::Failure;
 use crate::footprint;
 use crate::guest::{Ended, Guest, Standard};
+use crate::platform::print;
 use crate::sample;
 use crate::signals::Signals;
 use crate::timing::T0_VARIABLE;
@@ -56,7 +57,7 @@ pub fn boot(runs: u16, as_json: bool) -> Result<ExitCode, Failure> {
         "vmm_pss_kib": pss_kib,
     });
     let text = if as_json { format!("{report:#}\n") } else { table(&report) };
-    std::io::stdout().write_all(text.as_bytes())?;
+    print(text.as_bytes())?.done();
     Ok(ExitCode::SUCCESS)
 }
 

@@ -8,7 +8,6 @@
 //!
 //! Rounds take turns, so that all see the same host.
 
-use std::io::Write;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::process::ExitCode;
@@ -26,6 +25,7 @@ use super::server::Server;
 use super::summary::{latencies, summary};
 use crate::args::BenchInvoke;
 use crate::failure::{Failure, say};
+use crate::platform::print;
 
 /// The event, which is also the answer.
 const EVENT: &[u8] = br#"{"key1":"value1","key2":"value2","key3":"value3"}"#;
@@ -55,7 +55,7 @@ pub fn invoke(options: &BenchInvoke) -> Result<ExitCode, Failure> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let report = runtime.block_on(measure(options))?;
     let text = if options.json { format!("{report:#}\n") } else { table(&report) };
-    std::io::stdout().write_all(text.as_bytes())?;
+    print(text.as_bytes())?.done();
     Ok(ExitCode::SUCCESS)
 }
 

@@ -1,13 +1,13 @@
 //! Programs that measure themselves, in guests and on the host: loops of one thing each, whose times they print as JSON.
 
 use std::ffi::{OsStr, OsString};
-use std::io::Write;
 use std::process::{Command, ExitCode, Stdio};
 
 use serde_json::{Map, Value, json};
 
 use crate::args::BenchOwn;
 use crate::failure::Failure;
+use crate::platform::print;
 
 /// What such a program is asked.
 pub struct Own {
@@ -47,7 +47,7 @@ impl Own {
         }
         let report = json!({ "runs": options.runs, "turns": turns, "ns": ns });
         let text = if options.json { format!("{report:#}\n") } else { self.table(&report) };
-        std::io::stdout().write_all(text.as_bytes())?;
+        print(text.as_bytes())?.done();
         Ok(ExitCode::SUCCESS)
     }
 

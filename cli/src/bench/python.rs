@@ -3,7 +3,6 @@
 //! Each round starts it to do nothing (`-c pass`, from process start to end) and has it compute (python/work.py, which
 //! times itself), there and here, so that both see the same host.
 
-use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, Stdio};
 use std::time::Instant;
@@ -14,6 +13,7 @@ use super::summary::summary;
 use crate::args::BenchPython;
 use crate::failure::Failure;
 use crate::image::{self, Python};
+use crate::platform::print;
 
 /// What computes.
 const WORK: &str = include_str!("python/work.py");
@@ -71,7 +71,7 @@ pub fn python(options: &BenchPython) -> Result<ExitCode, Failure> {
         CAUSES.iter().map(|cause| ((*cause).to_owned(), timing[cause].clone())).collect();
     let report = json!({ "runs": options.runs, "us": pieces, "boot": boot });
     let text = if options.json { format!("{report:#}\n") } else { table(&report) };
-    std::io::stdout().write_all(text.as_bytes())?;
+    print(text.as_bytes())?.done();
     Ok(ExitCode::SUCCESS)
 }
 

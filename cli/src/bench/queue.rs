@@ -27,6 +27,7 @@ use super::server::Server;
 use super::summary::latencies;
 use crate::args::BenchQueue;
 use crate::failure::Failure;
+use crate::platform::print;
 
 /// Bytes of an event's payload.
 const EVENT_BYTES: usize = 1024;
@@ -53,7 +54,7 @@ pub fn queue(options: &BenchQueue) -> Result<ExitCode, Failure> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let report = runtime.block_on(measure(options))?;
     let text = if options.json { format!("{report:#}\n") } else { table(&report) };
-    std::io::stdout().write_all(text.as_bytes())?;
+    print(text.as_bytes())?.done();
     Ok(ExitCode::SUCCESS)
 }
 

@@ -10,14 +10,12 @@ mod timeline;
 
 use std::process::ExitCode;
 
-use crate::failure::Failure;
+use crate::failure::{Failure, SIGNALED};
 use crate::platform::print;
 use crate::signals::Signals;
 
 /// Names the program of the function: a static ELF file.
 const FUNCTION: &str = "MAYFLY_DEMO_FUNCTION";
-/// The shell's way to say that a signal ended a program.
-const SIGNALED: u8 = 128;
 
 /// Runs the demonstration.
 ///
