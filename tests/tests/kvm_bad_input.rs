@@ -238,9 +238,11 @@ fn words_that_make_no_sense_are_refused() {
         assert_refused(&run(command, b""), "mayfly run --help", &words.join(" "));
     }
     // No program's status can be mistaken for these.
-    for (words, help) in
-        [(&[][..], "mayfly --help"), (&["bogus"], "mayfly --help"), (&["image"], "image --help")]
-    {
+    for (words, help) in [
+        (&["bogus"][..], "mayfly --help"),
+        (&["image", "bogus"], "image --help"),
+        (&["image", "from-tar"], "image from-tar --help"),
+    ] {
         let mut command = Command::new(mayfly());
         command.args(words);
         let finished = run(command, b"");
