@@ -18,6 +18,8 @@ use crate::errno::{Errno, Result};
 
 /// A process's number.
 pub type Pid = u32;
+/// Numbers of processes and threads wrap here (Linux's pid_max on 64-bit machines).
+pub const PID_END: Pid = 4 << 20;
 
 /// The kernel as a process.
 pub const INIT: Pid = 1;

@@ -9,7 +9,7 @@ use mayfly_hal::fpu::Fpu;
 
 use crate::agenda::{Agenda, Tid};
 use crate::errno::{Errno, Result};
-use crate::family::Pid;
+use crate::family::{PID_END, Pid};
 use crate::futex::{Futexes, Key};
 use crate::process::{FIRST, Memory, Process};
 use crate::signal::{Info, bit};
@@ -18,8 +18,6 @@ use crate::thread::Thread;
 /// Most threads of all processes at a time, with the processes that nobody has waited for: what AWS Lambda allows a
 /// function.
 pub const THREADS_MAX: usize = 1024;
-/// Numbers wrap here (Linux's pid_max on 64-bit machines).
-const TID_END: Tid = 4 << 20;
 
 /// The threads.
 pub struct Threads {
@@ -57,7 +55,7 @@ impl Threads {
         let parked = self.parked.borrow();
         loop {
             let next = self.last_tid.get() + 1;
-            let tid = if next < TID_END { next } else { FIRST + 1 };
+            let tid = if next < PID_END { next } else { FIRST + 1 };
             self.last_tid.set(tid);
             if tid != caller && !parked.contains_key(&tid) && !is_taken(tid) {
                 return tid;

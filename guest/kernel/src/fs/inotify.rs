@@ -19,9 +19,9 @@ use super::file::{File, IoctlArgument, Poll, Pulse};
 use crate::errno::{Errno, Result};
 
 /// Most events that wait for a reader: Linux's fs.inotify.max_queued_events. What is beyond is one event that says so.
-const QUEUE_MAX: usize = 16_384;
+pub const QUEUE_MAX: usize = 16_384;
 /// Most watches of one descriptor: Linux's least fs.inotify.max_user_watches.
-const WATCHES_MAX: usize = 8_192;
+pub const WATCHES_MAX: usize = 8_192;
 /// Bytes of struct inotify_event before its name; names are padded to as much.
 const EVENT_BYTES: usize = 16;
 /// Flags that say how to watch, not what.

@@ -8,8 +8,10 @@ use alloc::vec::Vec;
 use linux_raw_sys::general::PROC_SUPER_MAGIC;
 
 use super::dentry::Dentry;
+use super::inotify::{QUEUE_MAX, WATCHES_MAX};
 use super::system::{ProcessInfo, System};
 use super::tree::{Item, Leaf, TreeFs};
+use crate::family::PID_END;
 
 mod text;
 
@@ -67,6 +69,9 @@ const ITEMS: &[Item] = &[
     file("stat", text::stat),
     file("swaps", text::swaps),
     file("sys/fs/file-max", text::file_max),
+    file("sys/fs/inotify/max_queued_events", |_| text::number(QUEUE_MAX)),
+    file("sys/fs/inotify/max_user_instances", text::file_max),
+    file("sys/fs/inotify/max_user_watches", |_| text::number(WATCHES_MAX)),
     file("sys/fs/nr_open", text::file_max),
     file("sys/fs/pipe-max-size", text::pipe_max_size),
     file("sys/kernel/cap_last_cap", |_| b"40\n".to_vec()),
@@ -74,7 +79,7 @@ const ITEMS: &[Item] = &[
     file("sys/kernel/ngroups_max", |_| b"65536\n".to_vec()),
     file("sys/kernel/osrelease", text::osrelease),
     file("sys/kernel/ostype", |_| b"Linux\n".to_vec()),
-    file("sys/kernel/pid_max", |_| b"32768\n".to_vec()),
+    file("sys/kernel/pid_max", |_| text::number(PID_END as usize)),
     file("sys/kernel/random/boot_id", text::boot_id),
     file("sys/kernel/random/entropy_avail", |_| b"256\n".to_vec()),
     file("sys/kernel/random/poolsize", |_| b"256\n".to_vec()),
@@ -82,6 +87,7 @@ const ITEMS: &[Item] = &[
     file("sys/kernel/threads-max", text::threads_max),
     file("sys/kernel/version", text::kernel_version),
     file("sys/net/core/somaxconn", |_| b"4096\n".to_vec()),
+    file("sys/net/ipv4/ip_local_port_range", text::ports),
     file("sys/vm/max_map_count", |_| b"65530\n".to_vec()),
     file("sys/vm/mmap_min_addr", |_| b"65536\n".to_vec()),
     file("sys/vm/overcommit_memory", |_| b"0\n".to_vec()),

@@ -19,8 +19,9 @@ use super::{Address, UnixName};
 use crate::errno::{Errno, Result};
 
 /// Ports that are given out where none is asked for (net.ipv4.ip_local_port_range).
-const EPHEMERAL_FIRST: u16 = 32_768;
-const EPHEMERAL_LAST: u16 = 60_999;
+pub const EPHEMERAL_FIRST: u16 = 32_768;
+/// The last of them.
+pub const EPHEMERAL_LAST: u16 = 60_999;
 /// Names that are given out to AF_UNIX sockets: five hexadecimal digits (unix(7), autobind).
 const AUTOMATIC_MAX: u32 = 0x10_0000;
 

@@ -124,3 +124,17 @@ fn links_show_and_reach_what_is_open() {
     assert_eq!(again.read(&mut [0; 4]), Ok(1), "a pipe's link opens another end of it");
     assert_eq!(machine.lookup("/proc/self/fd/4").err(), Some(Errno::NOENT));
 }
+
+#[test]
+fn bounds_are_those_that_hold() {
+    let machine = machine();
+    let says = |path: &str| String::from_utf8(machine.read(path)).unwrap();
+    for (path, bound) in [
+        ("/proc/sys/kernel/pid_max", crate::family::PID_END as usize),
+        ("/proc/sys/fs/inotify/max_queued_events", crate::fs::inotify::QUEUE_MAX),
+        ("/proc/sys/fs/inotify/max_user_watches", crate::fs::inotify::WATCHES_MAX),
+    ] {
+        assert_eq!(says(path), std::format!("{bound}\n"));
+    }
+    assert_eq!(says("/proc/sys/net/ipv4/ip_local_port_range"), "32768\t60999\n");
+}

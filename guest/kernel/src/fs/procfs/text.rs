@@ -10,6 +10,7 @@ use crate::credentials::Ids;
 use crate::fs::fdtable;
 use crate::fs::pipe::PIPE_CAPACITY_MAX;
 use crate::fs::system::{ProcessInfo, System};
+use crate::net::names::{EPHEMERAL_FIRST, EPHEMERAL_LAST};
 
 /// Clock ticks of a second in these texts (sysconf(_SC_CLK_TCK)).
 const TICKS_PER_SECOND: u64 = 100;
@@ -61,6 +62,15 @@ pub(super) fn filesystems(_: &dyn System) -> Vec<u8> {
 
 pub(super) fn swaps(_: &dyn System) -> Vec<u8> {
     b"Filename\t\t\t\tType\t\tSize\t\tUsed\t\tPriority\n".to_vec()
+}
+
+/// A bound of the kernel's.
+pub(super) fn number(number: usize) -> Vec<u8> {
+    format!("{number}\n").into_bytes()
+}
+
+pub(super) fn ports(_: &dyn System) -> Vec<u8> {
+    format!("{EPHEMERAL_FIRST}\t{EPHEMERAL_LAST}\n").into_bytes()
 }
 
 /// Threads cost memory, and are bounded by it.
