@@ -9,7 +9,7 @@ use std::process::{Command, Output, Stdio};
 use mayfly_tests::{fixture, mayfly};
 
 /// Commands that say something without a platform.
-const TALKATIVE: [&[&str]; 8] = [
+const TALKATIVE: [&[&str]; 7] = [
     &["--help"],
     &["--version"],
     &["serve", "--help"],
@@ -17,7 +17,6 @@ const TALKATIVE: [&[&str]; 8] = [
     &["doctor"],
     &["doctor", "--json"],
     &["bench", "boot", "--runs", "1", "--json"],
-    &["simulate", "check", "--seeds", "1"],
 ];
 
 fn command(words: &[&str]) -> Command {
