@@ -27,6 +27,7 @@ const PROGRAM_HEADER: usize = 56;
 const EM_X86_64: u16 = 62;
 const ET_EXEC: u16 = 2;
 const ET_DYN: u16 = 3;
+const PT_LOAD: u32 = 1;
 const PT_INTERP: u32 = 3;
 /// Most program headers to look through for an interpreter; Linux allows a page of them.
 const PROGRAM_HEADERS_MAX: u16 = 73;
@@ -51,31 +52,46 @@ pub fn inspect(read_at: impl Fn(&mut [u8], u64) -> io::Result<usize>) -> io::Res
     if !header.starts_with(b"\x7fELF") {
         return Ok(Kind::Other);
     }
+    if len < HEADER {
+        return Ok(Kind::CutShort);
+    }
     let half = |at: usize| u16::from_le_bytes([header[at], header[at + 1]]);
     let (class, kind, machine) = (header[4], half(16), half(18));
     if class != 2 || header[5] != 1 || machine != EM_X86_64 {
         return Ok(Kind::Foreign(class, machine));
     }
-    if len < HEADER || !matches!(kind, ET_EXEC | ET_DYN) {
+    if !matches!(kind, ET_EXEC | ET_DYN) {
         return Ok(Kind::NotExecutable);
     }
     let table = u64::from_le_bytes(std::array::from_fn(|at| header[32 + at]));
+    let mut interpreter = None;
     for index in 0..half(56).min(PROGRAM_HEADERS_MAX) {
         let mut entry = [0; PROGRAM_HEADER];
         let at = table.saturating_add(u64::from(index) * PROGRAM_HEADER as u64);
         if at > i64::MAX as u64 || read(&mut entry, at)? < entry.len() {
             return Ok(Kind::CutShort);
         }
-        if entry.starts_with(&PT_INTERP.to_le_bytes()) {
-            let word = |at: usize| u64::from_le_bytes(std::array::from_fn(|n| entry[at + n]));
-            let (offset, len) = (word(8).min(i64::MAX as u64), word(32).min(INTERPRETER_BYTES_MAX));
-            let mut name = vec![0; len as usize];
+        let kind = u32::from_le_bytes(std::array::from_fn(|at| entry[at]));
+        if !matches!(kind, PT_LOAD | PT_INTERP) {
+            continue;
+        }
+        let word = |at: usize| u64::from_le_bytes(std::array::from_fn(|n| entry[at + n]));
+        let (offset, len) = (word(8), word(32));
+        let Some(end) = offset.checked_add(len).filter(|end| *end <= i64::MAX as u64) else {
+            return Ok(Kind::CutShort);
+        };
+        // A segment is there where its last byte is.
+        if len > 0 && read(&mut [0], end - 1)? == 0 {
+            return Ok(Kind::CutShort);
+        }
+        if kind == PT_INTERP {
+            let mut name = vec![0; len.min(INTERPRETER_BYTES_MAX) as usize];
             let len = read(&mut name, offset)?;
             let name = String::from_utf8_lossy(&name[..len]);
-            return Ok(Kind::Dynamic(name.trim_end_matches('\0').into()));
+            interpreter = Some(name.trim_end_matches('\0').into());
         }
     }
-    Ok(Kind::Static)
+    Ok(interpreter.map_or(Kind::Static, Kind::Dynamic))
 }
 
 fn read_up_to(
@@ -131,6 +147,13 @@ mod tests {
         assert_eq!(inspect_bytes(&program[..HEADER + 8]), Kind::CutShort);
         let dynamic = elf(2, ET_DYN, EM_X86_64, PT_INTERP);
         assert_eq!(inspect_bytes(&dynamic), Kind::Dynamic("/ld.so".into()));
+        for len in [4, HEADER - 1, HEADER, HEADER + PROGRAM_HEADER, HEADER + PROGRAM_HEADER + 6] {
+            assert_eq!(inspect_bytes(&program[..len]), Kind::CutShort, "{len}");
+            assert_eq!(inspect_bytes(&dynamic[..len]), Kind::CutShort, "{len}");
+        }
+        let mut endless = elf(2, ET_EXEC, EM_X86_64, 1);
+        endless[HEADER + 32..HEADER + 40].fill(0xff);
+        assert_eq!(inspect_bytes(&endless), Kind::CutShort);
         assert_eq!(inspect_bytes(&elf(2, ET_EXEC, 183, 1)), Kind::Foreign(2, 183));
         assert_eq!(inspect_bytes(&elf(1, ET_EXEC, 3, 1)), Kind::Foreign(1, 3));
         assert_eq!(inspect_bytes(&elf(2, 1, EM_X86_64, 1)), Kind::NotExecutable);

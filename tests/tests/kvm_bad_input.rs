@@ -146,6 +146,8 @@ fn an_elf_file_that_is_no_program_is_refused_with_the_reason() {
 fn segments_that_cannot_be_are_refused() {
     let (files, good) = (Files::new(), fs::read(fixture("hello")).expect("it is there"));
     let headers = u64::from_le_bytes(good[32..40].try_into().expect("8 bytes")) as usize;
+    let place = files.path("");
+    let root = place.to_str().expect("UTF-8");
     let load = (headers..).step_by(56).find(|&at| good[at] == 1).expect("a PT_LOAD");
     let (offset, virt, file_len, memory_len) = (8, 16, 32, 40);
     for (field, value) in [
@@ -160,8 +162,12 @@ fn segments_that_cannot_be_are_refused() {
         (memory_len, u64::MAX),
     ] {
         let bytes = changed(&good, load + field, &value.to_le_bytes());
-        refused(&[], files.put("program", &bytes), "cannot run");
+        // In a root it is the guest that looks at it.
+        files.put("program", &bytes);
+        refused(&["--rootfs", root], "/program", "cannot run");
     }
+    let short = files.put("program", &good[..good.len() / 2]);
+    refused(&[], short, "cut short");
     // Where it begins is the program's own affair: it faults.
     for entry in [0, 0xdead_beef_0000, u64::MAX] {
         let bytes = changed(&good, 24, &u64::to_le_bytes(entry));

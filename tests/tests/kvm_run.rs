@@ -194,8 +194,9 @@ fn files_that_are_no_program_are_refused_with_the_reason() {
     refused("plain", &elf, 0o644, "not executable");
     refused("arm", &with(18, 183), 0o755, "another architecture");
     refused("object", &with(16, 1), 0o755, "not an executable");
-    refused("short", &elf[..40], 0o755, "not an executable");
+    refused("short", &elf[..40], 0o755, "cut short");
     refused("headers", &elf[..100], 0o755, "cut short");
+    refused("half", &elf[..elf.len() / 2], 0o755, "cut short");
     assert_refused(&run(&["--", place.to_str().unwrap()]), "directory");
     assert_refused(&run(&["--", "/no/such/program"]), "no such file");
     assert_refused(&run(&["--", "/dev/null"]), "not a regular file");

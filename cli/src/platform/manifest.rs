@@ -116,10 +116,21 @@ fn manifest_of(path: &Path, named: Option<&Path>) -> Option<PathBuf> {
 
 fn read(path: &Path) -> Result<Manifest, Failure> {
     let failed = |error: &dyn std::fmt::Display| Failure::at(path, error);
-    let mut text = String::new();
+    let mut bytes = Vec::new();
     let file = files::open(path).map_err(|error| failed(&error))?;
-    file.take(BYTES_MAX).read_to_string(&mut text).map_err(|error| failed(&error))?;
-    parse(&text).map_err(|what| failed(&what))
+    file.take(BYTES_MAX + 1).read_to_end(&mut bytes).map_err(|error| failed(&error))?;
+    if bytes.len() as u64 > BYTES_MAX {
+        return Err(failed(&"more than 1 MiB, which no function has to say"));
+    }
+    text(&bytes).and_then(parse).map_err(|what| failed(&what))
+}
+
+/// What is no text comes with its line, too.
+fn text(bytes: &[u8]) -> Result<&str, String> {
+    std::str::from_utf8(bytes).map_err(|error| {
+        let before = bytes[..error.valid_up_to()].iter().filter(|byte| **byte == b'\n');
+        format!("line {}: not UTF-8", 1 + before.count())
+    })
 }
 
 /// What is wrong comes with the line where it is.
@@ -188,5 +199,10 @@ mod tests {
         assert!(line("memory = -1").starts_with("line 1: "));
         assert!(line("name = \"f\"\n= 3").starts_with("line 2: "));
         assert!(line("[environment]\nA = 1").starts_with("line 2: "));
+        assert_eq!(text(b"name = 1\n\n\xff").unwrap_err(), "line 3: not UTF-8");
+        let place = tempfile::tempdir().unwrap();
+        let long = place.path().join(NAME);
+        std::fs::write(&long, format!("name = \"f\"{}", " ".repeat(1 << 20))).unwrap();
+        assert!(read(&long).unwrap_err().to_string().contains("1 MiB"));
     }
 }
