@@ -35,6 +35,8 @@ const TEXT_MAX: u64 = 4 << 20;
 const UNPACKED_MAX: u64 = 10 << 30;
 /// Most layers of an image (Docker's bound).
 const LAYERS_MAX: usize = 127;
+/// Names the layers of an image that is not laid out as OCI says (Docker image specification 1.2).
+const OLDER_LAYOUT: &str = "manifest.json";
 /// Indexes that may lead to one another before there is a manifest.
 const INDEXES_MAX: usize = 4;
 
@@ -124,13 +126,20 @@ fn blobs(whole: &Section) -> Result<Option<BTreeMap<String, Section>>, Failure> 
     for (before, entry) in Archive::new(whole.clone()).entries_with_seek()?.enumerate() {
         let entry = entry.map_err(|error| broken(whole, before, &error))?;
         let name = String::from_utf8_lossy(&entry.path_bytes()).trim_start_matches("./").to_owned();
-        let is_of_layout =
-            name == "oci-layout" || name == "index.json" || name.starts_with("blobs/");
+        let is_of_layout = ["oci-layout", "index.json", OLDER_LAYOUT].contains(&&*name)
+            || name.starts_with("blobs/");
         if is_of_layout && entry.header().entry_type().is_file() {
             blobs.insert(name, whole.part(entry.raw_file_position(), entry.size()));
         }
     }
     let is_layout = blobs.contains_key("oci-layout") && blobs.contains_key("index.json");
+    // As a container's root it would be an image full of archives, which runs nothing.
+    if !is_layout && json(blobs.get(OLDER_LAYOUT)).is_ok_and(|text| text[0]["Layers"].is_array()) {
+        return Err(Failure::new(
+            "it is an image in Docker's older layout: save it as OCI's, with Docker 25 or later, or `podman save \
+             --format oci-archive`",
+        ));
+    }
     Ok(is_layout.then_some(blobs))
 }
 

@@ -173,6 +173,16 @@ fn what_is_no_archive_is_told_with_what_to_do() {
 }
 
 #[test]
+fn an_image_in_dockers_older_layout_is_no_root() {
+    let image = |manifest| archive(&[("manifest.json", FILE, manifest), ("a.tar", FILE, "")]);
+    let complaint = complaint(&image(r#"[{"Config": "c.json", "Layers": ["a.tar"]}]"#));
+    assert!(complaint.contains("oci-archive"), "{complaint}");
+    // Others may call a file so.
+    assert!(read_bytes(&image(r#"{"name": "a program"}"#)).is_ok());
+    assert!(read_bytes(&image("no JSON")).is_ok());
+}
+
+#[test]
 fn an_archive_without_files_is_refused() {
     assert!(complaint(b"").contains("it is empty"));
     for nothing in [archive(&[]), gzip(&archive(&[])), zstd(&archive(&[])), gzip(b"")] {
