@@ -143,7 +143,7 @@ fn mount(text: &str) -> Result<(PathBuf, PathBuf), String> {
 #[derive(Debug, Args)]
 pub struct Run {
     /// The guest's memory
-    #[arg(long, value_name = "MIB", default_value_t = MEMORY_MIB)]
+    #[arg(long, value_name = "MIB", default_value_t = MEMORY_MIB, allow_negative_numbers = true)]
     pub mem: u64,
     /// The guest's files: a directory, or an image of `mayfly image`. Without it the program is all
     /// there is
@@ -168,12 +168,7 @@ pub struct Run {
     #[arg(long, value_name = "FILE")]
     pub timing: Option<PathBuf>,
     /// The program and its arguments. Without --rootfs, a static ELF file on this host
-    #[arg(
-        required = true,
-        trailing_var_arg = true,
-        allow_hyphen_values = true,
-        value_name = "PROGRAM"
-    )]
+    #[arg(required = true, trailing_var_arg = true, value_name = "PROGRAM")]
     pub program: Vec<OsString>,
 }
 

@@ -238,7 +238,7 @@ fn words_that_make_no_sense_are_refused() {
     refused(&["--env", "A"], fixture("hello"), "--env A: not of the form NAME=value");
     refused(&["--env", "=A"], fixture("hello"), "--env =A: not of the form NAME=value");
     refused(&["--initrd", "/dev/null"], fixture("hello"), "--initrd");
-    for words in [&["run"][..], &["run", "--"], &["run", "--mem"]] {
+    for words in [&["run"][..], &["run", "--"], &["run", "--mem"], &["run", "--bogus", "x"]] {
         let mut command = Command::new(mayfly());
         command.args(words);
         assert_refused(&run(command, b""), "mayfly run --help", &words.join(" "));
