@@ -19,9 +19,37 @@ use super::message::{Document, New};
 pub struct Registry<T> {
     queue: Arc<Queue>,
     kind: &'static str,
-    by_name: RwLock<BTreeMap<String, Arc<T>>>,
+    contents: RwLock<Contents<T>>,
     /// Held by whoever changes one, until it is changed in memory, too. Whether the database may say something else.
     changing: Mutex<bool>,
+}
+
+/// Those that there are, as they are in the database.
+#[derive(Debug)]
+struct Contents<T> {
+    /// Each with the bytes of its text.
+    by_name: BTreeMap<String, (Arc<T>, usize)>,
+    /// The bytes of all texts.
+    bytes: usize,
+}
+
+impl<T> Default for Contents<T> {
+    fn default() -> Contents<T> {
+        Contents { by_name: BTreeMap::new(), bytes: 0 }
+    }
+}
+
+impl<T> Contents<T> {
+    fn insert(&mut self, name: String, one: Arc<T>, bytes: usize) {
+        self.bytes += bytes;
+        if let Some((_, before)) = self.by_name.insert(name, (one, bytes)) {
+            self.bytes -= before;
+        }
+    }
+
+    fn remove(&mut self, name: &str) {
+        self.bytes -= self.by_name.remove(name).map_or(0, |(_, bytes)| bytes);
+    }
 }
 
 /// What becomes of a thing, and what follows from that.
@@ -39,25 +67,30 @@ impl<T: Clone + PartialEq + Serialize + DeserializeOwned> Registry<T> {
     /// # Errors
     /// The database's.
     pub async fn load(queue: Arc<Queue>, kind: &'static str) -> Result<Registry<T>, QueueError> {
-        let (by_name, changing) = (RwLock::default(), Mutex::default());
-        let registry = Registry { queue, kind, by_name, changing };
+        let (contents, changing) = (RwLock::default(), Mutex::default());
+        let registry = Registry { queue, kind, contents, changing };
         registry.read().await?;
         Ok(registry)
     }
 
     /// One of them.
     pub fn get(&self, name: &str) -> Option<Arc<T>> {
-        self.by_name().get(name).cloned()
+        self.contents().by_name.get(name).map(|(one, _)| Arc::clone(one))
     }
 
     /// How many there are.
     pub fn count(&self) -> usize {
-        self.by_name().len()
+        self.contents().by_name.len()
+    }
+
+    /// The bytes that all of them take, as they are stored.
+    pub fn bytes(&self) -> usize {
+        self.contents().bytes
     }
 
     /// All of them, in the order of their names.
     pub fn list(&self) -> Vec<Arc<T>> {
-        self.by_name().values().cloned().collect()
+        self.contents().by_name.values().map(|(one, _)| Arc::clone(one)).collect()
     }
 
     /// Puts what `change` makes of one, or of none, in its place.
@@ -120,13 +153,13 @@ impl<T: Clone + PartialEq + Serialize + DeserializeOwned> Registry<T> {
         let kind = self.kind;
         // What it sees may be committed and not flushed: it waits for a flush, and hears if that fails.
         let documents = self.queue.work(Durability::Power, move |engine| engine.documents(kind));
-        let mut by_name = BTreeMap::new();
+        let mut contents = Contents::default();
         for Document { name, text } in documents.await? {
             let one = serde_json::from_str(&text)
                 .map_err(|error| EngineError::Failed(format!("{kind} {name}: {error}")))?;
-            by_name.insert(name, Arc::new(one));
+            contents.insert(name, Arc::new(one), text.len());
         }
-        *self.by_name_mut() = by_name;
+        *self.contents_mut() = contents;
         Ok(())
     }
 
@@ -137,10 +170,12 @@ impl<T: Clone + PartialEq + Serialize + DeserializeOwned> Registry<T> {
         changes: Vec<(String, Option<Arc<T>>)>,
         follows: Vec<(String, New)>,
     ) -> Result<(), QueueError> {
-        let mut documents = Vec::new();
+        let (mut documents, mut sizes) = (Vec::new(), Vec::new());
         for (name, after) in &changes {
             let text = after.as_ref().map(|after| serde_json::to_string(&**after)).transpose();
-            documents.push((name.clone(), text.map_err(|error| failed(&error))?));
+            let text = text.map_err(|error| failed(&error))?;
+            sizes.push(text.as_ref().map_or(0, String::len));
+            documents.push((name.clone(), text));
         }
         let lanes: Vec<String> = follows.iter().map(|(lane, _)| lane.clone()).collect();
         let kind = self.kind;
@@ -156,14 +191,14 @@ impl<T: Clone + PartialEq + Serialize + DeserializeOwned> Registry<T> {
             follows.iter().try_for_each(|(lane, new)| engine.append(lane, new).map(drop))
         });
         certain(is_doubtful, written).await?;
-        let mut by_name = self.by_name_mut();
-        for (name, after) in changes {
+        let mut contents = self.contents_mut();
+        for ((name, after), bytes) in changes.into_iter().zip(sizes) {
             match after {
-                Some(after) => by_name.insert(name, after),
-                None => by_name.remove(&name),
-            };
+                Some(after) => contents.insert(name, after, bytes),
+                None => contents.remove(&name),
+            }
         }
-        drop(by_name);
+        drop(contents);
         lanes.iter().for_each(|lane| self.queue.ring(lane));
         Ok(())
     }
@@ -184,18 +219,18 @@ impl<T: Clone + PartialEq + Serialize + DeserializeOwned> Registry<T> {
             engine.remove_document(kind, &gone)
         });
         let removed = certain(&mut changing, removed).await?;
-        self.by_name_mut().remove(name);
+        self.contents_mut().remove(name);
         Ok(removed)
     }
 
     // What these guard changes in one step: no panic leaves it half done.
 
-    fn by_name(&self) -> RwLockReadGuard<'_, BTreeMap<String, Arc<T>>> {
-        self.by_name.read().unwrap_or_else(PoisonError::into_inner)
+    fn contents(&self) -> RwLockReadGuard<'_, Contents<T>> {
+        self.contents.read().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn by_name_mut(&self) -> RwLockWriteGuard<'_, BTreeMap<String, Arc<T>>> {
-        self.by_name.write().unwrap_or_else(PoisonError::into_inner)
+    fn contents_mut(&self) -> RwLockWriteGuard<'_, Contents<T>> {
+        self.contents.write().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -248,6 +283,25 @@ mod tests {
         assert_eq!(*seen.await.unwrap(), 2);
         let again: Registry<u32> = Registry::load(queue, "number").await.unwrap();
         assert_eq!((again.get("a"), numbers.get("a")), (Some(2.into()), Some(2.into())));
+    }
+
+    #[tokio::test]
+    async fn bytes_are_those_of_what_is_there() {
+        let data = tempfile::tempdir().unwrap();
+        let queue = Arc::new(Queue::start(Box::new(Sqlite::open(data.path()).unwrap())).unwrap());
+        let texts: Registry<String> = Registry::load(Arc::clone(&queue), "text").await.unwrap();
+        let put = async |name, text: &str| {
+            texts.change(name, |_| Ok::<_, QueueError>(text.to_owned())).await.unwrap();
+        };
+        put("a", "123").await;
+        put("b", "12345").await;
+        assert_eq!(texts.bytes(), 5 + 7, "with their quotation marks");
+        put("b", "1").await;
+        assert_eq!(texts.bytes(), 5 + 3);
+        assert!(texts.remove("a", |_| Ok(())).await.unwrap());
+        assert_eq!(texts.bytes(), 3);
+        let again: Registry<String> = Registry::load(queue, "text").await.unwrap();
+        assert_eq!(again.bytes(), 3);
     }
 
     #[tokio::test]

@@ -129,6 +129,11 @@ impl Schedules {
         self.by_name.count()
     }
 
+    /// The bytes that all of them take, on the disk and about as many in memory.
+    pub(crate) fn bytes(&self) -> usize {
+        self.by_name.bytes()
+    }
+
     /// Puts what `change` makes of a schedule, or of none, in its place.
     ///
     /// # Errors

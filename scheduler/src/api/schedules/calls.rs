@@ -16,6 +16,8 @@ use crate::schedules::{DEFAULT_GROUP, Schedule, Schedules};
 
 /// Schedules of a platform: what is read through at each tick, and kept in memory.
 const SCHEDULES_MAX: usize = 100_000;
+/// What all of them may take, bytes: they are kept in memory, and each may have 256 KB of input.
+const BYTES_MAX: usize = 1 << 30;
 
 pub(super) async fn create(
     State(platform): Shared,
@@ -31,7 +33,8 @@ pub(super) async fn update(
     Path(name): Path<String>,
     body: Body,
 ) -> Answer {
-    put(&platform, name, body, another).await
+    let schedules = &platform.schedules;
+    put(&platform, name, body, |schedule, before| another(schedules, schedule, before)).await
 }
 
 /// Puts what `make` makes of the schedule in a request in the place of the one that there is.
@@ -66,6 +69,7 @@ fn anew(
     if schedules.count() >= SCHEDULES_MAX {
         return Err(ScheduleError::too_many("schedules", SCHEDULES_MAX));
     }
+    check_room(schedules.bytes(), &schedule, None)?;
     let now_ms = clock::unix_ms();
     shapes::dates(&schedule, now_ms)?;
     let schedule = Schedule { id: Uuid::new_v4().to_string(), ..schedule };
@@ -73,8 +77,13 @@ fn anew(
 }
 
 /// Another schedule in the place of the one that there is.
-fn another(schedule: Schedule, before: Option<&Schedule>) -> Result<Schedule, ScheduleError> {
+fn another(
+    schedules: &Schedules,
+    schedule: Schedule,
+    before: Option<&Schedule>,
+) -> Result<Schedule, ScheduleError> {
     let before = before.ok_or_else(|| ScheduleError::no_schedule(&schedule.name))?;
+    check_room(schedules.bytes(), &schedule, Some(before))?;
     let now_ms = clock::unix_ms();
     if (before.start_ms, before.end_ms) != (schedule.start_ms, schedule.end_ms) {
         shapes::dates(&schedule, now_ms)?;
@@ -82,6 +91,20 @@ fn another(schedule: Schedule, before: Option<&Schedule>) -> Result<Schedule, Sc
     let (id, client_token) = (before.id.clone(), before.client_token.clone());
     let schedule = Schedule { id, client_token, ..schedule };
     schedule.in_place_of(Some(before), now_ms).ok_or_else(never)
+}
+
+/// Refuses more input than there was, where all schedules, which take so many bytes now, would take too many.
+fn check_room(
+    bytes: usize,
+    after: &Schedule,
+    before: Option<&Schedule>,
+) -> Result<(), ScheduleError> {
+    let input = |one: &Schedule| one.target.input.as_ref().map_or(0, String::len);
+    let more = input(after).saturating_sub(before.map_or(0, input));
+    match more > 0 && bytes + more > BYTES_MAX {
+        true => Err(ScheduleError::too_many("bytes of all schedules together", BYTES_MAX)),
+        false => Ok(()),
+    }
 }
 
 pub(super) async fn get(
@@ -139,4 +162,24 @@ fn of_group<'a>(name: &str, parameters: &'a Parameters) -> Result<&'a str, Sched
 
 fn never() -> ScheduleError {
     ScheduleError::invalid("Invalid Schedule Expression: there is no time to come that it names.")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn schedules_have_room_together() {
+        let with = |bytes: usize| {
+            let mut schedule = Schedule::default();
+            schedule.target.input = Some("x".repeat(bytes));
+            schedule
+        };
+        assert!(check_room(BYTES_MAX - 9, &with(9), None).is_ok());
+        let full = check_room(BYTES_MAX - 9, &with(10), None).unwrap_err();
+        assert_eq!(full.into_response().status(), 402);
+        // What takes no more than before finds room, and so does what has no input.
+        assert!(check_room(BYTES_MAX, &with(10), Some(&with(10))).is_ok());
+        assert!(check_room(BYTES_MAX, &Schedule::default(), None).is_ok());
+    }
 }
