@@ -26,6 +26,32 @@ const KEPT: [&str; 6] = [
     "FifoThroughputLimit",
 ];
 
+/// All that GetQueueAttributes may be asked for.
+pub(crate) const NAMES: [&str; 22] = [
+    "All",
+    "ApproximateNumberOfMessages",
+    "ApproximateNumberOfMessagesDelayed",
+    "ApproximateNumberOfMessagesNotVisible",
+    "ContentBasedDeduplication",
+    "CreatedTimestamp",
+    "DeduplicationScope",
+    "DelaySeconds",
+    "FifoQueue",
+    "FifoThroughputLimit",
+    "KmsDataKeyReusePeriodSeconds",
+    "KmsMasterKeyId",
+    "LastModifiedTimestamp",
+    "MaximumMessageSize",
+    "MessageRetentionPeriod",
+    "Policy",
+    "QueueArn",
+    "ReceiveMessageWaitTimeSeconds",
+    "RedriveAllowPolicy",
+    "RedrivePolicy",
+    "SqsManagedSseEnabled",
+    "VisibilityTimeout",
+];
+
 /// Where messages go that have been received too often.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Redrive {
@@ -102,6 +128,7 @@ impl Attributes {
                     self.is_deduplicated_by_content = truth()?;
                 }
                 "SqsManagedSseEnabled" => drop(truth()?),
+                name if KEPT.contains(&name) && value.is_empty() => drop(self.kept.remove(name)),
                 name if KEPT.contains(&name) && value.len() <= TEXT_BYTES_MAX => {
                     self.kept.insert(name.to_owned(), value.clone());
                 }
@@ -189,5 +216,13 @@ mod tests {
             assert!(set("RedrivePolicy", bad).is_err(), "{bad}");
         }
         assert_eq!(set("RedrivePolicy", "").unwrap().redrive, None);
+    }
+
+    #[test]
+    fn an_empty_text_takes_away_what_is_only_kept() {
+        let mut attributes = set("Policy", "{}").unwrap();
+        assert_eq!(attributes.show()["Policy"], "{}");
+        attributes.set(&BTreeMap::from([("Policy".into(), String::new())])).unwrap();
+        assert!(!attributes.show().contains_key("Policy"));
     }
 }

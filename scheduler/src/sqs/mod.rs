@@ -14,7 +14,7 @@ mod md5;
 mod receipt;
 mod registry;
 
-pub(crate) use attributes::{Attributes, BadAttribute, MESSAGE_BYTES_MAX};
+pub(crate) use attributes::{Attributes, BadAttribute, MESSAGE_BYTES_MAX, NAMES};
 pub(crate) use content::{is_id, is_sendable, name_of_content};
 pub(crate) use envelope::{Attribute, Envelope, sequence};
 pub(crate) use md5::{of_attributes, of_body};

@@ -6,12 +6,12 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use super::error::SqsError;
-use super::queues::Named;
+use super::queues::{Named, check_redrive};
 use super::{Answer, queue, url};
 use crate::api::Platform;
 use crate::clock;
 use crate::queue::Durability;
-use crate::sqs::{BadAttribute, Definition};
+use crate::sqs::{BadAttribute, Definition, NAMES};
 
 /// Tags of a queue.
 const TAGS_MAX: usize = 50;
@@ -26,6 +26,10 @@ pub(super) struct GetQueueAttributes {
 
 pub(super) async fn get(platform: &Platform, request: GetQueueAttributes) -> Answer {
     let queue = queue(platform, &request.queue_url)?;
+    if let Some(name) = request.attribute_names.iter().find(|name| !NAMES.contains(&name.as_str()))
+    {
+        return Err(BadAttribute::Unknown(name.clone()).into());
+    }
     let (lane, now_ms) = (queue.lane(), clock::unix_ms());
     let depth = platform
         .queues
@@ -66,6 +70,9 @@ pub(super) async fn set(platform: &Platform, request: SetQueueAttributes) -> Ans
             return Err(BadAttribute::Unknown("FifoQueue".into()).into());
         }
         queue.attributes.set(&request.attributes)?;
+        if request.attributes.contains_key("RedrivePolicy") {
+            check_redrive(platform, &queue.attributes)?;
+        }
         queue.modified_ms = clock::unix_ms();
         Ok(())
     })
@@ -80,10 +87,14 @@ pub(super) struct TagQueue {
 }
 
 pub(super) async fn tag(platform: &Platform, request: TagQueue) -> Answer {
+    if request.tags.is_empty() {
+        return Err(SqsError::missing("Tags"));
+    }
     change(platform, &request.queue_url, |queue| {
         queue.tags.extend(request.tags);
         if queue.tags.len() > TAGS_MAX {
-            return Err(SqsError::invalid(format!("A queue has at most {TAGS_MAX} tags.")));
+            let message = format!("Too many tags added for queue {}.", queue.name);
+            return Err(SqsError::invalid(message));
         }
         Ok(())
     })
@@ -98,6 +109,10 @@ pub(super) struct UntagQueue {
 }
 
 pub(super) async fn untag(platform: &Platform, request: UntagQueue) -> Answer {
+    if request.tag_keys.is_empty() {
+        let message = "Tag keys must be between 1 and 128 characters in length.";
+        return Err(SqsError::invalid(message));
+    }
     change(platform, &request.queue_url, |queue| {
         queue.tags.retain(|key, _| !request.tag_keys.contains(key));
         Ok(())

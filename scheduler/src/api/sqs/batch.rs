@@ -10,13 +10,16 @@ use super::error::SqsError;
 const ENTRIES_MAX: usize = 10;
 const ID_CHARS_MAX: usize = 80;
 
-/// Checks the ids of a batch's entries.
+/// Checks the ids of a batch's entries; `call` is the batch's operation.
 ///
 /// # Errors
 /// None or too many of them, one that is none, or one twice.
-pub(super) fn check<'a>(ids: impl ExactSizeIterator<Item = &'a str>) -> Result<(), SqsError> {
+pub(super) fn check<'a>(
+    call: &str,
+    ids: impl ExactSizeIterator<Item = &'a str>,
+) -> Result<(), SqsError> {
     match ids.len() {
-        0 => return Err(SqsError::empty_batch()),
+        0 => return Err(SqsError::empty_batch(call)),
         count if count > ENTRIES_MAX => return Err(SqsError::batch_count(count)),
         _ => {}
     }

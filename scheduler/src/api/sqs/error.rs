@@ -91,8 +91,8 @@ impl SqsError {
         Self::new("InvalidMessageContents", "InvalidMessageContents", message)
     }
 
-    pub(super) fn empty_batch() -> SqsError {
-        let message = "There should be at least one entry in the batch.";
+    pub(super) fn empty_batch(call: &str) -> SqsError {
+        let message = format!("There should be at least one {call}RequestEntry in the request.");
         Self::new("EmptyBatchRequest", simple!("EmptyBatchRequest"), message)
     }
 

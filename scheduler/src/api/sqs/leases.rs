@@ -55,7 +55,7 @@ struct Entry {
 }
 
 pub(super) async fn delete_batch(platform: &Platform, request: Batch) -> Answer {
-    let (lane, mut ends) = (checked(platform, &request)?, Vec::new());
+    let (lane, mut ends) = (checked(platform, "DeleteMessageBatch", &request)?, Vec::new());
     for entry in request.entries {
         ends.push((entry.id, remove(platform, &lane, &entry.receipt_handle).await));
     }
@@ -63,17 +63,18 @@ pub(super) async fn delete_batch(platform: &Platform, request: Batch) -> Answer 
 }
 
 pub(super) async fn change_batch(platform: &Platform, request: Batch) -> Answer {
-    let (lane, mut ends) = (checked(platform, &request)?, Vec::new());
+    let lane = checked(platform, "ChangeMessageVisibilityBatch", &request)?;
+    let mut ends = Vec::new();
     for Entry { id, receipt_handle, visibility_timeout } in request.entries {
         ends.push((id, renew(platform, &lane, &receipt_handle, visibility_timeout).await));
     }
     Ok(batch::answer(ends))
 }
 
-/// Where the messages of a batch's queue are.
-fn checked(platform: &Platform, batch: &Batch) -> Result<String, SqsError> {
+/// Where the messages of a batch's queue are; `call` is its operation.
+fn checked(platform: &Platform, call: &str, batch: &Batch) -> Result<String, SqsError> {
     let lane = queue(platform, &batch.queue_url)?.lane();
-    batch::check(batch.entries.iter().map(|entry| entry.id.as_str()))?;
+    batch::check(call, batch.entries.iter().map(|entry| entry.id.as_str()))?;
     Ok(lane)
 }
 

@@ -39,6 +39,7 @@ pub(super) async fn create(platform: &Platform, request: CreateQueue) -> Answer 
     let created = platform.queues.change(&name, |before| {
         let mut attributes = Attributes { is_fifo, ..Attributes::default() };
         attributes.set(&given)?;
+        check_redrive(platform, &attributes)?;
         match before {
             None => {
                 let now_ms = clock::unix_ms();
@@ -109,7 +110,8 @@ pub(super) fn list(platform: &Platform, request: &ListQueues) -> Answer {
     if !urls.is_empty() {
         answer["QueueUrls"] = urls.into();
     }
-    if let (true, Some(last)) = (has_more, found.last()) {
+    // Who asks for no pages gets the first, and does not hear of more.
+    if let (true, Some(last)) = (has_more && request.max_results.is_some(), found.last()) {
         answer["NextToken"] = Value::from(last.name.as_str());
     }
     Ok(answer)
@@ -119,6 +121,27 @@ pub(super) async fn purge(platform: &Platform, request: Named) -> Answer {
     let lane = queue(platform, &request.queue_url)?.lane();
     platform.queues.queue.work(Durability::Power, move |engine| engine.purge(&lane)).await?;
     Ok(json!({}))
+}
+
+/// Where messages go that are received too often has to be there, and of the same type.
+///
+/// # Errors
+/// It is neither.
+pub(super) fn check_redrive(platform: &Platform, attributes: &Attributes) -> Result<(), SqsError> {
+    let Some(redrive) = &attributes.redrive else { return Ok(()) };
+    let refused = |reason| {
+        let policy = serde_json::to_string(redrive).unwrap_or_default();
+        Err(SqsError::value(&policy, "RedrivePolicy", reason))
+    };
+    // Its account and region are this platform's, whatever an ARN says of them.
+    let name = redrive.target.rsplit(':').next().unwrap_or_default();
+    match platform.queues.get(name) {
+        None => refused("Dead letter target does not exist"),
+        Some(found) if found.attributes.is_fifo != attributes.is_fifo => {
+            refused("Dead letter queue must be same type of queue as the source")
+        }
+        Some(_) => Ok(()),
+    }
 }
 
 fn is_name(name: &str, is_fifo: bool) -> bool {

@@ -71,7 +71,7 @@ struct Entry {
 
 pub(super) async fn batch(platform: &Platform, request: SendMessageBatch, trace: &Trace) -> Answer {
     let queue = queue(platform, &request.queue_url)?;
-    batch::check(request.entries.iter().map(|entry| entry.id.as_str()))?;
+    batch::check("SendMessageBatch", request.entries.iter().map(|entry| entry.id.as_str()))?;
     let bytes = request.entries.iter().map(|entry| entry.message.bytes()).sum();
     if bytes > MESSAGE_BYTES_MAX as usize {
         return Err(SqsError::batch_bytes(MESSAGE_BYTES_MAX as usize, bytes));
@@ -119,8 +119,9 @@ impl Message {
             return Err(SqsError::contents());
         }
         check_attributes(&self.message_attributes)?;
-        if self.delay_seconds.is_some_and(|delay| delay > DELAY_S_MAX) {
-            return Err(SqsError::value("", "DelaySeconds", "It is from 0 to 900"));
+        if let Some(delay_s) = self.delay_seconds.filter(|delay_s| *delay_s > DELAY_S_MAX) {
+            let reason = "DelaySeconds must be >= 0 and <= 900";
+            return Err(SqsError::value(&delay_s.to_string(), "DelaySeconds", reason));
         }
         let own = self.message_system_attributes.get(TRACE).and_then(|one| one.string.clone());
         let trace = own.or_else(|| Some(trace.to_string()).filter(|trace| !trace.is_empty()));
@@ -148,9 +149,9 @@ impl Message {
         if self.message_group_id.is_none() {
             return Err(SqsError::missing("MessageGroupId"));
         }
-        if self.delay_seconds.is_some_and(|delay| delay > 0) {
+        if let Some(delay_s) = self.delay_seconds.filter(|delay_s| *delay_s > 0) {
             let reason = "The request include parameter that is not valid for this queue type";
-            return Err(SqsError::value("", "DelaySeconds", reason));
+            return Err(SqsError::value(&delay_s.to_string(), "DelaySeconds", reason));
         }
         match &self.message_deduplication_id {
             Some(id) => Ok(Some(id.clone())),
@@ -199,19 +200,27 @@ fn check_attributes(attributes: &BTreeMap<String, Attribute>) -> Result<(), SqsE
     }
     for (name, attribute) in attributes {
         let bad =
-            |why: &str| Err(SqsError::invalid(format!("The message attribute '{name}' {why}.")));
+            |why: &str| Err(SqsError::invalid(format!("The message attribute '{name}' {why}")));
         let fits = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
         if !(1..=NAME_CHARS_MAX).contains(&name.len()) || !name.bytes().all(fits) {
-            return bad("has a name that can't be one");
+            return Err(SqsError::invalid(format!(
+                "The message attribute name '{name}' is invalid. Attribute name can contain A-Z, a-z, 0-9, underscore \
+                 (_), hyphen (-), and period (.) characters."
+            )));
         }
         let kind = attribute.data_type.split('.').next().unwrap_or_default();
         match (kind, &attribute.string, &attribute.binary) {
             ("String" | "Number", Some(text), None) if !text.is_empty() => {}
             ("Binary", None, Some(bytes)) if !bytes.is_empty() => {}
             ("String" | "Number" | "Binary", ..) => {
-                return bad("must contain a non-empty value of its type");
+                return bad("must contain a non-empty value of its type.");
             }
-            _ => return bad("has an invalid message attribute type"),
+            _ => {
+                return bad(
+                    "has an invalid message attribute type, the set of supported type prefixes is Binary, Number, \
+                     and String.",
+                );
+            }
         }
     }
     Ok(())

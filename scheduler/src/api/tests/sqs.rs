@@ -361,3 +361,70 @@ async fn what_fails_in_a_batch_stays_and_becomes_a_dead_letter() {
     }
     rig.stop().await;
 }
+
+#[tokio::test]
+async fn dead_letters_have_a_queue_of_the_same_type() {
+    let data = tempfile::tempdir().unwrap();
+    let rig = Rig::start(data.path()).await;
+    create(&rig, "dead", json!({})).await;
+    let fifo = json!({ "FifoQueue": "true" });
+    create(&rig, "dead.fifo", fifo.clone()).await;
+    let policy = |name: &str| {
+        let arn = format!("arn:aws:sqs:us-east-1:000000000000:{name}");
+        json!({ "deadLetterTargetArn": arn, "maxReceiveCount": 1 }).to_string()
+    };
+    let url = create(&rig, "q", json!({ "RedrivePolicy": policy("dead") })).await;
+    for (name, attributes) in [
+        ("a", json!({ "RedrivePolicy": policy("none") })),
+        ("b", json!({ "RedrivePolicy": policy("dead.fifo") })),
+        ("c.fifo", json!({ "FifoQueue": "true", "RedrivePolicy": policy("dead") })),
+    ] {
+        let request = json!({ "QueueName": name, "Attributes": attributes });
+        assert_eq!(refused(&rig, "CreateQueue", request).await, "InvalidParameterValue", "{name}");
+    }
+    for bad in ["none", "dead.fifo"] {
+        let request = json!({ "QueueUrl": url, "Attributes": { "RedrivePolicy": policy(bad) } });
+        assert_eq!(refused(&rig, "SetQueueAttributes", request).await, "InvalidParameterValue");
+    }
+    // What has gone since is no reason to refuse another change.
+    ok(&rig, "DeleteQueue", json!({ "QueueUrl": "http://x/000000000000/dead" })).await;
+    let request = json!({ "QueueUrl": url, "Attributes": { "DelaySeconds": "1" } });
+    ok(&rig, "SetQueueAttributes", request).await;
+}
+
+#[tokio::test]
+async fn what_is_asked_of_queues_has_to_make_sense() {
+    let data = tempfile::tempdir().unwrap();
+    let rig = Rig::start(data.path()).await;
+    let url = create(&rig, "q", json!({})).await;
+    for (name, request, code) in [
+        (
+            "GetQueueAttributes",
+            json!({ "AttributeNames": ["All", "Color"] }),
+            "InvalidAttributeName",
+        ),
+        ("TagQueue", json!({ "Tags": {} }), "MissingParameter"),
+        ("UntagQueue", json!({ "TagKeys": [] }), "InvalidParameterValue"),
+        (
+            "SendMessage",
+            json!({ "MessageBody": "a", "MessageAttributes": { "ö": { "DataType": "String", "StringValue": "a" } } }),
+            "InvalidParameterValue",
+        ),
+        (
+            "SendMessage",
+            json!({ "MessageBody": "a", "MessageAttributes": { "a": { "DataType": "Colour", "StringValue": "a" } } }),
+            "InvalidParameterValue",
+        ),
+    ] {
+        let mut request = request;
+        request["QueueUrl"] = url.clone();
+        assert_eq!(refused(&rig, name, request).await, code, "{name}");
+    }
+    create(&rig, "r", json!({})).await;
+    let page = ok(&rig, "ListQueues", json!({ "MaxResults": 1 })).await;
+    let token = page["NextToken"].clone();
+    let rest = ok(&rig, "ListQueues", json!({ "MaxResults": 1, "NextToken": token })).await;
+    assert_eq!(rest["NextToken"], Value::Null);
+    let urls = [&page, &rest].map(|page| page["QueueUrls"][0].as_str().unwrap().to_owned());
+    assert!(urls[0].ends_with("/q") && urls[1].ends_with("/r"), "{urls:?}");
+}
