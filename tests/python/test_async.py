@@ -124,3 +124,11 @@ def test_an_event_has_its_own_limit(quick, impatient):
     with pytest.raises(ClientError) as error:
         event(quick, function, "x" * ((1 << 20) - 1))
     assert error.value.response["Error"]["Code"] == "RequestTooLargeException"
+
+
+def test_the_older_call_takes_events_too(quick, impatient):
+    name = impatient()
+    assert quick["lambda"].invoke_async(FunctionName=name, InvokeArgs=b'"count"')["Status"] == 202
+    with pytest.raises(ClientError) as error:
+        quick["lambda"].invoke_async(FunctionName=name, InvokeArgs=b"{")
+    assert error.value.response["Error"]["Code"] == "InvalidRequestContentException"

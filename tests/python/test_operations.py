@@ -18,7 +18,7 @@ BUILT = set(
     GetAccountSettings GetAlias GetEventSourceMapping GetFunction GetFunctionConcurrency GetFunctionConfiguration
     GetFunctionEventInvokeConfig GetFunctionRecursionConfig GetFunctionUrlConfig GetLayerVersion GetLayerVersionByArn
     GetLayerVersionPolicy GetPolicy GetProvisionedConcurrencyConfig GetRuntimeManagementConfig Invoke
-    InvokeWithResponseStream ListAliases ListEventSourceMappings ListFunctionEventInvokeConfigs ListFunctionUrlConfigs
+    InvokeAsync InvokeWithResponseStream ListAliases ListEventSourceMappings ListFunctionEventInvokeConfigs ListFunctionUrlConfigs
     ListFunctions ListLayerVersions ListLayers ListProvisionedConcurrencyConfigs ListTags ListVersionsByFunction
     PublishLayerVersion PublishVersion PutFunctionConcurrency PutFunctionEventInvokeConfig PutFunctionRecursionConfig
     PutProvisionedConcurrencyConfig PutRuntimeManagementConfig RemoveLayerVersionPermission RemovePermission

@@ -1,4 +1,4 @@
-//! Invoke: RequestResponse and DryRun; Event is `event.rs`'s.
+//! Invoke: RequestResponse and DryRun; Event is `event.rs`'s, and so is InvokeAsync.
 
 use std::sync::Arc;
 
@@ -53,6 +53,19 @@ pub(super) async fn invoke(
     }
     let Request { invocation, version, is_tail_wanted, .. } = request;
     Ok(answer(done(platform.service.invoke(invocation).await)?, version, is_tail_wanted))
+}
+
+/// InvokeAsync, which Invoke has replaced: always an event, of the newest code.
+pub(super) async fn invoke_async(
+    State(platform): State<Arc<Platform>>,
+    Extension(id): Id,
+    Path(name): Path<String>,
+    mut headers: HeaderMap,
+    payload: Result<Bytes, BytesRejection>,
+) -> Result<Response, ApiError> {
+    headers.insert(INVOCATION_TYPE, HeaderValue::from_static("Event"));
+    let newest = Qualified { qualifier: None };
+    event::accept(&platform, request(&platform, id, &name, newest, &headers, payload)?).await
 }
 
 /// What a client wants to have run, checked.

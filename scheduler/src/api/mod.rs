@@ -11,6 +11,7 @@
 //! | PUT | /2015-03-31/functions/F/configuration | UpdateFunctionConfiguration |
 //! | DELETE | /2015-03-31/functions/F | DeleteFunction |
 //! | POST | /2015-03-31/functions/F/invocations | Invoke |
+//! | POST | /2014-11-13/functions/F/invoke-async | InvokeAsync |
 //! | POST | /2021-11-15/functions/F/response-streaming-invocations | InvokeWithResponseStream |
 //! | POST, GET | /2015-03-31/functions/F/versions | PublishVersion, ListVersionsByFunction |
 //! | POST, GET | /2015-03-31/functions/F/aliases | CreateAlias, ListAliases |
@@ -142,6 +143,8 @@ pub(crate) fn router(platform: Arc<Platform>) -> Router {
     let function = get(functions::get).delete(functions::delete);
     let configuration = get(functions::get_configuration).put(updates::configuration);
     let invocations = post(invoke::invoke).layer(DefaultBodyLimit::max(invoke::PAYLOAD_BYTES_MAX));
+    let invoke_async =
+        post(invoke::invoke_async).layer(DefaultBodyLimit::max(invoke::PAYLOAD_BYTES_MAX));
     let streaming_invocations =
         post(invoke_streaming::invoke).layer(DefaultBodyLimit::max(invoke::PAYLOAD_BYTES_MAX));
     let versions = get(versions::list).post(versions::create);
@@ -171,6 +174,8 @@ pub(crate) fn router(platform: Arc<Platform>) -> Router {
         .route("/2015-03-31/functions/{name}/configuration", configuration)
         .route("/2015-03-31/functions/{name}/code", put(updates::code))
         .route("/2015-03-31/functions/{name}/invocations", invocations)
+        .route("/2014-11-13/functions/{name}/invoke-async", invoke_async.clone())
+        .route("/2014-11-13/functions/{name}/invoke-async/", invoke_async)
         .route("/2021-11-15/functions/{name}/response-streaming-invocations", streaming_invocations)
         .route("/2015-03-31/functions/{name}/versions", versions)
         .route("/2015-03-31/functions/{name}/aliases", get(aliases::list).post(aliases::create))

@@ -69,6 +69,9 @@ async fn an_event_is_accepted_and_run() {
     let id = accepted(&rig, "f", r#"{"n":1}"#).await;
     line(&rig, "f", &format!("END RequestId: {id}")).await;
     assert_eq!(records(&rig, "f", 1).await, [json!({ "n": 1 })]);
+    let older = rig.send("POST", "/2014-11-13/functions/f/invoke-async/", &[], br#"{"n":2}"#).await;
+    assert_eq!((older.status, older.text()), (202, String::new()));
+    assert_eq!(records(&rig, "f", 2).await[1], json!({ "n": 2 }));
     event(&rig, "f", "{").await.assert_error(400, "InvalidRequestContentException");
     event(&rig, "g", "{}").await.assert_error(404, "ResourceNotFoundException");
     rig.create("echo", "echo").await;
