@@ -139,7 +139,7 @@ pub(super) fn listed(identity: &Identity, function: &Function, qualifier: Option
         "SnapStart": { "ApplyOn": "None", "OptimizationStatus": "Off" },
         "LoggingConfig": { "LogFormat": "Text", "LogGroup": format!("/aws/lambda/{name}") },
     });
-    if !configuration.variables.is_empty() {
+    if configuration.has_environment || !configuration.variables.is_empty() {
         value["Environment"] = json!({ "Variables": configuration.variables });
     }
     if let Some(arn) = &configuration.dead_letter {

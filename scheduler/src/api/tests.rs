@@ -193,6 +193,15 @@ async fn a_program_finds_its_environment() {
         assert!(variables.contains(&format!("\"{one}\"")), "{one} in {variables}");
     }
     assert!(!variables.contains("TZ=:UTC"));
+    // What was said is told, even where it is nothing.
+    let told = async |name: &str| {
+        let path = format!("{F}/{name}/configuration");
+        rig.get(&path).await.json()["Environment"].take()
+    };
+    rig.create_with("empty", "echo", json!({ "Environment": { "Variables": {} } })).await;
+    rig.create("silent", "echo").await;
+    assert_eq!(told("empty").await, json!({ "Variables": {} }));
+    assert_eq!(told("silent").await, json!(null));
     rig.stop().await;
 }
 

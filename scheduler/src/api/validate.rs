@@ -46,6 +46,7 @@ pub(super) fn configuration(request: &CreateFunction) -> Result<Configuration, A
             TMP_MIB,
         )?,
         variables: variables(request.environment.as_ref())?,
+        has_environment: request.environment.is_some(),
         // Whoever can look them up does.
         layers: Vec::new(),
         dead_letter: None,
@@ -88,6 +89,7 @@ pub(super) fn configuration_update(
     }
     if request.environment.is_some() {
         after.variables = variables(request.environment.as_ref())?;
+        after.has_environment = true;
     }
     Ok(after)
 }

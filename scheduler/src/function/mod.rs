@@ -53,6 +53,9 @@ pub struct Configuration {
     pub tmp_mib: u32,
     /// Environment variables, 4 KB together.
     pub variables: BTreeMap<String, String>,
+    /// Whether there was something said of them: then they are told, even where there are none.
+    #[serde(default)]
+    pub has_environment: bool,
     /// At most five, in the order of their merging into /opt.
     #[serde(default)]
     pub layers: Vec<LayerUse>,

@@ -22,6 +22,7 @@ fn function(name: &str) -> Function {
         memory_mib: 128,
         tmp_mib: 512,
         variables: [("K".to_owned(), "V".to_owned())].into(),
+        has_environment: false,
         layers: Vec::new(),
         dead_letter: None,
         tracing: Tracing::default(),
