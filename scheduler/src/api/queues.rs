@@ -110,8 +110,7 @@ pub(super) async fn redrive(platform: Shared, body: Result<Bytes, BytesRejection
 pub(super) async fn purge(platform: Shared, body: Result<Bytes, BytesRejection>) -> Answer {
     let Change { queue, .. } = parse(body)?;
     let lane = lane(&platform, &queue)?;
-    let purged =
-        platform.queues.queue.work(Durability::Power, move |engine| engine.purge(&lane)).await?;
+    let purged = platform.queues.queue.purge(&lane).await?;
     Ok(Json(json!({ "Purged": purged })).into_response())
 }
 

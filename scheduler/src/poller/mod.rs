@@ -85,7 +85,7 @@ impl Pollers {
 
     /// Drops the events of a function that is gone, and says so in its log.
     pub(crate) async fn drop_events(&self, function: &str, lane: String) -> Result<(), QueueError> {
-        let dropped = self.queue.work(Durability::Power, move |engine| engine.purge(&lane)).await?;
+        let dropped = self.queue.purge(&lane).await?;
         if dropped > 0 {
             self.say(
                 function,

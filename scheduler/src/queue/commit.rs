@@ -28,6 +28,8 @@ use super::message::{Appended, Lease, Leased, New, Wanted};
 const WAITING_MAX: usize = 1024;
 /// Jobs in one transaction: more would make the first of them wait for nothing but the others.
 const BATCH_MAX: usize = 256;
+/// Messages that are removed in one transaction: some milliseconds' work.
+const PURGED_MAX: usize = 1000;
 /// Jobs that gather for a flush; the thread hears of nothing more then until one is over. Callers may go away and leave
 /// theirs behind, so that their number is no bound.
 const GATHERED_MAX: usize = 4096;
@@ -148,6 +150,24 @@ impl Queue {
             Ok(_) => Ok(true),
             Err(QueueError::Engine(EngineError::Full)) => Ok(false),
             Err(error) => Err(error),
+        }
+    }
+
+    /// Removes the messages of a queue, in portions: others wait for no more than one. Those that come meanwhile may go,
+    /// too. How many.
+    ///
+    /// # Errors
+    /// [`QueueError`]: then some of them may be gone.
+    pub async fn purge(&self, lane: &str) -> Result<u64, QueueError> {
+        let mut all = 0;
+        loop {
+            let lane = lane.to_owned();
+            let purge = move |engine: &mut dyn Engine| engine.purge(&lane, PURGED_MAX);
+            let purged = self.work(Durability::Power, purge).await?;
+            all += purged;
+            if purged < PURGED_MAX as u64 {
+                return Ok(all);
+            }
         }
     }
 

@@ -101,8 +101,8 @@ pub trait Engine: Send {
     /// Moves messages of one queue, so many at most, to another, as if they had never been leased. How many. Leased
     /// ones stay.
     fn redrive(&mut self, from: &str, to: &str, count: usize, now_ms: i64) -> Result<u64>;
-    /// Removes all messages of a queue. How many.
-    fn purge(&mut self, lane: &str) -> Result<u64>;
+    /// Removes messages of a queue, so many at most, those that have been due longest first. How many.
+    fn purge(&mut self, lane: &str, count: usize) -> Result<u64>;
     /// Removes messages of a queue that were sent before, and names that are not needed any more. How many.
     fn expire(&mut self, lane: &str, sent_before_ms: i64, now_ms: i64) -> Result<u64>;
 

@@ -67,7 +67,8 @@ pub(super) const RETRY: &str =
     "UPDATE messages SET due_ms = ?3, head = ?4, token = NULL WHERE id = ?1 AND token = ?2";
 pub(super) const ABANDON: &str = "UPDATE messages SET due_ms = ?3, token = NULL
      WHERE lane >= ?1 AND lane < ?2 AND token IS NOT NULL";
-pub(super) const PURGE: &str = "DELETE FROM messages WHERE lane = ?1";
+pub(super) const PURGE: &str = "DELETE FROM messages WHERE id IN
+         (SELECT id FROM messages WHERE lane = ?1 ORDER BY due_ms, id LIMIT ?2)";
 pub(super) const EXPIRE: &str = "DELETE FROM messages WHERE lane = ?1 AND sent_ms < ?2";
 pub(super) const EXPIRE_NAMES: &str = "DELETE FROM names WHERE lane = ?1 AND until_ms <= ?2";
 pub(super) const DEPTH: &str = "SELECT count(*) FILTER (WHERE due_ms <= ?2),

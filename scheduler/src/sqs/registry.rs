@@ -87,8 +87,10 @@ impl Queues {
     /// The database's.
     pub(crate) async fn remove(&self, name: &str) -> Result<bool, QueueError> {
         let lane = lane(name);
+        self.queue.purge(&lane).await?;
+        // What has come meanwhile goes with it.
         let messages = move |engine: &mut dyn Engine| {
-            engine.purge(&lane)?;
+            engine.purge(&lane, usize::MAX)?;
             engine.expire(&lane, 0, i64::MAX).map(drop)
         };
         self.by_name.remove(name, messages).await

@@ -9,7 +9,6 @@ use super::error::SqsError;
 use super::{Answer, queue, url};
 use crate::api::Platform;
 use crate::clock;
-use crate::queue::Durability;
 use crate::sqs::{Attributes, Definition};
 
 const NAME_CHARS_MAX: usize = 80;
@@ -119,7 +118,7 @@ pub(super) fn list(platform: &Platform, request: &ListQueues) -> Answer {
 
 pub(super) async fn purge(platform: &Platform, request: Named) -> Answer {
     let lane = queue(platform, &request.queue_url)?.lane();
-    platform.queues.queue.work(Durability::Power, move |engine| engine.purge(&lane)).await?;
+    platform.queues.queue.purge(&lane).await?;
     Ok(json!({}))
 }
 

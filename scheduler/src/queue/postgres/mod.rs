@@ -344,8 +344,8 @@ impl Engine for Postgres {
         self.change(redrive, &[&from, &to, &now_ms, &limit(count)])
     }
 
-    fn purge(&mut self, lane: &str) -> Result<u64> {
-        self.change(sql::PURGE, &[&lane])
+    fn purge(&mut self, lane: &str, count: usize) -> Result<u64> {
+        self.change(sql::PURGE, &[&lane, &limit(count)])
     }
 
     fn expire(&mut self, lane: &str, sent_before_ms: i64, now_ms: i64) -> Result<u64> {

@@ -77,3 +77,16 @@ async fn a_full_disk_refuses_what_needs_room_loses_nothing_and_recovers() {
     }
     assert!(full.append("q", message(30_000)).await.is_ok());
 }
+
+#[tokio::test]
+async fn a_purge_takes_all_of_one_queue_in_portions() {
+    let data = tempfile::tempdir().unwrap();
+    let queue = queue(data.path(), None);
+    let many: Vec<New> = (0..2500).flat_map(|_| message(1)).collect();
+    queue.append("q", many).await.unwrap();
+    queue.append("r", message(1)).await.unwrap();
+    assert_eq!(queue.purge("q").await, Ok(2500));
+    assert_eq!(queue.purge("q").await, Ok(0));
+    let left = queue.work(Durability::Process, |engine| engine.depth("r", 0)).await.unwrap();
+    assert_eq!(left.due, 1);
+}

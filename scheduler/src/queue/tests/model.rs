@@ -180,10 +180,13 @@ impl Engine for Model {
         Ok(ids.len() as u64)
     }
 
-    fn purge(&mut self, lane: &str) -> Result<u64> {
-        let before = self.state.messages.len();
-        self.state.messages.retain(|_, row| row.lane != lane);
-        Ok((before - self.state.messages.len()) as u64)
+    fn purge(&mut self, lane: &str, count: usize) -> Result<u64> {
+        let mut ids: Vec<(i64, u64)> =
+            self.of(lane).map(|row| (row.message.due_ms, row.message.id)).collect();
+        ids.sort_unstable();
+        ids.truncate(count);
+        self.state.messages.retain(|id, _| !ids.iter().any(|(_, gone)| gone == id));
+        Ok(ids.len() as u64)
     }
 
     fn expire(&mut self, lane: &str, sent_before_ms: i64, now_ms: i64) -> Result<u64> {

@@ -49,6 +49,7 @@ enum Operation {
     },
     Purge {
         lane: usize,
+        count: usize,
     },
     Expire {
         lane: usize,
@@ -78,7 +79,7 @@ fn operation() -> impl Strategy<Value = Operation> {
         3 => (0..6usize, 0..4i64).prop_map(|(back, delay)| Retry { back, delay }),
         1 => lane().prop_map(|lane| Abandon { lane }),
         1 => (lane(), lane(), 0..3usize).prop_map(|(from, to, count)| Redrive { from, to, count }),
-        1 => lane().prop_map(|lane| Purge { lane }),
+        1 => (lane(), 0..4usize).prop_map(|(lane, count)| Purge { lane, count }),
         1 => (lane(), 0..8i64).prop_map(|(lane, age)| Expire { lane, age }),
         4 => (1..4i64).prop_map(|time| Wait { time }),
         3 => proptest::bool::weighted(0.8).prop_map(|is_kept| End { is_kept }),
@@ -164,7 +165,9 @@ impl Player<'_> {
             Operation::Redrive { from, to, count } => {
                 format!("{:?}", self.engine.redrive(LANES[from], LANES[to], count, now_ms))
             }
-            Operation::Purge { lane } => format!("{:?}", self.engine.purge(LANES[lane])),
+            Operation::Purge { lane, count } => {
+                format!("{:?}", self.engine.purge(LANES[lane], count))
+            }
             Operation::Expire { lane, age } => {
                 format!("{:?}", self.engine.expire(LANES[lane], now_ms - age, now_ms))
             }

@@ -200,7 +200,14 @@ fn what_is_purged_or_too_old_is_gone() {
         engine.append("r", &new("a", 0)).unwrap();
         assert_eq!(engine.expire("q", 5, 9).unwrap(), 1);
         assert_eq!(engine.peek("q", 9).unwrap()[0].head, "b");
-        assert_eq!(engine.purge("q").unwrap(), 1);
+        for (head, due_ms) in [("c", 3), ("d", 2)] {
+            engine.append("q", &New { due_ms, ..new(head, 0) }).unwrap();
+        }
+        // Those that have been due longest go first.
+        assert_eq!(engine.purge("q", 2).unwrap(), 2);
+        assert_eq!(engine.peek("q", 9).unwrap()[0].head, "c");
+        assert_eq!(engine.purge("q", 2).unwrap(), 1);
+        assert_eq!(engine.purge("q", 2).unwrap(), 0);
         assert_eq!(engine.heads("").unwrap().len(), 1);
     });
 }
