@@ -5,8 +5,9 @@
 //!   inside KVM_RUN    the signal is let through: KVM_RUN returns EINTR, with the signal still pending
 //! ```
 //!
-//! No handler runs, so nothing is shared with one. The signal comes from outside the vCPU's thread: the
-//! control socket sends it when it has something (signal-driven I/O), or an alarm.
+//! The signal comes from outside the vCPU's thread: the control socket sends it when it has something (signal-driven
+//! I/O), or an alarm. One that comes when nobody waits for it any more finds a handler that does nothing: its default
+//! action would end the process.
 
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd};
@@ -44,6 +45,7 @@ impl Kick {
     /// # Errors
     /// What the host says.
     pub fn new() -> io::Result<Kick> {
+        disarm()?;
         let mut before = empty_set();
         // SAFETY: both sets are valid for the call.
         match unsafe { libc::pthread_sigmask(libc::SIG_BLOCK, &signal_set(), &mut before) } {
@@ -102,6 +104,22 @@ impl Drop for Kick {
     }
 }
 
+/// Has the signal do nothing, unless somebody else has said what it does. Ignored, it would not get through to KVM_RUN.
+fn disarm() -> io::Result<()> {
+    extern "C" fn nothing(_signal: libc::c_int) {}
+    // SAFETY: a struct sigaction of zeros is one: no handler, an empty mask.
+    let mut action: libc::sigaction = unsafe { std::mem::zeroed() };
+    // SAFETY: the structure is valid for the call.
+    check(unsafe { libc::sigaction(SIGNAL, std::ptr::null(), &mut action) })?;
+    if action.sa_sigaction != libc::SIG_DFL {
+        return Ok(());
+    }
+    action.sa_sigaction = nothing as extern "C" fn(libc::c_int) as usize;
+    action.sa_flags = libc::SA_RESTART;
+    // SAFETY: the structure is valid, and the handler may run at any time.
+    check(unsafe { libc::sigaction(SIGNAL, &action, std::ptr::null_mut()) }).map(drop)
+}
+
 /// `struct f_owner_ex` and its constants (fcntl(2)), which the libc crate does not have.
 #[repr(C)]
 struct FOwnerEx {
@@ -129,4 +147,27 @@ fn signal_set() -> libc::sigset_t {
     // SAFETY: the set is valid, and the signal exists.
     unsafe { libc::sigaddset(&mut set, SIGNAL) };
     set
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+    use super::*;
+
+    #[test]
+    fn a_kick_that_comes_too_late_ends_nothing() {
+        drop(Kick::new().unwrap());
+        // SAFETY: raise has no preconditions.
+        assert_eq!(unsafe { libc::raise(SIGNAL) }, 0);
+    }
+
+    #[test]
+    fn a_kick_waits_until_it_is_forgotten() {
+        let kick = Kick::new().unwrap();
+        assert!(!kick.clear());
+        // SAFETY: as above.
+        assert_eq!(unsafe { libc::raise(SIGNAL) }, 0);
+        assert!(kick.clear() && !kick.clear());
+    }
 }
