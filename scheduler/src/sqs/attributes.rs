@@ -127,7 +127,9 @@ impl Attributes {
                 "ContentBasedDeduplication" if self.is_fifo || value == "false" => {
                     self.is_deduplicated_by_content = truth()?;
                 }
-                "SqsManagedSseEnabled" => drop(truth()?),
+                "SqsManagedSseEnabled" => {
+                    self.kept.insert(name.clone(), truth()?.to_string());
+                }
                 name if KEPT.contains(&name) && value.is_empty() => drop(self.kept.remove(name)),
                 name if KEPT.contains(&name) && value.len() <= TEXT_BYTES_MAX => {
                     self.kept.insert(name.to_owned(), value.clone());
@@ -141,13 +143,13 @@ impl Attributes {
     /// All of them, as clients see them.
     pub(crate) fn show(&self) -> BTreeMap<String, String> {
         let mut shown = self.kept.clone();
+        shown.entry("SqsManagedSseEnabled".to_owned()).or_insert_with(|| "false".into());
         let mut show = |name: &str, value: String| shown.insert(name.to_owned(), value);
         show("VisibilityTimeout", self.visibility_s.to_string());
         show("DelaySeconds", self.delay_s.to_string());
         show("MaximumMessageSize", self.message_bytes_max.to_string());
         show("MessageRetentionPeriod", self.retention_s.to_string());
         show("ReceiveMessageWaitTimeSeconds", self.wait_s.to_string());
-        show("SqsManagedSseEnabled", "false".into());
         if let Some(redrive) = &self.redrive {
             show("RedrivePolicy", serde_json::to_string(redrive).unwrap_or_default());
         }
@@ -224,5 +226,16 @@ mod tests {
         assert_eq!(attributes.show()["Policy"], "{}");
         attributes.set(&BTreeMap::from([("Policy".into(), String::new())])).unwrap();
         assert!(!attributes.show().contains_key("Policy"));
+    }
+
+    #[test]
+    fn what_was_said_of_encryption_is_told() {
+        for (said, told) in [(None, "false"), (Some("true"), "true"), (Some("false"), "false")] {
+            let attributes = said.map_or_else(Attributes::default, |said| {
+                set("SqsManagedSseEnabled", said).unwrap()
+            });
+            assert_eq!(attributes.show()["SqsManagedSseEnabled"], told);
+        }
+        assert!(set("SqsManagedSseEnabled", "perhaps").is_err());
     }
 }
