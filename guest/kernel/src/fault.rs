@@ -3,7 +3,7 @@
 use linux_raw_sys::general as linux;
 use mayfly_hal::context::Access;
 
-use crate::kernel::{Kernel, SHRINK_FRAMES};
+use crate::kernel::Kernel;
 use crate::mm::BadAccess;
 use crate::signal::{Info, SI_KERNEL};
 use crate::thread::{LastFault, Thread};
@@ -27,7 +27,7 @@ pub fn page(
 ) -> Option<(Info, &'static str)> {
     let space = thread.process.space();
     let mut result = space.borrow_mut().fault(address, access);
-    if result == Err(BadAccess::OutOfMemory) && kernel.vfs.shrink(SHRINK_FRAMES) > 0 {
+    if result == Err(BadAccess::OutOfMemory) && kernel.vfs.reclaim() {
         result = space.borrow_mut().fault(address, access);
     }
     let (signal, code, text) = match result {

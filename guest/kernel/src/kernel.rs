@@ -23,7 +23,7 @@ use crate::fs::locks::Locks;
 use crate::fs::procfs::procfs;
 use crate::fs::ramfs::{Limits, RamFs};
 use crate::fs::sysfs::sysfs;
-use crate::fs::{MountFlags, System, Vfs};
+use crate::fs::{MountFlags, RECLAIMED_FRAMES, System, Vfs};
 use crate::limits;
 use crate::machine::Machine;
 use crate::mm::Trapped;
@@ -44,8 +44,6 @@ pub const VERSION: &str = concat!("#1 Mayfly ", env!("CARGO_PKG_VERSION"));
 /// The machine's name, until a program gives it another: one that /etc/hosts has everywhere, so that who looks up the own
 /// name finds it.
 pub const HOSTNAME: &str = "localhost";
-/// Frames to take back from caches at a time when memory is short.
-pub const SHRINK_FRAMES: usize = 64;
 /// A name in memory costs kernel memory: one for each so many bytes of a file system's limit.
 const BYTES_FOR_NAME: u64 = 4096;
 /// What files in memory leave to programs: one in so many bytes of memory …
@@ -314,7 +312,7 @@ impl Kernel {
 
     /// Whether so few frames are free that caches are to give theirs.
     pub fn is_short_of_memory(&self) -> bool {
-        phys::usage().free < SHRINK_FRAMES as u32
+        phys::usage().free < RECLAIMED_FRAMES as u32
     }
 
     /// Ends the guest: a signal has killed its program. `text` says what a fault was.

@@ -123,18 +123,14 @@ impl System for Machine {
     fn take_frame(&self, zeroed: bool) -> Option<Frame> {
         let take = || if zeroed { Frame::zeroed() } else { Frame::scratch() };
         take().or_else(|| {
-            self.vfs.get()?.shrink(crate::kernel::SHRINK_FRAMES);
+            self.vfs.get()?.reclaim();
             take()
         })
     }
 
     fn has_more_than(&self, bytes: u64) -> bool {
         let has = || u64::from(phys::usage().free) * FRAME_SIZE as u64 > bytes;
-        has()
-            || self
-                .vfs
-                .get()
-                .is_some_and(|vfs| vfs.shrink(crate::kernel::SHRINK_FRAMES) > 0 && has())
+        has() || self.vfs.get().is_some_and(|vfs| vfs.reclaim() && has())
     }
 
     fn cached(&self) -> u64 {

@@ -17,7 +17,7 @@ use mayfly_hal::{channel, run as enter};
 use crate::errno::Errno;
 use crate::family::Status;
 use crate::fault;
-use crate::kernel::{Kernel, SHRINK_FRAMES};
+use crate::kernel::Kernel;
 use crate::sigframe;
 use crate::signal::{Action, Delivery, Info, bit};
 use crate::syscall::{Stop, clone, dispatch, identity, table};
@@ -145,10 +145,10 @@ fn make_call(kernel: &Kernel, thread: &mut Thread) -> Option<After> {
     let process = thread.process.clone();
     let mut result = dispatch(kernel, &process, thread);
     // What caches hold is there for whoever needs it; many calls ask for no memory and give ENOMEM all the same.
-    while result == Err(Stop::Errno(Errno::NOMEM)) && kernel.is_short_of_memory() {
-        if kernel.vfs.shrink(SHRINK_FRAMES) == 0 {
-            break;
-        }
+    while result == Err(Stop::Errno(Errno::NOMEM))
+        && kernel.is_short_of_memory()
+        && kernel.vfs.reclaim()
+    {
         result = dispatch(kernel, &process, thread);
     }
     let may_find_news = table::may_change_files(number) && result == Err(Stop::Errno(Errno::AGAIN));

@@ -80,6 +80,8 @@ use crate::errno::{Errno, Result};
 
 /// `st_dev` of what is in no file system: pipes, sockets.
 const ANONYMOUS_DEV: u64 = device_number(0, 1);
+/// Frames to take back from caches at a time when memory is short.
+pub const RECLAIMED_FRAMES: usize = 64;
 
 /// The tree of files.
 pub struct Vfs {
@@ -190,6 +192,11 @@ impl Vfs {
             }
         }
         freed
+    }
+
+    /// Frees some frames that file systems hold, where memory is short: whether there were any.
+    pub fn reclaim(&self) -> bool {
+        self.shrink(RECLAIMED_FRAMES) > 0
     }
 
     /// How many frames file systems hold and can read again.

@@ -9,7 +9,7 @@ use super::table;
 use crate::clock;
 use crate::errno::{Errno, Result};
 use crate::fs::{Dentry, OpenFile};
-use crate::kernel::{Kernel, SHRINK_FRAMES};
+use crate::kernel::Kernel;
 use crate::process::Process;
 use crate::signal::{Info, blockable};
 use crate::thread::Thread;
@@ -107,7 +107,7 @@ impl Call<'_> {
     fn reach(&self, address: u64, len: u64, writable: bool) -> Result<UserRange> {
         loop {
             match self.process.space().borrow_mut().user_range(address, len, writable) {
-                Err(Errno::NOMEM) if self.kernel.vfs.shrink(SHRINK_FRAMES) > 0 => {}
+                Err(Errno::NOMEM) if self.kernel.vfs.reclaim() => {}
                 result => return result,
             }
         }

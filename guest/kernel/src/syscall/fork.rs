@@ -17,7 +17,6 @@ use mayfly_hal::phys::{self, FRAME_SIZE};
 use super::clone::{OPTIONS, Spawn, flag, new_thread};
 use super::{Call, CallResult, Stop, pidfd};
 use crate::errno::{Errno, Result};
-use crate::kernel::SHRINK_FRAMES;
 use crate::mm::Area;
 use crate::process::Memory;
 use crate::signal::is_signal;
@@ -109,7 +108,7 @@ fn copied_memory(call: &Call<'_>) -> Result<Memory> {
             Err(Errno::NOMEM)
         };
         match copied {
-            Err(Errno::NOMEM) if call.kernel.vfs.shrink(SHRINK_FRAMES) > 0 => {}
+            Err(Errno::NOMEM) if call.kernel.vfs.reclaim() => {}
             copied => return Ok(Rc::new(RefCell::new(copied?))),
         }
     }
