@@ -22,7 +22,11 @@ def test_a_function_is_created_found_and_deleted(client):
     assert created["ResponseMetadata"]["HTTPStatusCode"] == 201
     assert created["Environment"] == {"Variables": {"KEY": "v"}}
     for form in (name, created["FunctionArn"], "000000000000:function:" + name):
-        assert client.get_function_configuration(FunctionName=form)["RevisionId"] == created["RevisionId"]
+        client.get_waiter("function_active_v2").wait(FunctionName=form)
+        found = client.get_function_configuration(FunctionName=form)
+        assert (found["FunctionArn"], found["CodeSha256"]) == (created["FunctionArn"], created["CodeSha256"])
+    assert (created["State"], found["State"], found["LastUpdateStatus"]) == ("Pending", "Active", "Successful")
+    assert created["RevisionId"] != found["RevisionId"], "the revision of a function that is being created"
     assert client.get_function(FunctionName=name)["Code"]["RepositoryType"] == "S3"
     with pytest.raises(client.exceptions.ResourceConflictException):
         create(client, zipped({}), FunctionName=name)

@@ -51,7 +51,7 @@ pub(super) async fn create(
     Path(name): Path<String>,
     body: Result<Bytes, BytesRejection>,
 ) -> Answer {
-    let function = unqualified(&name)?;
+    let function = unqualified(&platform, &name)?;
     entry(&platform, &function)?;
     let request: AliasRequest = parse(body)?;
     let alias = request.name.clone().unwrap_or_default();
@@ -89,7 +89,7 @@ pub(super) async fn get(
     State(platform): Shared,
     Path((name, alias)): Path<(String, String)>,
 ) -> Answer {
-    let function = unqualified(&name)?;
+    let function = unqualified(&platform, &name)?;
     let identity = &platform.service.identity;
     let entry = entry(&platform, &function)?;
     let found = existing(identity, &function.name, &entry.settings, &alias)?;
@@ -101,7 +101,7 @@ pub(super) async fn update(
     Path((name, alias)): Path<(String, String)>,
     body: Result<Bytes, BytesRejection>,
 ) -> Answer {
-    let function = unqualified(&name)?;
+    let function = unqualified(&platform, &name)?;
     entry(&platform, &function)?;
     let request: AliasRequest = parse(body)?;
     let updated = blocking(move || {
@@ -137,7 +137,7 @@ pub(super) async fn delete(
     State(platform): Shared,
     Path((name, alias)): Path<(String, String)>,
 ) -> Answer {
-    let function = unqualified(&name)?;
+    let function = unqualified(&platform, &name)?;
     entry(&platform, &function)?;
     blocking(move || {
         let id = platform.functions.configure(&function.name, |entry, settings| {
@@ -158,7 +158,7 @@ pub(super) async fn list(
     Query(page): Query<Page>,
     Query(wanted): Query<Wanted>,
 ) -> Answer {
-    let function = unqualified(&name)?;
+    let function = unqualified(&platform, &name)?;
     let entry = entry(&platform, &function)?;
     let count = page.count(page::ITEMS)?;
     // A marker is the last name of the page before.

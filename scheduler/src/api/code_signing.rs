@@ -23,7 +23,7 @@ struct PutFunctionCodeSigningConfig {
 
 /// A function without one is told with nothing, as on AWS.
 pub(super) async fn get(State(platform): Shared, Path(name): Path<String>) -> Answer {
-    entry(&platform, &unqualified(&name)?)?;
+    entry(&platform, &unqualified(&platform, &name)?)?;
     Ok(Json(json!({})).into_response())
 }
 
@@ -32,12 +32,12 @@ pub(super) async fn put(
     Path(name): Path<String>,
     body: Result<Bytes, BytesRejection>,
 ) -> Answer {
-    entry(&platform, &unqualified(&name)?)?;
+    entry(&platform, &unqualified(&platform, &name)?)?;
     let request: PutFunctionCodeSigningConfig = parse(body)?;
     Err(ApiError::no_code_signing_config(&request.code_signing_config_arn))
 }
 
 pub(super) async fn delete(State(platform): Shared, Path(name): Path<String>) -> Answer {
-    entry(&platform, &unqualified(&name)?)?;
+    entry(&platform, &unqualified(&platform, &name)?)?;
     Ok(StatusCode::NO_CONTENT.into_response())
 }

@@ -49,7 +49,7 @@ pub(super) async fn put(
 }
 
 pub(super) async fn get(State(platform): Shared, Path(name): Path<String>) -> Answer {
-    let entry = entry(&platform, &unqualified(&name)?)?;
+    let entry = entry(&platform, &unqualified(&platform, &name)?)?;
     Ok(Json(match entry.settings.reserved_concurrency {
         Some(limit) => json!({ "ReservedConcurrentExecutions": limit }),
         None => json!({}),
@@ -86,8 +86,8 @@ pub(super) async fn account(State(platform): Shared) -> Answer {
 }
 
 async fn set(platform: Arc<Platform>, form: &str, limit: Option<u32>) -> Result<(), ApiError> {
-    let name = unqualified(form)?.name;
-    entry(&platform, &unqualified(form)?)?;
+    let name = unqualified(&platform, form)?.name;
+    entry(&platform, &unqualified(&platform, form)?)?;
     blocking(move || {
         let id = platform.functions.configure(&name, |entry, settings| {
             settings.reserved_concurrency = limit;

@@ -6,6 +6,7 @@ use axum::response::{IntoResponse, Response};
 use serde_json::json;
 
 use super::name::FunctionName;
+use super::violations::Violations;
 use crate::policy::POLICY_BYTES_MAX;
 use crate::queue::QueueError;
 use crate::service::Identity;
@@ -45,27 +46,29 @@ impl ApiError {
         Self::new(StatusCode::BAD_REQUEST, "InvalidRequestContentException", message)
     }
 
-    /// A value outside of what the model allows, in the words that Lambda's front has for it, and with the
-    /// front's type, which the model does not name.
+    /// One value outside of what the model allows.
     pub(super) fn constraint(value: &str, member: &str, must: &str) -> ApiError {
-        Self::new(StatusCode::BAD_REQUEST, VALIDATION, constraint(value, member, must))
+        Self::one(|wrong| wrong.add(value, member, must))
     }
 
     /// The same of a map: what its keys or its values must be.
     pub(super) fn map_constraint(value: &str, member: &str, must: &str) -> ApiError {
-        let message = format!(
-            "1 validation error detected: Value '{value}' at '{member}' failed to satisfy constraint: Map {must}"
-        );
-        Self::new(StatusCode::BAD_REQUEST, VALIDATION, message)
+        Self::one(|wrong| wrong.add_map(value, member, must))
     }
 
     /// A member that the model wants is not there.
     pub(super) fn null(member: &str) -> ApiError {
-        let message = format!(
-            "1 validation error detected: Value null at '{member}' failed to satisfy constraint: Member must \
-             not be null"
-        );
-        Self::new(StatusCode::BAD_REQUEST, VALIDATION, message)
+        Self::one(|wrong| wrong.null(member))
+    }
+
+    fn one(find: impl FnOnce(&mut Violations)) -> ApiError {
+        let mut wrong = Violations::default();
+        find(&mut wrong);
+        wrong.into()
+    }
+
+    pub(super) fn access_denied(message: impl Into<String>) -> ApiError {
+        Self::new(StatusCode::FORBIDDEN, "AccessDeniedException", message)
     }
 
     /// What is to be used only by its alias's name has no such alias.
@@ -187,12 +190,10 @@ impl ApiError {
     }
 }
 
-/// What AWS' front says of a value that the model does not allow.
-pub(super) fn constraint(value: &str, member: &str, must: &str) -> String {
-    format!(
-        "1 validation error detected: Value '{value}' at '{member}' failed to satisfy constraint: \
-         Member must {must}"
-    )
+impl From<Violations> for ApiError {
+    fn from(wrong: Violations) -> ApiError {
+        Self::new(StatusCode::BAD_REQUEST, VALIDATION, wrong.to_string())
+    }
 }
 
 impl From<StoreError> for ApiError {

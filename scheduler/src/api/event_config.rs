@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 use super::Platform;
 use super::blocking::blocking;
 use super::error::ApiError;
-use super::find::{entry, find};
+use super::find::{entry, find, named};
 use super::functions::{Answer, Qualified, Shared, parse};
 use super::name::FunctionName;
 use super::page::{self, Page};
@@ -27,7 +27,7 @@ use crate::poller::Target;
 use crate::service::Identity;
 
 /// MaximumEventAgeInSeconds.
-const AGE_S: RangeInclusive<i64> = 60..=AGE_S_MAX as i64;
+const AGE_S: RangeInclusive<u32> = 60..=AGE_S_MAX;
 
 /// PutFunctionEventInvokeConfigRequest, UpdateFunctionEventInvokeConfigRequest.
 #[derive(Deserialize)]
@@ -79,7 +79,7 @@ pub(super) async fn update(
     body: Result<Bytes, BytesRejection>,
 ) -> Answer {
     let request = parse(body)?;
-    let owner = FunctionName::parse(&name)?.qualified(query.qualifier.clone())?;
+    let owner = named(&platform, &name, query.qualifier.clone())?;
     kept(&platform, &owner)?;
     change(platform, name, query.qualifier, move |platform, before| {
         let missing = || no_config(&platform.service.identity, &owner);
@@ -93,7 +93,7 @@ pub(super) async fn get(
     Path(name): Path<String>,
     Query(query): Query<Qualified>,
 ) -> Answer {
-    let owner = FunctionName::parse(&name)?.qualified(query.qualifier)?;
+    let owner = named(&platform, &name, query.qualifier)?;
     let config = kept(&platform, &owner)?;
     let qualifier = key(owner.qualifier.as_deref());
     let identity = &platform.service.identity;
@@ -105,7 +105,7 @@ pub(super) async fn delete(
     Path(name): Path<String>,
     Query(query): Query<Qualified>,
 ) -> Answer {
-    let name = FunctionName::parse(&name)?.qualified(query.qualifier)?;
+    let name = named(&platform, &name, query.qualifier)?;
     kept(&platform, &name)?;
     blocking(move || {
         platform.functions.configure(&name.name, |_, settings| {
@@ -122,7 +122,7 @@ pub(super) async fn list(
     Path(name): Path<String>,
     Query(page): Query<Page>,
 ) -> Answer {
-    let name = FunctionName::parse(&name)?;
+    let name = named(&platform, &name, None)?;
     let entry = entry(&platform, &name)?;
     let count = page.count(page::LAYER_ITEMS)?;
     // A marker is the last qualifier of the page before.
@@ -172,7 +172,7 @@ fn merge(
         ));
     }
     let mut after = EventInvoke { modified_ms: clock::unix_ms(), ..before };
-    let retries = 0..=i64::from(RETRIES_MAX);
+    let retries = 0..=RETRIES_MAX;
     if let Some(count) = request.maximum_retry_attempts {
         after.retries_max = Some(within(count, "maximumRetryAttempts", retries)?);
     }

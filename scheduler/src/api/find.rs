@@ -34,6 +34,18 @@ impl Target {
     }
 }
 
+/// What a path and a query name.
+///
+/// # Errors
+/// A name that is none, or of what is elsewhere.
+pub(super) fn named(
+    platform: &Platform,
+    form: &str,
+    qualifier: Option<String>,
+) -> Result<FunctionName, ApiError> {
+    FunctionName::parse(form, qualifier)?.here(&platform.service.identity)
+}
+
 /// The version that a path and a query name.
 ///
 /// # Errors
@@ -43,7 +55,7 @@ pub(super) fn find(
     form: &str,
     qualifier: Option<String>,
 ) -> Result<Target, ApiError> {
-    let name = FunctionName::parse(form)?.qualified(qualifier)?;
+    let name = named(platform, form, qualifier)?;
     target(platform, name, |entry, qualifier| entry.find(qualifier))
 }
 
@@ -56,7 +68,7 @@ pub(super) fn route(
     form: &str,
     qualifier: Option<String>,
 ) -> Result<Target, ApiError> {
-    let name = FunctionName::parse(form)?.qualified(qualifier)?;
+    let name = named(platform, form, qualifier)?;
     target(platform, name, |entry, qualifier| entry.route(qualifier, random_bits()))
 }
 
@@ -95,8 +107,8 @@ pub(super) fn entry(platform: &Platform, name: &FunctionName) -> Result<Arc<Entr
 ///
 /// # Errors
 /// One that is none, or has a qualifier.
-pub(super) fn unqualified(form: &str) -> Result<FunctionName, ApiError> {
-    let name = FunctionName::parse(form)?;
+pub(super) fn unqualified(platform: &Platform, form: &str) -> Result<FunctionName, ApiError> {
+    let name = named(platform, form, None)?;
     match name.qualifier {
         None => Ok(name),
         Some(_) => Err(ApiError::invalid(

@@ -18,8 +18,7 @@ use uuid::Uuid;
 
 use super::blocking::blocking;
 use super::error::ApiError;
-use super::find::{entry, find};
-use super::name::FunctionName;
+use super::find::{entry, find, named};
 use super::page::{self, Page};
 use super::shapes::{self, CreateFunction};
 use super::versions::{self, PublishVersion};
@@ -41,7 +40,7 @@ pub(super) struct Qualified {
 
 pub(super) async fn create(State(platform): Shared, body: Result<Bytes, BytesRejection>) -> Answer {
     let request: CreateFunction = parse(body)?;
-    let mut configuration = validate::configuration(&request)?;
+    let mut configuration = validate::configuration(&request, &platform.service.identity)?;
     configuration.layers =
         attach::layers(&platform, request.layers.as_deref().unwrap_or_default())?;
     if let Some(config) = &request.dead_letter_config {
@@ -79,7 +78,7 @@ pub(super) async fn create(State(platform): Shared, body: Result<Bytes, BytesRej
             true => versions::publish(&platform, &name, &PublishVersion::default())?,
             false => function,
         };
-        Ok(shapes::configuration(&platform.service.identity, &told, None))
+        Ok(shapes::created(&platform.service.identity, &told, None))
     })
     .await?;
     Ok((StatusCode::CREATED, Json(created)).into_response())
@@ -169,7 +168,7 @@ pub(super) async fn delete(
     Path(name): Path<String>,
     Query(query): Query<Qualified>,
 ) -> Answer {
-    let name = FunctionName::parse(&name)?.qualified(query.qualifier)?;
+    let name = named(&platform, &name, query.qualifier)?;
     if name.qualifier.as_deref() == Some(LATEST) {
         return Err(ApiError::invalid(
             "$LATEST version cannot be deleted without deleting the function.",

@@ -17,7 +17,7 @@ pub(super) async fn list(
     Path(name): Path<String>,
     Query(page): Query<Page>,
 ) -> Answer {
-    let entry = entry(&platform, &unqualified(&name)?)?;
+    let entry = entry(&platform, &unqualified(&platform, &name)?)?;
     let count = page.count(page::ITEMS)?;
     // A marker is the last deployment of the page before.
     let before = page.marker.as_deref().map(|marker| {

@@ -15,7 +15,7 @@ use uuid::Uuid;
 
 use super::Platform;
 use super::error::ApiError;
-use super::find::find;
+use super::find::{find, named};
 use super::functions::{Answer, Shared, parse};
 use super::name::FunctionName;
 use super::page::{self, Page};
@@ -27,7 +27,7 @@ use crate::sqs::Definition;
 
 /// Batch sizes: without a window or in order, at most ten.
 const BATCH: i64 = 10;
-const BATCH_MAX: i64 = 10_000;
+const BATCH_MAX: u32 = 10_000;
 const FILTERS_MAX: usize = 10;
 const PATTERN_CHARS_MAX: usize = 4096;
 
@@ -119,7 +119,7 @@ pub(super) async fn list(
     Query(of): Query<Of>,
 ) -> Answer {
     let count = page.count(page::ITEMS)?;
-    let function = of.function.as_deref().map(FunctionName::parse).transpose()?;
+    let function = of.function.as_deref().map(|form| named(&platform, form, None)).transpose()?;
     let mut found = platform.sources.mappings.list();
     let identity = &platform.service.identity;
     found.retain(|one| {

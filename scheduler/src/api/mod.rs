@@ -85,6 +85,7 @@ mod updates;
 mod urls;
 mod validate;
 mod versions;
+mod violations;
 
 use std::net::SocketAddr;
 use std::sync::Arc;

@@ -16,9 +16,9 @@ use uuid::Uuid;
 
 use super::blocking::blocking;
 use super::error::ApiError;
-use super::find::{Target, entry, find};
+use super::find::{Target, entry, find, named};
 use super::functions::{Answer, Qualified, Shared, parse};
-use super::name::{FunctionName, is_alias_name};
+use super::name::is_alias_name;
 use super::{Platform, statement};
 use crate::function::{Entry, LATEST};
 use crate::policy::{Conditions, Effect, Policy, Statement};
@@ -100,7 +100,7 @@ pub(super) async fn get(
 
 /// What a policy may be attached to.
 fn resource(platform: &Platform, form: &str, query: Qualified) -> Result<Target, ApiError> {
-    let named = FunctionName::parse(form)?.qualified(query.qualifier.clone())?;
+    let named = named(platform, form, query.qualifier.clone())?;
     if let Some(alias) = named.qualifier.as_deref().filter(|one| is_alias_name(one))
         && entry(platform, &named)?.find(alias).is_none()
     {

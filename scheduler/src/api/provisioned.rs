@@ -14,9 +14,9 @@ use serde_json::{Value, json};
 
 use super::blocking::blocking;
 use super::error::ApiError;
-use super::find::{Target, entry, find, unqualified};
+use super::find::{Target, entry, find, named, unqualified};
 use super::functions::{Answer, Qualified, Shared, parse};
-use super::name::{FunctionName, is_alias_name};
+use super::name::is_alias_name;
 use super::page::{self, Page};
 use super::{Platform, concurrency};
 use crate::clock;
@@ -104,7 +104,7 @@ pub(super) async fn delete(
 }
 
 fn list(platform: &Platform, form: &str, page: &Page) -> Result<Response, ApiError> {
-    let name = unqualified(form)?;
+    let name = unqualified(platform, form)?;
     let entry = entry(platform, &name)?;
     let count = page.count(page::LAYER_ITEMS)?;
     // A marker is the last qualifier of the page before.
@@ -143,7 +143,7 @@ fn target(
     query: Qualified,
     latest: &str,
 ) -> Result<(Target, String), ApiError> {
-    let name = FunctionName::parse(form)?.qualified(query.qualifier)?;
+    let name = named(platform, form, query.qualifier)?;
     let qualifier = name.qualifier.filter(|qualifier| !qualifier.is_empty());
     let qualifier = qualifier.ok_or_else(|| ApiError::null("qualifier"))?;
     if qualifier == LATEST {

@@ -22,7 +22,7 @@ struct PutFunctionRecursionConfig {
 }
 
 pub(super) async fn get(State(platform): Shared, Path(name): Path<String>) -> Answer {
-    let entry = entry(&platform, &unqualified(&name)?)?;
+    let entry = entry(&platform, &unqualified(&platform, &name)?)?;
     Ok(Json(json!({ "RecursiveLoop": entry.settings.recursive_loop })).into_response())
 }
 
@@ -31,7 +31,7 @@ pub(super) async fn put(
     Path(name): Path<String>,
     body: Result<Bytes, BytesRejection>,
 ) -> Answer {
-    let name = unqualified(&name)?;
+    let name = unqualified(&platform, &name)?;
     entry(&platform, &name)?;
     let request: PutFunctionRecursionConfig = parse(body)?;
     let wanted = match request.recursive_loop.as_str() {

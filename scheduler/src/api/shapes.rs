@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::Deserialize;
 use serde_json::{Value, json};
+use uuid::Uuid;
 
 use crate::clock;
 use crate::function::Function;
@@ -110,6 +111,33 @@ pub(super) fn configuration(
     value["State"] = "Active".into();
     value["LastUpdateStatus"] = "Successful".into();
     value["RuntimeVersionConfig"] = json!({ "RuntimeVersionArn": version });
+    value
+}
+
+/// The same as CreateFunction answers it: [`under_way`], and the function is pending.
+pub(super) fn created(identity: &Identity, function: &Function, qualifier: Option<&str>) -> Value {
+    let mut value = configuration(identity, function, qualifier);
+    if let Some(members) = value.as_object_mut() {
+        members.remove("LastUpdateStatus");
+    }
+    value["State"] = "Pending".into();
+    under_way(value, "State")
+}
+
+/// The same as an update answers it: [`under_way`], and the function goes on as it was.
+pub(super) fn updated(identity: &Identity, function: &Function) -> Value {
+    let mut value = configuration(identity, function, None);
+    value["LastUpdateStatus"] = "InProgress".into();
+    under_way(value, "LastUpdateStatus")
+}
+
+/// What a change answers: it is being made, and has a revision of its own, which is gone when the change is
+/// done. On AWS clients wait for that (FunctionActiveV2, FunctionUpdatedV2); here it is done with the answer, so
+/// that nobody has to, and who waits or asks for the revision sees what AWS shows.
+fn under_way(mut value: Value, status: &str) -> Value {
+    value[format!("{status}Reason")] = "The function is being created.".into();
+    value[format!("{status}ReasonCode")] = "Creating".into();
+    value["RevisionId"] = Uuid::new_v4().to_string().into();
     value
 }
 

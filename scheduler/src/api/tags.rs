@@ -10,6 +10,7 @@ use axum::http::StatusCode;
 use axum::response::IntoResponse;
 use serde::Deserialize;
 use serde_json::json;
+use uuid::Uuid;
 
 use super::Platform;
 use super::blocking::blocking;
@@ -17,6 +18,7 @@ use super::error::ApiError;
 use super::find::entry;
 use super::functions::{Answer, Shared, parse};
 use super::name::FunctionName;
+use crate::function::{Entry, Settings};
 
 /// Bounds of a resource's tags (AWS general reference, "Tagging your AWS resources").
 const TAGS_MAX: usize = 50;
@@ -102,7 +104,9 @@ async fn change(
     let name = resource(arn)?;
     entry(&platform, &name)?;
     blocking(move || {
-        platform.functions.configure(&name.name, |_, settings| change(&mut settings.tags))
+        let revision_id = Uuid::new_v4().to_string();
+        let change = |_: &Entry, settings: &mut Settings| change(&mut settings.tags);
+        platform.functions.revise(&name.name, None, revision_id, change)
     })
     .await?;
     Ok(StatusCode::NO_CONTENT.into_response())
@@ -110,7 +114,7 @@ async fn change(
 
 /// The function that an ARN names.
 fn resource(arn: &str) -> Result<FunctionName, ApiError> {
-    let name = FunctionName::parse(arn).ok().filter(|_| arn.starts_with("arn:"));
+    let name = FunctionName::parse(arn, None).ok().filter(|_| arn.starts_with("arn:"));
     match name {
         Some(name) if name.qualifier.is_none() => Ok(name),
         Some(_) => Err(ApiError::invalid(

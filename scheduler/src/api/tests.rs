@@ -38,15 +38,23 @@ async fn a_function_lives_and_is_deleted() {
     let created = created.json();
     assert_eq!(created["FunctionArn"], "arn:aws:lambda:us-east-1:000000000000:function:f");
     assert_eq!((&created["Timeout"], &created["MemorySize"]), (&json!(3), &json!(128)));
-    assert_eq!((&created["State"], &created["Version"]), (&json!("Active"), &json!("$LATEST")));
+    assert_eq!((&created["State"], &created["Version"]), (&json!("Pending"), &json!("$LATEST")));
+    assert_eq!(created["StateReasonCode"], "Creating");
+    assert!(created.get("LastUpdateStatus").is_none());
     rig.create("f", "echo").await.assert_error(409, "ResourceConflictException");
 
     let got = rig.get(&format!("{F}/f")).await.json();
-    assert_eq!(got["Configuration"], created);
+    let active = &got["Configuration"];
+    assert_eq!(
+        (&active["State"], &active["LastUpdateStatus"]),
+        (&json!("Active"), &json!("Successful"))
+    );
+    assert_ne!(active["RevisionId"], created["RevisionId"], "that of being created is gone");
+    assert_eq!(active["CodeSha256"], created["CodeSha256"]);
     let location = got["Code"]["Location"].as_str().unwrap().to_owned();
     let zip = rig.get(location.split_once(&rig.address.to_string()).unwrap().1).await;
     assert_eq!(zip.body, zip_of(&[("bootstrap", 0o755, b"echo")]));
-    assert_eq!(rig.get(&format!("{F}/f/configuration")).await.json(), created);
+    assert_eq!(rig.configuration("f").await, *active);
     let arn = format!("{F}/arn%3Aaws%3Alambda%3Aus-east-1%3A000000000000%3Afunction%3Af");
     assert_eq!(rig.get(&arn).await.status, 200);
 
@@ -96,10 +104,11 @@ async fn what_breaks_a_limit_is_refused() {
     let rig = Rig::start(data.path()).await;
     for more in [
         json!({ "MemorySize": 127 }),
-        json!({ "MemorySize": 10_241 }),
+        json!({ "MemorySize": 32_769 }),
         json!({ "Timeout": 0 }),
         json!({ "Timeout": 901 }),
         json!({ "EphemeralStorage": { "Size": 511 } }),
+        json!({ "EphemeralStorage": { "Size": 32_769 } }),
         json!({ "Runtime": "cobol" }),
         json!({ "Role": "me" }),
         json!({ "Handler": "a b" }),
@@ -108,20 +117,28 @@ async fn what_breaks_a_limit_is_refused() {
         json!({ "FunctionName": "x".repeat(65) }),
         json!({ "Environment": { "Variables": { "AWS_REGION": "x" } } }),
         json!({ "Environment": { "Variables": { "1A": "x" } } }),
-        json!({ "Environment": { "Variables": { "KEY": "x".repeat(4094) } } }),
+        json!({ "Environment": { "Variables": { "KEY": "x".repeat(4087) } } }),
         json!({ "Architectures": ["arm64"] }),
+        json!({ "Architectures": ["X86_64"] }),
+        json!({ "Architectures": [] }),
+        json!({ "Architectures": ["x86_64", "x86_64"] }),
         json!({ "Code": {} }),
     ] {
         rig.create_with("f", "echo", more).await.assert_refused();
     }
+    let all = json!({ "Timeout": 0, "MemorySize": 1, "Handler": "a b" });
+    let refused = rig.create_with("f!", "echo", all).await;
+    refused.assert_refused();
+    assert!(refused.text().contains("4 validation errors detected: "), "{}", refused.text());
     let escape = zip_of(&[("../x", 0o644, b"x")]);
     rig.create_from("f", &escape, json!({})).await.assert_refused();
     rig.create_from("f", b"no zip", json!({})).await.assert_refused();
     let text = rig.send("POST", F, &[], b"{").await;
     text.assert_error(400, "InvalidRequestContentException");
     rig.get("/2015-03-31/nothing").await.assert_error(404, "UnknownOperationException");
-    let edge = json!({ "MemorySize": 10_240, "Timeout": 900,
-        "Environment": { "Variables": { "KEY": "x".repeat(4093) } } });
+    let edge = json!({ "MemorySize": 32_768, "Timeout": 900,
+        "EphemeralStorage": { "Size": 32_768 },
+        "Environment": { "Variables": { "KEY": "x".repeat(4086) } } });
     assert_eq!(rig.create_with("f", "echo", edge).await.status, 201);
     rig.stop().await;
 }

@@ -14,9 +14,8 @@ use uuid::Uuid;
 
 use super::blocking::blocking;
 use super::error::ApiError;
-use super::find::find;
+use super::find::{find, named};
 use super::functions::{Answer, Shared, keep, parse, prepare};
-use super::name::FunctionName;
 use super::shapes::{self, UpdateFunctionCode, UpdateFunctionConfiguration};
 use super::versions::{self, PublishVersion};
 use super::{Platform, attach, dead_letter, validate};
@@ -40,15 +39,17 @@ pub(super) async fn code(
         };
         if request.dry_run {
             let after = change(&find(platform, name, None)?.function)?;
-            return Ok(show(platform, &after));
+            return Ok(shapes::configuration(&platform.service.identity, &after, None));
         }
         let after = replace(platform, name, change)?;
+        let identity = &platform.service.identity;
         match request.publish {
             true => {
                 let version = versions::publish(platform, name, &PublishVersion::default())?;
-                Ok(versions::show(&platform.service.identity, &version))
+                let qualifier = version.version.to_string();
+                Ok(shapes::created(identity, &version, Some(&qualifier)))
             }
-            false => Ok(show(platform, &after)),
+            false => Ok(shapes::updated(identity, &after)),
         }
     })
     .await
@@ -77,7 +78,7 @@ pub(super) async fn configuration(
             }
             Ok(changed(Function { configuration, ..before.clone() }))
         })?;
-        Ok(show(platform, &after))
+        Ok(shapes::updated(&platform.service.identity, &after))
     })
     .await
 }
@@ -88,17 +89,13 @@ async fn in_place(
     form: String,
     update: impl FnOnce(&Platform, &str) -> Result<Value, ApiError> + Send + 'static,
 ) -> Answer {
-    let name = FunctionName::parse(&form)?;
+    let name = named(&platform, &form, None)?;
     if name.qualifier.as_deref().is_some_and(|qualifier| qualifier != LATEST) {
         return Err(ApiError::invalid("Only the version $LATEST can be updated."));
     }
     find(&platform, &form, None)?;
     let updated = blocking(move || update(&platform, &name.name)).await?;
     Ok(Json(updated).into_response())
-}
-
-fn show(platform: &Platform, function: &Function) -> Value {
-    shapes::configuration(&platform.service.identity, function, None)
 }
 
 fn replace(

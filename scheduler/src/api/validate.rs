@@ -5,52 +5,67 @@ use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
 
 use super::error::ApiError;
-use super::name::FunctionName;
+use super::name::{FunctionName, is_account};
 use super::shapes::{
     CreateFunction, Environment, TracingConfig, UpdateFunctionCode, UpdateFunctionConfiguration,
 };
+use super::violations::Violations;
 use crate::function::{Configuration, Tracing};
-use crate::service::RESERVED_VARIABLES;
+use crate::service::{Identity, RESERVED_VARIABLES};
 
-const MEMORY_MIB: RangeInclusive<i64> = 128..=10_240;
-const TIMEOUT_S: RangeInclusive<i64> = 1..=900;
-const TMP_MIB: RangeInclusive<i64> = 512..=10_240;
-const DESCRIPTION_CHARS_MAX: usize = 256;
-const HANDLER_CHARS_MAX: usize = 128;
+const MEMORY_MIB: RangeInclusive<u32> = 128..=32_768;
+const TIMEOUT_S: RangeInclusive<u32> = 1..=900;
+const TMP_MIB: RangeInclusive<u32> = 512..=32_768;
+const DESCRIPTION_CHARS: RangeInclusive<usize> = 0..=256;
+const HANDLER_CHARS: RangeInclusive<usize> = 0..=128;
+const ROLE_CHARS: RangeInclusive<usize> = 0..=10_000;
 const RUNTIME_CHARS_MAX: usize = 32;
-const ROLE_CHARS_MAX: usize = 10_000;
-/// All environment variables of a function, names and values.
+/// All environment variables of a function, as JSON.
 const VARIABLES_BYTES_MAX: usize = 4096;
 
 /// Checks everything but the code and the layers.
 ///
 /// # Errors
-/// InvalidParameterValueException, about the first thing that is wrong.
-pub(super) fn configuration(request: &CreateFunction) -> Result<Configuration, ApiError> {
-    let name = FunctionName::parse(&request.function_name)?;
-    if name.qualifier.is_some() {
-        return Err(ApiError::invalid("A function is created without a qualifier."));
+/// ValidationException, about all that the model does not allow; else InvalidParameterValueException, about the
+/// first thing that is wrong.
+pub(super) fn configuration(
+    request: &CreateFunction,
+    identity: &Identity,
+) -> Result<Configuration, ApiError> {
+    let mut wrong = Violations::default();
+    let name = FunctionName::parse_new(&request.function_name, &mut wrong)?;
+    architectures(request.architectures.as_deref(), &mut wrong);
+    role(&request.role, &mut wrong);
+    handler_pattern(request.handler.as_deref().unwrap_or_default(), &mut wrong);
+    let text = request.description.clone().unwrap_or_default();
+    wrong.length(&text, "description", DESCRIPTION_CHARS);
+    let timeout_s = wrong.within(request.timeout.unwrap_or(3), "timeout", TIMEOUT_S);
+    let memory_mib = wrong.within(request.memory_size.unwrap_or(128), "memorySize", MEMORY_MIB);
+    let tmp = request.ephemeral_storage.as_ref().map_or(512, |storage| storage.size);
+    let tmp_mib = wrong.within(tmp, "ephemeralStorage.size", TMP_MIB);
+    variable_names(request.environment.as_ref(), &mut wrong);
+    let tracing = tracing(request.tracing_config.as_ref(), &mut wrong).unwrap_or_default();
+    wrong.check()?;
+    let name = name.here(identity)?.name;
+    if request.package_type.as_deref().is_some_and(|kind| kind != "Zip") {
+        return Err(ApiError::invalid("Only functions of PackageType Zip are supported."));
     }
-    what_is_not_there(request)?;
+    only_x86_64(request.architectures.as_deref())?;
     Ok(Configuration {
-        name: name.name,
+        name,
         runtime: runtime(request.runtime.as_deref())?,
-        role: role(&request.role)?,
+        role: request.role.clone(),
         handler: handler(request.handler.as_deref())?,
-        description: description(request.description.clone().unwrap_or_default())?,
-        timeout_s: within(request.timeout.unwrap_or(3), "timeout", TIMEOUT_S)?,
-        memory_mib: within(request.memory_size.unwrap_or(128), "memorySize", MEMORY_MIB)?,
-        tmp_mib: within(
-            request.ephemeral_storage.as_ref().map_or(512, |storage| storage.size),
-            "ephemeralStorage.size",
-            TMP_MIB,
-        )?,
+        description: text,
+        timeout_s,
+        memory_mib,
+        tmp_mib,
         variables: variables(request.environment.as_ref())?,
         has_environment: request.environment.is_some(),
         // Whoever can look them up does.
         layers: Vec::new(),
         dead_letter: None,
-        tracing: tracing(request.tracing_config.as_ref())?.unwrap_or_default(),
+        tracing,
     })
 }
 
@@ -63,29 +78,37 @@ pub(super) fn configuration_update(
     before: &Configuration,
 ) -> Result<Configuration, ApiError> {
     let mut after = before.clone();
+    let mut wrong = Violations::default();
+    if let Some(arn) = &request.role {
+        role(arn, &mut wrong);
+        after.role.clone_from(arn);
+    }
+    if let Some(name) = &request.handler {
+        handler_pattern(name, &mut wrong);
+    }
+    if let Some(text) = &request.description {
+        wrong.length(text, "description", DESCRIPTION_CHARS);
+        after.description.clone_from(text);
+    }
+    if let Some(seconds) = request.timeout {
+        after.timeout_s = wrong.within(seconds, "timeout", TIMEOUT_S);
+    }
+    if let Some(mib) = request.memory_size {
+        after.memory_mib = wrong.within(mib, "memorySize", MEMORY_MIB);
+    }
+    if let Some(storage) = &request.ephemeral_storage {
+        after.tmp_mib = wrong.within(storage.size, "ephemeralStorage.size", TMP_MIB);
+    }
+    if let Some(mode) = tracing(request.tracing_config.as_ref(), &mut wrong) {
+        after.tracing = mode;
+    }
+    variable_names(request.environment.as_ref(), &mut wrong);
+    wrong.check()?;
     if let Some(name) = &request.runtime {
         after.runtime = runtime(Some(name))?;
     }
-    if let Some(arn) = &request.role {
-        after.role = role(arn)?;
-    }
     if let Some(name) = &request.handler {
         after.handler = handler(Some(name))?;
-    }
-    if let Some(text) = &request.description {
-        after.description = description(text.clone())?;
-    }
-    if let Some(seconds) = request.timeout {
-        after.timeout_s = within(seconds, "timeout", TIMEOUT_S)?;
-    }
-    if let Some(mib) = request.memory_size {
-        after.memory_mib = within(mib, "memorySize", MEMORY_MIB)?;
-    }
-    if let Some(storage) = &request.ephemeral_storage {
-        after.tmp_mib = within(storage.size, "ephemeralStorage.size", TMP_MIB)?;
-    }
-    if let Some(mode) = tracing(request.tracing_config.as_ref())? {
-        after.tracing = mode;
     }
     if request.environment.is_some() {
         after.variables = variables(request.environment.as_ref())?;
@@ -99,6 +122,9 @@ pub(super) fn configuration_update(
 /// # Errors
 /// InvalidParameterValueException: another source, or something that there is not.
 pub(super) fn code_update(request: &UpdateFunctionCode) -> Result<&str, ApiError> {
+    let mut wrong = Violations::default();
+    architectures(request.architectures.as_deref(), &mut wrong);
+    wrong.check()?;
     only_x86_64(request.architectures.as_deref())?;
     request.zip_file.as_deref().ok_or_else(no_zip)
 }
@@ -108,14 +134,21 @@ pub(super) fn no_zip() -> ApiError {
     ApiError::invalid("Please provide the code as ZipFile: other sources are not supported.")
 }
 
-/// Refuses what would otherwise be ignored, to the client's harm.
-fn what_is_not_there(request: &CreateFunction) -> Result<(), ApiError> {
-    if request.package_type.as_deref().is_some_and(|kind| kind != "Zip") {
-        return Err(ApiError::invalid("Only functions of PackageType Zip are supported."));
+fn architectures(architectures: Option<&[String]>, wrong: &mut Violations) {
+    let Some(list) = architectures else { return };
+    let shown = format!("[{}]", list.join(", "));
+    match list.len() {
+        0 => wrong.add(&shown, "architectures", "have length greater than or equal to 1"),
+        1 => {}
+        _ => wrong.add(&shown, "architectures", "have length less than or equal to 1"),
     }
-    only_x86_64(request.architectures.as_deref())
+    if list.iter().any(|one| !matches!(&**one, "x86_64" | "arm64")) {
+        let must = "satisfy constraint: [Member must satisfy enum value set: [x86_64, arm64], Member must not be null]";
+        wrong.add(&shown, "architectures", must);
+    }
 }
 
+/// Refuses what would otherwise be ignored, to the client's harm.
 fn only_x86_64(architectures: Option<&[String]>) -> Result<(), ApiError> {
     match architectures {
         Some(list) if list.iter().any(|one| one != "x86_64") => {
@@ -146,25 +179,31 @@ pub(super) fn is_runtime_name(name: &str) -> bool {
         && name.bytes().all(allowed)
 }
 
-fn role(role: &str) -> Result<String, ApiError> {
+fn role(role: &str, wrong: &mut Violations) {
+    wrong.length(role, "role", ROLE_CHARS);
     let parts: Vec<&str> = role.splitn(6, ':').collect();
-    match parts[..] {
-        ["arn", partition, "iam", "", account, resource]
-            if partition.starts_with("aws")
-                && account.len() == 12
-                && account.bytes().all(|byte| byte.is_ascii_digit())
-                && resource.len() > "role/".len()
-                && resource.starts_with("role/")
-                && role.len() <= ROLE_CHARS_MAX =>
-        {
-            Ok(role.into())
+    let is_role = match parts[..] {
+        ["arn", partition, "iam", "", account, resource] => {
+            let name = resource.strip_prefix("role").unwrap_or_default();
+            let is_part = |byte: u8| byte.is_ascii_alphanumeric() || b"_+=,.@-/".contains(&byte);
+            partition.starts_with("aws")
+                && is_account(account)
+                && !name.trim_start_matches('/').is_empty()
+                && name.bytes().all(is_part)
         }
-        _ => Err(ApiError::constraint(
-            role,
-            "role",
-            "satisfy regular expression pattern: \
-             arn:(aws[a-zA-Z-]*)?:iam::\\d{12}:role/?[a-zA-Z_0-9+=,.@\\-_/]+",
-        )),
+        _ => false,
+    };
+    if !is_role {
+        let must = "satisfy regular expression pattern: \
+                    arn:(aws[a-zA-Z-]*)?:iam::\\d{12}:role/?[a-zA-Z_0-9+=,.@\\-_/]+";
+        wrong.add(role, "role", must);
+    }
+}
+
+fn handler_pattern(handler: &str, wrong: &mut Violations) {
+    wrong.length(handler, "handler", HANDLER_CHARS);
+    if handler.contains(|char: char| char.is_whitespace() || char == '\0') {
+        wrong.add(handler, "handler", "satisfy regular expression pattern: [^\\s]+");
     }
 }
 
@@ -173,88 +212,75 @@ fn handler(handler: Option<&str>) -> Result<String, ApiError> {
         None | Some("") => {
             Err(ApiError::invalid("Handler is mandatory for functions created with Zip packages."))
         }
-        Some(handler)
-            if handler.len() > HANDLER_CHARS_MAX || handler.contains(char::is_whitespace) =>
-        {
-            Err(ApiError::constraint(
-                handler,
-                "handler",
-                "satisfy regular expression pattern: [^\\s]+",
-            ))
-        }
-        Some(handler) => no_nul(handler, "handler").map(|()| handler.into()),
+        Some(handler) => Ok(handler.into()),
     }
 }
 
-fn tracing(config: Option<&TracingConfig>) -> Result<Option<Tracing>, ApiError> {
-    match config.and_then(|config| config.mode.as_deref()) {
-        None => Ok(None),
-        Some("PassThrough") => Ok(Some(Tracing::PassThrough)),
-        Some("Active") => Ok(Some(Tracing::Active)),
-        Some(other) => {
+fn tracing(config: Option<&TracingConfig>, wrong: &mut Violations) -> Option<Tracing> {
+    match config.and_then(|config| config.mode.as_deref())? {
+        "PassThrough" => Some(Tracing::PassThrough),
+        "Active" => Some(Tracing::Active),
+        other => {
             let must = "satisfy enum value set: [Active, PassThrough]";
-            Err(ApiError::constraint(other, "tracingConfig.mode", must))
+            wrong.add(other, "tracingConfig.mode", must);
+            None
         }
     }
 }
 
 pub(super) fn description(text: String) -> Result<String, ApiError> {
-    if text.chars().count() > DESCRIPTION_CHARS_MAX {
-        let must = "have length less than or equal to 256";
-        return Err(ApiError::constraint(&text, "description", must));
-    }
-    Ok(text)
+    let mut wrong = Violations::default();
+    wrong.length(&text, "description", DESCRIPTION_CHARS);
+    wrong.check().map(|()| text)
 }
 
+/// A number in a range.
 pub(super) fn within(
     value: i64,
     member: &str,
-    range: RangeInclusive<i64>,
+    range: RangeInclusive<u32>,
 ) -> Result<u32, ApiError> {
-    let must = if value < *range.start() {
-        format!("have value greater than or equal to {}", range.start())
-    } else if value > *range.end() {
-        format!("have value less than or equal to {}", range.end())
-    } else {
-        return u32::try_from(value).map_err(|error| ApiError::invalid(error.to_string()));
-    };
-    Err(ApiError::constraint(&value.to_string(), member, &must))
+    let mut wrong = Violations::default();
+    let value = wrong.within(value, member, range);
+    wrong.check().map(|()| value)
 }
 
-fn variables(environment: Option<&Environment>) -> Result<BTreeMap<String, String>, ApiError> {
-    let variables = environment.and_then(|one| one.variables.clone()).unwrap_or_default();
-    for (name, value) in &variables {
+fn variable_names(environment: Option<&Environment>, wrong: &mut Violations) {
+    for (name, value) in environment.iter().filter_map(|one| one.variables.as_ref()).flatten() {
         let mut bytes = name.bytes();
         let is_name = name.len() > 1
             && bytes.next().is_some_and(|first| first.is_ascii_alphabetic())
             && bytes.all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
-        if RESERVED_VARIABLES.contains(&name.as_str()) {
-            return Err(ApiError::invalid(format!(
-                "Lambda was unable to configure your environment variables because the environment \
-                 variables you have provided contains reserved keys that are currently not supported \
-                 for modification. Reserved keys used in this request: {name}"
-            )));
+        if !is_name && !RESERVED_VARIABLES.contains(&name.as_str()) {
+            let must = "keys must satisfy constraint: [Member must satisfy regular expression pattern: \
+                        [a-zA-Z]([a-zA-Z0-9_])+, Member must not be null]";
+            wrong.add_map(name, "environment.variables", must);
         }
-        if !is_name {
-            let must = "satisfy regular expression pattern: [a-zA-Z]([a-zA-Z0-9_])+";
-            return Err(ApiError::constraint(name, "environment.variables", must));
+        // The program's environment can't hold one.
+        if value.contains('\0') {
+            wrong.add("", "environment.variables", "not contain NUL");
         }
-        no_nul(value, "environment.variables")?;
     }
-    let bytes: usize = variables.iter().map(|(name, value)| name.len() + value.len()).sum();
-    if bytes > VARIABLES_BYTES_MAX {
+}
+
+fn variables(environment: Option<&Environment>) -> Result<BTreeMap<String, String>, ApiError> {
+    let variables = environment.and_then(|one| one.variables.clone()).unwrap_or_default();
+    let reserved = variables.keys().filter(|name| RESERVED_VARIABLES.contains(&name.as_str()));
+    let reserved: Vec<&str> = reserved.map(String::as_str).collect();
+    if !reserved.is_empty() {
         return Err(ApiError::invalid(format!(
-            "Lambda was unable to configure your environment variables because the environment \
-             variables you have provided exceeded the 4KB limit. ({bytes} bytes)"
+            "Lambda was unable to configure your environment variables because the environment variables you have \
+             provided contains reserved keys that are currently not supported for modification. Reserved keys used in \
+             this request: {}",
+            reserved.join(", ")
+        )));
+    }
+    let measured = serde_json::json!(variables).to_string();
+    if measured.len() > VARIABLES_BYTES_MAX {
+        return Err(ApiError::invalid(format!(
+            "Lambda was unable to configure your environment variables because the environment variables you have \
+             provided exceeded the 4KB limit. String measured: {measured}"
         )));
     }
     Ok(variables)
-}
-
-/// The program's environment can't hold one.
-fn no_nul(text: &str, member: &str) -> Result<(), ApiError> {
-    if text.contains('\0') {
-        return Err(ApiError::constraint("", member, "not contain NUL"));
-    }
-    Ok(())
 }

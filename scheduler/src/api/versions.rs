@@ -14,9 +14,8 @@ use uuid::Uuid;
 
 use super::blocking::blocking;
 use super::error::ApiError;
-use super::find::entry;
+use super::find::{entry, named};
 use super::functions::{Answer, Shared, parse};
-use super::name::FunctionName;
 use super::page::{self, Page};
 use super::{Platform, shapes, validate};
 use crate::clock;
@@ -38,7 +37,7 @@ pub(super) async fn create(
     Path(name): Path<String>,
     body: Result<Bytes, BytesRejection>,
 ) -> Answer {
-    let name = FunctionName::parse(&name)?;
+    let name = named(&platform, &name, None)?;
     if name.qualifier.is_some() {
         return Err(ApiError::invalid("A version is published of a function without a qualifier."));
     }
@@ -62,7 +61,7 @@ pub(super) fn publish(
 ) -> Result<Arc<Function>, ApiError> {
     let description = request.description.clone().filter(|text| !text.is_empty());
     let description = description.map(validate::description).transpose()?;
-    platform.functions.publish(name, |entry: &Entry| {
+    platform.functions.publish(name, Uuid::new_v4().to_string(), |entry: &Entry| {
         is_as_believed(&entry.latest, request)?;
         if entry.unchanged().is_some() {
             return Ok(None);
@@ -84,7 +83,7 @@ pub(super) async fn list(
     Path(name): Path<String>,
     Query(page): Query<Page>,
 ) -> Answer {
-    let entry = entry(&platform, &FunctionName::parse(&name)?)?;
+    let entry = entry(&platform, &named(&platform, &name, None)?)?;
     let count = page.count(page::ITEMS)?;
     // A marker is the last version of the page before.
     let after: Option<Version> = page.marker.as_deref().and_then(|marker| marker.parse().ok());

@@ -71,13 +71,14 @@ impl FunctionStore {
     }
 
     /// Keeps what `copy` makes of a function as its next version; the number is given out here. Where that is
-    /// nothing, it is [`Entry::unchanged`].
+    /// nothing, it is [`Entry::unchanged`]. $LATEST gets another revision.
     ///
     /// # Errors
     /// What `copy` says, [`StoreError::Missing`], or what SQLite says; then nothing has changed.
     pub fn publish<E: From<StoreError>>(
         &self,
         name: &str,
+        revision_id: String,
         copy: impl FnOnce(&Entry) -> Result<Option<Function>, E>,
     ) -> Result<Arc<Function>, E> {
         let mut connection = self.database.lock();
@@ -91,6 +92,9 @@ impl FunctionStore {
         let transaction = connection.transaction().map_err(StoreError::from)?;
         rows::update_settings(&transaction, function.id, &entry.settings)?;
         function.deployment = rows::put(&transaction, &function)?;
+        if let Some(latest) = entry.set_revision_id(None, revision_id) {
+            rows::update_revision(&transaction, &latest)?;
+        }
         transaction.commit().map_err(StoreError::from)?;
         let function = Arc::new(function);
         entry.versions.insert(number, Arc::clone(&function));

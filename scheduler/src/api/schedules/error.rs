@@ -5,7 +5,7 @@ use axum::http::{HeaderName, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use serde_json::json;
 
-use crate::api::error::constraint;
+use crate::api::violations::Violations;
 use crate::queue::QueueError;
 
 /// What a client is told instead of a result.
@@ -27,7 +27,9 @@ impl ScheduleError {
 
     /// A value outside of what the model allows.
     pub(super) fn constraint(value: &str, member: &str, must: &str) -> ScheduleError {
-        Self::invalid(constraint(value, member, must))
+        let mut wrong = Violations::default();
+        wrong.add(value, member, must);
+        Self::invalid(wrong.to_string())
     }
 
     /// A member that has to be there.

@@ -79,7 +79,7 @@ pub(super) fn checked(identity: &Identity, target: TargetInput) -> Result<Target
         ));
     }
     let is_json = match Place::parse(identity, &arn) {
-        Some(Place::Function(..)) if FunctionName::parse(&arn).is_ok() => true,
+        Some(Place::Function(..)) if FunctionName::parse(&arn, None).is_ok() => true,
         Some(Place::Queue(name)) => {
             if name.ends_with(".fifo") && group.is_none() {
                 return Err(ScheduleError::invalid(

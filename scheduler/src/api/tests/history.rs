@@ -9,7 +9,8 @@ use super::rig::Rig;
 async fn every_configuration_is_kept_over_a_restart() {
     let data = tempfile::tempdir().unwrap();
     let rig = Rig::start(data.path()).await;
-    let created = rig.create("f", "echo").await.json();
+    rig.create("f", "echo").await;
+    let created = rig.configuration("f").await;
     let change = async |request: Value| {
         rig.send("PUT", &format!("{F}/f/configuration"), &[], request.to_string().as_bytes()).await
     };

@@ -120,6 +120,11 @@ impl Rig {
         self.send("POST", "/2015-03-31/functions", &[], body.as_bytes()).await
     }
 
+    /// The FunctionConfiguration of what a path names.
+    pub(super) async fn configuration(&self, name: &str) -> Value {
+        self.get(&format!("/2015-03-31/functions/{name}/configuration")).await.json()
+    }
+
     /// A call of CloudWatch Logs.
     pub(super) async fn logs(&self, call: &str, request: Value) -> Answer {
         let target = format!("Logs_20140328.{call}");
@@ -193,10 +198,11 @@ impl Answer {
     /// Insists on a 400 for a value: by the front, which has words of its own, or by what is behind it.
     pub(super) fn assert_refused(&self) {
         let told = self.json();
-        let message = told["message"].as_str().expect("a message");
-        let is_fronts = message.starts_with("1 validation error detected: ");
+        let is_fronts = self.header("x-amzn-errortype") == Some("ValidationException");
         let kind = if is_fronts { "ValidationException" } else { "InvalidParameterValueException" };
         self.assert_error(400, kind);
+        let message = told["message"].as_str().expect("a message");
+        assert!(!is_fronts || message.contains(" detected: Value "), "{message}");
         assert_eq!(told.get("Type").is_none(), is_fronts, "the front tells a message alone");
     }
 

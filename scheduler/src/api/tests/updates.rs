@@ -30,8 +30,13 @@ async fn new_code_runs_in_a_new_environment() {
     let updated = updated.json();
     assert_ne!(updated["CodeSha256"], created["CodeSha256"]);
     assert_ne!(updated["RevisionId"], created["RevisionId"]);
-    assert_eq!(updated["LastUpdateStatus"], "Successful");
-    assert_eq!(rig.get(&format!("{F}/f/configuration")).await.json(), updated);
+    let reason = &updated["LastUpdateStatusReasonCode"];
+    assert_eq!((&updated["LastUpdateStatus"], reason), (&json!("InProgress"), &json!("Creating")));
+    assert_eq!(updated["State"], "Active");
+    let done = rig.configuration("f").await;
+    assert_eq!(done["LastUpdateStatus"], "Successful");
+    assert_eq!(done["CodeSha256"], updated["CodeSha256"]);
+    assert_ne!(done["RevisionId"], updated["RevisionId"], "that of being updated is gone");
     assert_eq!(rig.invoke("f", "[3]").await.text(), "[3]");
     // The same code again is another deployment, too.
     put(&rig, "f/code", &bootstrap("count")).await;
@@ -66,12 +71,13 @@ async fn a_configuration_changes_where_it_is_named() {
     let variables = json!({ "Environment": { "Variables": { "OTHER": "new" } } });
     let updated = put(&rig, "f/configuration", &variables).await.json();
     assert_eq!(updated["Environment"]["Variables"], json!({ "OTHER": "new" }));
+    let updated = rig.configuration("f").await;
     let seen = rig.invoke("f", "{}").await.text();
     assert!(seen.contains("OTHER=new") && !seen.contains("KEY=old"), "{seen}");
     assert!(seen.contains("AWS_LAMBDA_FUNCTION_MEMORY_SIZE=256"), "{seen}");
     rig.stop().await;
     let rig = Rig::start(data.path()).await;
-    assert_eq!(rig.get(&format!("{F}/f/configuration")).await.json(), updated);
+    assert_eq!(rig.configuration("f").await, updated);
     rig.stop().await;
 }
 
@@ -79,7 +85,8 @@ async fn a_configuration_changes_where_it_is_named() {
 async fn a_refused_update_changes_nothing() {
     let data = tempfile::tempdir().unwrap();
     let rig = Rig::start(data.path()).await;
-    let created = rig.create("f", "echo").await.json();
+    rig.create("f", "echo").await;
+    let created = rig.configuration("f").await;
     put(&rig, "f/configuration", &json!({ "MemorySize": 1 })).await.assert_refused();
     put(&rig, "f/configuration", &json!({ "Layers": ["x"] })).await.assert_refused();
     put(&rig, "f/code", &json!({ "ZipFile": "bm8gemlw" })).await.assert_refused();
@@ -95,7 +102,7 @@ async fn a_refused_update_changes_nothing() {
     dry["DryRun"] = true.into();
     let told = put(&rig, "f/code", &dry).await.json();
     assert_ne!(told["CodeSha256"], created["CodeSha256"]);
-    assert_eq!(rig.get(&format!("{F}/f/configuration")).await.json(), created);
+    assert_eq!(rig.configuration("f").await, created);
     let known = json!({ "RevisionId": created["RevisionId"], "Timeout": 9 });
     assert_eq!(put(&rig, "f/configuration", &known).await.json()["Timeout"], 9);
     rig.stop().await;

@@ -40,12 +40,14 @@ async fn a_version_never_changes() {
     let again = publish(&rig, "f", json!({})).await;
     assert_eq!((again.status, again.json()), (201, first.clone()), "nothing has changed");
     let second = put_code(&rig, "f", "echo", true).await;
-    assert_eq!(second["Version"], "2");
+    assert_eq!((&second["Version"], &second["State"]), (&json!("2"), &json!("Pending")));
 
     rig.stop().await;
     let rig = Rig::start(data.path()).await;
     assert_eq!(rig.get(&format!("{F}/f/configuration?Qualifier=1")).await.json(), first);
-    assert_eq!(rig.get(&format!("{F}/f:2/configuration")).await.json(), second);
+    let active = rig.configuration("f:2").await;
+    assert_eq!((&active["Version"], &active["State"]), (&json!("2"), &json!("Active")));
+    assert_eq!(active["FunctionArn"], second["FunctionArn"]);
     assert_eq!(rig.get(&format!("{F}/f")).await.json()["Configuration"]["Version"], "$LATEST");
     let location = rig.get(&format!("{F}/f?Qualifier=1")).await.json()["Code"]["Location"].take();
     let path =
@@ -82,7 +84,8 @@ async fn no_environment_serves_two_versions() {
 async fn what_the_client_believes_is_checked() {
     let data = tempfile::tempdir().unwrap();
     let rig = Rig::start(data.path()).await;
-    let created = rig.create("f", "echo").await.json();
+    rig.create("f", "echo").await;
+    let created = rig.configuration("f").await;
     let stale = json!({ "RevisionId": "stale" });
     publish(&rig, "f", stale).await.assert_error(412, "PreconditionFailedException");
     let other = json!({ "CodeSha256": "other" });
@@ -92,7 +95,8 @@ async fn what_the_client_believes_is_checked() {
     publish(&rig, "g", json!({})).await.assert_error(404, "ResourceNotFoundException");
     assert_eq!(numbers(&rig, "").await, ["$LATEST"]);
     let known = json!({ "RevisionId": created["RevisionId"], "CodeSha256": created["CodeSha256"] });
-    assert_eq!(publish(&rig, "f", known).await.json()["Version"], "1");
+    assert_eq!(publish(&rig, "f", known.clone()).await.json()["Version"], "1");
+    publish(&rig, "f", known).await.assert_error(412, "PreconditionFailedException");
     let update = rig.send("PUT", &format!("{F}/f:1/configuration"), &[], b"{}").await;
     update.assert_refused();
     rig.stop().await;

@@ -10,11 +10,12 @@ use axum::response::IntoResponse;
 use uuid::Uuid;
 
 use super::shapes::{UrlRequest, show};
+use crate::api::Platform;
 use crate::api::blocking::blocking;
 use crate::api::error::ApiError;
-use crate::api::find::unqualified;
+use crate::api::find::{named, unqualified};
 use crate::api::functions::{Answer, Qualified, Shared, parse};
-use crate::api::name::{FunctionName, is_alias_name};
+use crate::api::name::is_alias_name;
 use crate::api::page::{self, Page};
 use crate::function::{Entry, FunctionUrl, Settings};
 
@@ -24,7 +25,7 @@ pub(in crate::api) async fn create(
     Query(query): Query<Qualified>,
     body: Result<Bytes, BytesRejection>,
 ) -> Answer {
-    let owner = Owner::parse(&name, query)?;
+    let owner = Owner::named(&platform, &name, query)?;
     platform.functions.get(&owner.name).ok_or_else(no_function)?;
     let request: UrlRequest = parse(body)?;
     let url = request.create(Uuid::new_v4().simple().to_string())?;
@@ -52,7 +53,7 @@ pub(in crate::api) async fn get(
     Path(name): Path<String>,
     Query(query): Query<Qualified>,
 ) -> Answer {
-    let Owner { name, key } = Owner::parse(&name, query)?;
+    let Owner { name, key } = Owner::named(&platform, &name, query)?;
     let entry = platform.functions.get(&name).ok_or_else(ApiError::no_resource)?;
     let url = entry.settings.urls.get(&key).ok_or_else(ApiError::no_resource)?;
     Ok(Json(show(&platform, &name, &key, url)).into_response())
@@ -64,7 +65,7 @@ pub(in crate::api) async fn update(
     Query(query): Query<Qualified>,
     body: Result<Bytes, BytesRejection>,
 ) -> Answer {
-    let Owner { name, key } = Owner::parse(&name, query)?;
+    let Owner { name, key } = Owner::named(&platform, &name, query)?;
     platform.functions.get(&name).ok_or_else(ApiError::no_resource)?;
     let request: UrlRequest = parse(body)?;
     let updated = blocking(move || {
@@ -82,7 +83,7 @@ pub(in crate::api) async fn delete(
     Path(name): Path<String>,
     Query(query): Query<Qualified>,
 ) -> Answer {
-    let Owner { name, key } = Owner::parse(&name, query)?;
+    let Owner { name, key } = Owner::named(&platform, &name, query)?;
     platform.functions.get(&name).ok_or_else(ApiError::no_resource)?;
     let deleted = blocking(move || {
         platform.functions.configure(&name, |_, settings: &mut Settings| {
@@ -98,7 +99,7 @@ pub(in crate::api) async fn list(
     Path(name): Path<String>,
     Query(page): Query<Page>,
 ) -> Answer {
-    let name = unqualified(&name)?;
+    let name = unqualified(&platform, &name)?;
     let entry = platform.functions.get(&name.name).ok_or_else(no_function)?;
     let count = page.count(page::LAYER_ITEMS)?;
     // A marker is the last qualifier of the page before, behind a colon: the function's own has none.
@@ -122,8 +123,8 @@ struct Owner {
 }
 
 impl Owner {
-    fn parse(form: &str, query: Qualified) -> Result<Owner, ApiError> {
-        let name = FunctionName::parse(form)?.qualified(query.qualifier)?;
+    fn named(platform: &Platform, form: &str, query: Qualified) -> Result<Owner, ApiError> {
+        let name = named(platform, form, query.qualifier)?;
         match name.qualifier {
             Some(qualifier) if !is_alias_name(&qualifier) => {
                 let must = "satisfy regular expression pattern: ((?!^\\d+$)^[0-9a-zA-Z-_]+$)";

@@ -185,12 +185,12 @@ fn versions_are_numbered_once_and_survive_a_restart() {
     let store = open(data.path());
     let latest = store.create(function("f"), Settings::default()).unwrap();
     let copy = |entry: &Entry| Ok::<_, StoreError>(Some((*entry.latest).clone()));
-    let first = store.publish("f", copy).unwrap();
-    let second = store.publish("f", copy).unwrap();
+    let first = store.publish("f", "r".into(), copy).unwrap();
+    let second = store.publish("f", "r".into(), copy).unwrap();
     assert_eq!((first.version, second.version), (Version::Published(1), Version::Published(2)));
     assert_eq!((first.id, second.id), (latest.id, latest.id));
     assert!(latest.deployment < first.deployment && first.deployment < second.deployment);
-    assert_eq!(store.publish("f", |_| Ok::<_, StoreError>(None)).unwrap(), second);
+    assert_eq!(store.publish("f", "r".into(), |_| Ok::<_, StoreError>(None)).unwrap(), second);
     let refused = store.delete_version("f", 2, |_| Err(StoreError::Exists));
     assert!(matches!(refused, Err(StoreError::Exists)));
     store.delete_version("f", 2, |_| Ok::<_, StoreError>(())).unwrap();
@@ -199,14 +199,15 @@ fn versions_are_numbered_once_and_survive_a_restart() {
     drop(store);
     let store = open(data.path());
     let entry = store.get("f").unwrap();
-    assert_eq!(entry.all().collect::<Vec<_>>(), [&latest, &first]);
+    let revised = Arc::new(Function { revision_id: "r".into(), ..(*latest).clone() });
+    assert_eq!(entry.all().collect::<Vec<_>>(), [&revised, &first], "publishing revises $LATEST");
     assert_eq!(entry.unchanged(), None, "the last one is gone");
-    assert_eq!(store.publish("f", copy).unwrap().version, Version::Published(3));
+    assert_eq!(store.publish("f", "r".into(), copy).unwrap().version, Version::Published(3));
     assert_eq!(store.code().len(), 3);
     store.delete("f").unwrap();
     let again = store.create(function("f"), Settings::default()).unwrap();
     assert!(again.id > latest.id);
-    assert_eq!(store.publish("f", copy).unwrap().version, Version::Published(1));
+    assert_eq!(store.publish("f", "r".into(), copy).unwrap().version, Version::Published(1));
 }
 
 #[test]
@@ -232,7 +233,9 @@ fn settings_survive_updates_and_a_restart() {
     });
     assert!(matches!(refused, Err(StoreError::Exists)));
     store.replace("f", |before| Ok::<_, StoreError>(before.clone())).unwrap();
-    store.publish("f", |entry| Ok::<_, StoreError>(Some((*entry.latest).clone()))).unwrap();
+    store
+        .publish("f", "r".into(), |entry| Ok::<_, StoreError>(Some((*entry.latest).clone())))
+        .unwrap();
     drop(store);
     let entry = open(data.path()).get("f").unwrap();
     assert_eq!((entry.settings.version_max, entry.settings.aliases.get("live")), (1, Some(&alias)));
