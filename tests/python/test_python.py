@@ -179,6 +179,8 @@ main(["awslambdaric", os.environ["_HANDLER"]])
 
 
 def test_a_runtime_that_is_not_here_is_refused_with_advice(client, make):
-    with pytest.raises(client.exceptions.InvalidParameterValueException) as error:
+    with pytest.raises(client.exceptions.InvalidParameterValueException, match="no longer supported"):
         make(zipped({"app.py": b""}), Runtime="python2.7")
+    with pytest.raises(client.exceptions.InvalidParameterValueException) as error:
+        make(zipped({"app.py": b""}), Runtime="python4.0")
     assert "python3." in error.value.response["Error"]["Message"]

@@ -127,7 +127,7 @@ def test_a_function_is_invoked_with_batches(quick):
         FunctionResponseTypes=["ReportBatchItemFailures"],
         ScalingConfig={"MaximumConcurrency": 2},
     )
-    assert (mapping["State"], mapping["ScalingConfig"]) == ("Enabled", {"MaximumConcurrency": 2})
+    assert (mapping["State"], mapping["ScalingConfig"]) == ("Creating", {"MaximumConcurrency": 2})
     entries = [{"Id": str(n), "MessageBody": "m"} for n in range(10)]
     queues.send_message_batch(QueueUrl=url, Entries=entries)
     names = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]
@@ -140,7 +140,7 @@ def test_a_function_is_invoked_with_batches(quick):
     found = client.list_event_source_mappings(FunctionName=function)["EventSourceMappings"]
     assert [one["UUID"] for one in found] == [mapping["UUID"]]
     updated = client.update_event_source_mapping(UUID=mapping["UUID"], Enabled=False, BatchSize=1)
-    assert (updated["State"], updated["BatchSize"]) == ("Disabled", 1)
+    assert (updated["State"], updated["BatchSize"]) == ("Disabling", 1)
     assert client.delete_event_source_mapping(UUID=mapping["UUID"])["State"] == "Deleting"
     with pytest.raises(client.exceptions.ResourceNotFoundException):
         client.get_event_source_mapping(UUID=mapping["UUID"])

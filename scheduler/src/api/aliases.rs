@@ -51,9 +51,11 @@ pub(super) async fn create(
     Path(name): Path<String>,
     body: Result<Bytes, BytesRejection>,
 ) -> Answer {
-    let function = unqualified(&platform, &name)?;
-    entry(&platform, &function)?;
     let request: AliasRequest = parse(body)?;
+    // What is missed is the version.
+    let qualifier = request.function_version.clone();
+    let function = unqualified(&platform, &name)?.at(qualifier);
+    entry(&platform, &function)?;
     let alias = request.name.clone().unwrap_or_default();
     if !is_alias_name(&alias) {
         let must = "satisfy regular expression pattern: (?!^[0-9]+$)([a-zA-Z0-9-_]+)";
@@ -101,9 +103,11 @@ pub(super) async fn update(
     Path((name, alias)): Path<(String, String)>,
     body: Result<Bytes, BytesRejection>,
 ) -> Answer {
-    let function = unqualified(&platform, &name)?;
-    entry(&platform, &function)?;
     let request: AliasRequest = parse(body)?;
+    // What is missed is the version.
+    let qualifier = request.function_version.clone();
+    let function = unqualified(&platform, &name)?.at(qualifier);
+    entry(&platform, &function)?;
     let updated = blocking(move || {
         let identity = &platform.service.identity;
         let change = |entry: &Entry, settings: &mut Settings| {

@@ -21,8 +21,13 @@ pub(super) fn layers(platform: &Platform, arns: &[String]) -> Result<Vec<LayerUs
     }
     let mut names: BTreeMap<String, &String> = BTreeMap::new();
     let mut found = Vec::new();
-    for arn in arns {
-        let named = LayerName::parse_version_arn(arn)?;
+    let region = &platform.service.identity.region;
+    for (arn, named) in arns.iter().zip(LayerName::parse_version_arns(arns)?) {
+        if named.region != *region {
+            return Err(ApiError::invalid(format!(
+                "Layers are not in the same region as the function. Layers are expected to be in region {region}."
+            )));
+        }
         let layer = platform.layers.get(&named.name, named.version);
         let layer = layer
             .ok_or_else(|| ApiError::invalid(format!("Layer version {arn} does not exist.")))?;

@@ -1,7 +1,6 @@
 //! PutFunctionConcurrency, GetFunctionConcurrency, DeleteFunctionConcurrency; GetAccountSettings, which tells
 //! what is left.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use axum::Json;
@@ -19,7 +18,7 @@ use super::error::ApiError;
 use super::find::{entry, unqualified};
 use super::functions::{Answer, Shared, parse};
 use crate::bundle::{UNPACKED_BYTES_MAX, ZIP_BYTES_MAX};
-use crate::function::Entry;
+use crate::function::{Entry, LATEST};
 
 /// What functions without a bound of their own must be left (Lambda developer guide, "Configuring reserved
 /// concurrency").
@@ -40,6 +39,7 @@ pub(super) async fn put(
     body: Result<Bytes, BytesRejection>,
 ) -> Answer {
     let PutFunctionConcurrency { limit } = parse(body)?;
+    latest(&platform, &name)?;
     let limit = u32::try_from(limit).map_err(|_| {
         let must = "have value greater than or equal to 0";
         ApiError::constraint(&limit.to_string(), "reservedConcurrentExecutions", must)
@@ -64,10 +64,9 @@ pub(super) async fn delete(State(platform): Shared, Path(name): Path<String>) ->
 
 pub(super) async fn account(State(platform): Shared) -> Answer {
     let functions = platform.functions.list(None, usize::MAX);
-    let code = functions.iter().flat_map(|entry| entry.all());
-    // Each upload is kept once.
-    let used: BTreeMap<&str, u64> =
-        code.map(|function| (&*function.code_sha256, function.code_size)).collect();
+    // AWS counts an upload for each version that has it; here it is kept once.
+    let code = functions.iter().flat_map(|entry| entry.all()).map(|one| one.code_size);
+    let used = code.sum::<u64>().saturating_add(platform.layers.code_bytes());
     let total = platform.service.concurrency_max();
     Ok(Json(json!({
         "AccountLimit": {
@@ -78,16 +77,21 @@ pub(super) async fn account(State(platform): Shared) -> Answer {
             "UnreservedConcurrentExecutions": total.saturating_sub(reserved(&functions, |_| true)),
         },
         "AccountUsage": {
-            "TotalCodeSize": used.values().sum::<u64>(),
+            "TotalCodeSize": used,
             "FunctionCount": functions.len(),
         },
     }))
     .into_response())
 }
 
+/// The name of a function that is there: what is missed is its $LATEST.
+fn latest(platform: &Platform, form: &str) -> Result<String, ApiError> {
+    let latest = unqualified(platform, form)?.at(Some(LATEST.into()));
+    entry(platform, &latest).map(|_| latest.name)
+}
+
 async fn set(platform: Arc<Platform>, form: &str, limit: Option<u32>) -> Result<(), ApiError> {
-    let name = unqualified(&platform, form)?.name;
-    entry(&platform, &unqualified(&platform, form)?)?;
+    let name = latest(&platform, form)?;
     blocking(move || {
         let id = platform.functions.configure(&name, |entry, settings| {
             settings.reserved_concurrency = limit;
@@ -99,7 +103,8 @@ async fn set(platform: Arc<Platform>, form: &str, limit: Option<u32>) -> Result<
                 )));
             }
             if limit.is_some() {
-                leaves_enough(&platform, &Entry { settings: settings.clone(), ..entry.clone() })?;
+                let changed = Entry { settings: settings.clone(), ..entry.clone() };
+                leaves_enough(&platform, &changed, "ReservedConcurrentExecutions")?;
             }
             Ok(entry.latest.id)
         })?;
@@ -117,17 +122,28 @@ pub(super) fn enforce(platform: &Platform, name: &str, id: u64) {
     });
 }
 
-/// Refuses a function that leaves others too little.
+/// Refuses a function that leaves others too little, by what is `specified` for it.
 ///
 /// # Errors
 /// InvalidParameterValueException.
-pub(super) fn leaves_enough(platform: &Platform, changed: &Entry) -> Result<(), ApiError> {
+pub(super) fn leaves_enough(
+    platform: &Platform,
+    changed: &Entry,
+    specified: &str,
+) -> Result<(), ApiError> {
     let functions = platform.functions.list(None, usize::MAX);
     let others = reserved(&functions, |one| one.latest.id != changed.latest.id);
     let all = others.saturating_add(claimed(changed));
-    if all.saturating_add(UNRESERVED_MIN) > platform.service.concurrency_max() {
+    let total = platform.service.concurrency_max();
+    if all > total {
         return Err(ApiError::invalid(format!(
-            "Specified ReservedConcurrentExecutions for function decreases account's \
+            "Specified {specified} for function is greater than account's unreserved concurrency [{}].",
+            total.saturating_sub(others)
+        )));
+    }
+    if all.saturating_add(UNRESERVED_MIN) > total {
+        return Err(ApiError::invalid(format!(
+            "Specified {specified} for function decreases account's \
              UnreservedConcurrentExecution below its minimum value of [{UNRESERVED_MIN}]."
         )));
     }

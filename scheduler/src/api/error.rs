@@ -14,6 +14,7 @@ use crate::store::{CodeError, StoreError};
 
 /// The type of what the front of AWS refuses by itself.
 const VALIDATION: &str = "ValidationException";
+const ENTITY_TOO_LARGE: &str = "RequestEntityTooLargeException";
 
 /// What a client is told instead of a result.
 #[derive(Debug)]
@@ -141,10 +142,16 @@ impl ApiError {
         Self::new(StatusCode::BAD_REQUEST, "PolicyLengthExceededException", message)
     }
 
+    /// A payload that is too large.
     pub(super) fn too_large(limit: usize) -> ApiError {
         let message =
             format!("Request must be smaller than {limit} bytes for the InvokeFunction operation");
         Self::new(StatusCode::PAYLOAD_TOO_LARGE, "RequestTooLargeException", message)
+    }
+
+    /// An upload that is too large: the model does not name the type.
+    pub(super) fn entity_too_large(message: impl Into<String>) -> ApiError {
+        Self::new(StatusCode::PAYLOAD_TOO_LARGE, ENTITY_TOO_LARGE, message)
     }
 
     /// No environment is free, or can be made.
@@ -231,11 +238,11 @@ impl IntoResponse for ApiError {
         let fault = if self.status.is_server_error() { "Service" } else { "User" };
         // The model spells the member differently, error by error.
         let message = match self.kind {
-            "ResourceNotFoundException" | "ServiceException" => "Message",
+            "ResourceNotFoundException" | "ServiceException" | ENTITY_TOO_LARGE => "Message",
             _ => "message",
         };
         let mut body = json!({ message: self.message });
-        if self.kind != VALIDATION {
+        if self.kind != VALIDATION && self.kind != ENTITY_TOO_LARGE {
             body["Type"] = fault.into();
         }
         if let Some(reason) = self.reason {

@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 use super::Platform;
 use super::blocking::blocking;
 use super::error::ApiError;
-use super::find::{entry, find, named};
+use super::find::{named, target};
 use super::functions::{Answer, Qualified, Shared, parse};
 use super::name::FunctionName;
 use super::page::{self, Page};
@@ -66,8 +66,9 @@ pub(super) async fn put(
     body: Result<Bytes, BytesRejection>,
 ) -> Answer {
     let request = parse(body)?;
-    change(platform, name, query.qualifier, move |platform, _| {
-        merge(platform, &request, EventInvoke::default())
+    says_something(&request)?;
+    change(platform, name, query.qualifier, move |platform, _, own| {
+        merge(platform, &request, EventInvoke::default(), own)
     })
     .await
 }
@@ -79,11 +80,11 @@ pub(super) async fn update(
     body: Result<Bytes, BytesRejection>,
 ) -> Answer {
     let request = parse(body)?;
+    says_something(&request)?;
     let owner = named(&platform, &name, query.qualifier.clone())?;
-    kept(&platform, &owner)?;
-    change(platform, name, query.qualifier, move |platform, before| {
+    change(platform, name, query.qualifier, move |platform, before, own| {
         let missing = || no_config(&platform.service.identity, &owner);
-        merge(platform, &request, before.ok_or_else(missing)?)
+        merge(platform, &request, before.ok_or_else(missing)?, own)
     })
     .await
 }
@@ -123,7 +124,7 @@ pub(super) async fn list(
     Query(page): Query<Page>,
 ) -> Answer {
     let name = named(&platform, &name, None)?;
-    let entry = entry(&platform, &name)?;
+    let entry = platform.functions.get(&name.name).ok_or_else(no_function)?;
     let count = page.count(page::LAYER_ITEMS)?;
     // A marker is the last qualifier of the page before.
     let marker = page.marker.as_deref();
@@ -143,14 +144,18 @@ async fn change(
     platform: Arc<Platform>,
     name: String,
     qualifier: Option<String>,
-    to: impl FnOnce(&Platform, Option<EventInvoke>) -> Result<EventInvoke, ApiError> + Send + 'static,
+    to: impl FnOnce(&Platform, Option<EventInvoke>, &str) -> Result<EventInvoke, ApiError>
+    + Send
+    + 'static,
 ) -> Answer {
-    let target = find(&platform, &name, qualifier)?;
+    let named = named(&platform, &name, qualifier)?;
+    let target = target(&platform, named, |entry, qualifier| entry.find(qualifier))
+        .map_err(|_| no_function())?;
     let changed = blocking(move || {
         let name = &target.function.configuration.name;
         let qualifier = key(target.qualifier.as_deref());
         let config = platform.functions.configure(name, |_, settings| {
-            let config = to(&platform, settings.event_invoke.get(qualifier).cloned())?;
+            let config = to(&platform, settings.event_invoke.get(qualifier).cloned(), name)?;
             settings.event_invoke.insert(qualifier.to_owned(), config.clone());
             Ok::<_, ApiError>(config)
         })?;
@@ -160,17 +165,27 @@ async fn change(
     Ok(Json(changed).into_response())
 }
 
-/// What a request makes of what was there.
-fn merge(
-    platform: &Platform,
-    request: &EventInvokeConfig,
-    before: EventInvoke,
-) -> Result<EventInvoke, ApiError> {
+fn says_something(request: &EventInvokeConfig) -> Result<(), ApiError> {
     if request.is_empty() {
         return Err(ApiError::invalid(
             "You must specify at least one of error handling or destination setting.",
         ));
     }
+    Ok(())
+}
+
+/// There is nothing that could have a configuration.
+fn no_function() -> ApiError {
+    ApiError::missing("The function doesn't exist.")
+}
+
+/// What a request makes of what was there, for the function `own`.
+fn merge(
+    platform: &Platform,
+    request: &EventInvokeConfig,
+    before: EventInvoke,
+    own: &str,
+) -> Result<EventInvoke, ApiError> {
     let mut after = EventInvoke { modified_ms: clock::unix_ms(), ..before };
     let retries = 0..=RETRIES_MAX;
     if let Some(count) = request.maximum_retry_attempts {
@@ -180,8 +195,8 @@ fn merge(
         after.age_s_max = Some(within(age, "maximumEventAgeInSeconds", AGE_S)?);
     }
     if let Some(config) = &request.destination_config {
-        after.on_success = destination(platform, config.on_success.as_ref())?;
-        after.on_failure = destination(platform, config.on_failure.as_ref())?;
+        after.on_success = destination(platform, config.on_success.as_ref(), own)?;
+        after.on_failure = destination(platform, config.on_failure.as_ref(), own)?;
     }
     Ok(after)
 }
@@ -189,10 +204,16 @@ fn merge(
 fn destination(
     platform: &Platform,
     destination: Option<&Destination>,
+    own: &str,
 ) -> Result<Option<String>, ApiError> {
     let arn = destination.and_then(|one| one.destination.as_deref()).filter(|arn| !arn.is_empty());
     let Some(arn) = arn else { return Ok(None) };
     let exists = match Target::parse(&platform.service.identity, arn) {
+        Some(Target::Function(name, _)) if name == own => {
+            return Err(ApiError::invalid(
+                "You can't specify the function as a destination for itself.",
+            ));
+        }
         Some(Target::Function(name, _)) => platform.functions.get(name).is_some(),
         Some(Target::Queue(name)) => {
             platform.queues.get(name).is_some_and(|queue| !queue.attributes.is_fifo)

@@ -77,7 +77,11 @@ fn random_bits() -> u32 {
     Uuid::new_v4().as_u128() as u32
 }
 
-fn target(
+/// The version that `choose` takes for the name's qualifier.
+///
+/// # Errors
+/// There is no such function, or no such version.
+pub(super) fn target(
     platform: &Platform,
     name: FunctionName,
     choose: impl for<'a> FnOnce(&'a Entry, &str) -> Option<&'a Arc<Function>>,

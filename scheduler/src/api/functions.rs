@@ -18,11 +18,12 @@ use uuid::Uuid;
 
 use super::blocking::blocking;
 use super::error::ApiError;
-use super::find::{entry, find, named};
+use super::find::{find, named};
+use super::name::is_alias_name;
 use super::page::{self, Page};
 use super::shapes::{self, CreateFunction};
 use super::versions::{self, PublishVersion};
-use super::{Platform, attach, concurrency, dead_letter, tags, validate};
+use super::{BODY_BYTES_MAX, Platform, attach, concurrency, dead_letter, tags, validate};
 use crate::bundle::ZIP_BYTES_MAX;
 use crate::clock;
 use crate::function::{Entry, Function, LATEST, Settings, Version};
@@ -32,6 +33,33 @@ use crate::store::{StoreError, StoredCode};
 pub(super) type Answer = Result<Response, ApiError>;
 pub(super) type Shared = State<Arc<Platform>>;
 
+/// Runtimes that AWS no longer takes (Lambda developer guide, "Deprecated runtimes"): who has an image of one may use it
+/// here.
+const DEPRECATED: [&str; 22] = [
+    "dotnetcore1.0",
+    "dotnetcore2.0",
+    "dotnetcore2.1",
+    "dotnetcore3.1",
+    "go1.x",
+    "java8",
+    "nodejs",
+    "nodejs10.x",
+    "nodejs12.x",
+    "nodejs14.x",
+    "nodejs4.3",
+    "nodejs4.3-edge",
+    "nodejs6.10",
+    "nodejs8.10",
+    "provided",
+    "python2.7",
+    "python3.6",
+    "python3.7",
+    "ruby2.5",
+    "ruby2.7",
+    "dotnet5.0",
+    "dotnet7",
+];
+
 #[derive(Deserialize)]
 pub(super) struct Qualified {
     #[serde(rename = "Qualifier")]
@@ -39,7 +67,7 @@ pub(super) struct Qualified {
 }
 
 pub(super) async fn create(State(platform): Shared, body: Result<Bytes, BytesRejection>) -> Answer {
-    let request: CreateFunction = parse(body)?;
+    let request: CreateFunction = parse_upload(body, "CreateFunction")?;
     let mut configuration = validate::configuration(&request, &platform.service.identity)?;
     configuration.layers =
         attach::layers(&platform, request.layers.as_deref().unwrap_or_default())?;
@@ -87,6 +115,12 @@ pub(super) async fn create(State(platform): Shared, body: Result<Bytes, BytesRej
 /// Makes sure that a runtime is there; may take seconds at its first use.
 pub(super) fn prepare(platform: &Platform, runtime: &str) -> Result<(), ApiError> {
     platform.service.prepare_runtime(runtime).map_err(|advice| {
+        if DEPRECATED.contains(&runtime) {
+            return ApiError::invalid(format!(
+                "The runtime parameter of {runtime} is no longer supported for creating or updating AWS Lambda \
+                 functions. We recommend you use a supported runtime while creating or updating functions."
+            ));
+        }
         ApiError::invalid(format!(
             "Value {runtime} at 'runtime' failed to satisfy constraint: Member must be a runtime that this \
              platform has: {advice}"
@@ -174,10 +208,8 @@ pub(super) async fn delete(
             "$LATEST version cannot be deleted without deleting the function.",
         ));
     }
-    if let (Some(qualifier), Ok(entry)) = (&name.qualifier, entry(&platform, &name))
-        && entry.settings.aliases.contains_key(qualifier)
-    {
-        return Err(ApiError::invalid("An alias is deleted by DeleteAlias."));
+    if name.qualifier.as_deref().is_some_and(is_alias_name) {
+        return Err(ApiError::invalid("Deletion of aliases is not currently supported."));
     }
     let version = name.qualifier.as_deref().map(str::parse).transpose();
     let version = version.map_err(|_| ApiError::not_found(&platform.service.identity, &name))?;
@@ -188,7 +220,11 @@ pub(super) async fn delete(
             error => error.into(),
         };
         if let Some(Version::Published(number)) = version {
-            find(&platform, &name.name, name.qualifier.clone())?;
+            let entry = platform.functions.get(&name.name);
+            // A version that is not there is gone, as on AWS.
+            if !entry.ok_or(StoreError::Missing).map_err(missing)?.versions.contains_key(&number) {
+                return Ok(None);
+            }
             let deleted = platform.functions.delete_version(&name.name, number, |entry| {
                 let mut aliases = entry.settings.aliases.iter();
                 match aliases.find(|(_, alias)| alias.names(number)) {
@@ -245,13 +281,28 @@ pub(super) fn parse<T: DeserializeOwned>(
     })
 }
 
+/// The same of a call that brings an upload: it may be too large.
+pub(super) fn parse_upload<T: DeserializeOwned>(
+    body: Result<Bytes, BytesRejection>,
+    call: &str,
+) -> Result<T, ApiError> {
+    match body {
+        Err(rejection) if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE => {
+            Err(ApiError::entity_too_large(format!(
+                "Request must be smaller than {BODY_BYTES_MAX} bytes for the {call} operation"
+            )))
+        }
+        body => parse(body),
+    }
+}
+
 /// Keeps an upload: a zip in base64. Takes its time.
 pub(super) fn keep(platform: &Platform, zip: &str) -> Result<StoredCode, ApiError> {
     let zip =
         STANDARD.decode(zip).map_err(|_| ApiError::invalid_content("ZipFile is not base64."))?;
     if zip.len() > ZIP_BYTES_MAX {
-        return Err(ApiError::invalid(format!(
-            "The zip must be smaller than {ZIP_BYTES_MAX} bytes."
+        return Err(ApiError::entity_too_large(format!(
+            "Zipped size must be smaller than {ZIP_BYTES_MAX} bytes"
         )));
     }
     Ok(platform.code.put(&zip)?)

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 
 use super::blocking::blocking;
 use super::error::ApiError;
-use super::functions::{Answer, Shared, keep, location, parse};
+use super::functions::{Answer, Shared, keep, location, parse_upload};
 use super::name::{LayerName, number};
 use super::page::{self, Page};
 use super::{Platform, shapes, validate};
@@ -72,7 +72,7 @@ pub(super) async fn publish(
     body: Result<Bytes, BytesRejection>,
 ) -> Answer {
     let name = LayerName::parse_layer(&name)?;
-    let request: PublishLayerVersion = parse(body)?;
+    let request: PublishLayerVersion = parse_upload(body, "PublishLayerVersion")?;
     let layer = checked(name, &request)?;
     let zip = request.content.zip_file.ok_or_else(validate::no_zip)?;
     let published = blocking(move || {

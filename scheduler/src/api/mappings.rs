@@ -1,6 +1,7 @@
 //! CreateEventSourceMapping, GetEventSourceMapping, ListEventSourceMappings, UpdateEventSourceMapping,
 //! DeleteEventSourceMapping: of queues.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use axum::Json;
@@ -8,18 +9,19 @@ use axum::body::Bytes;
 use axum::extract::rejection::BytesRejection;
 use axum::extract::{Path, Query};
 use axum::http::StatusCode;
-use axum::response::IntoResponse;
+use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
+use serde::de::IgnoredAny;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use super::Platform;
 use super::error::ApiError;
 use super::find::{find, named};
 use super::functions::{Answer, Shared, parse};
 use super::name::FunctionName;
 use super::page::{self, Page};
 use super::validate::within;
+use super::{Platform, tags};
 use crate::clock;
 use crate::poller::Target;
 use crate::sources::{Mapping, Pattern};
@@ -43,6 +45,9 @@ struct Request {
     filter_criteria: Option<FilterCriteria>,
     scaling_config: Option<ScalingConfig>,
     function_response_types: Option<Vec<String>>,
+    starting_position: Option<String>,
+    destination_config: Option<IgnoredAny>,
+    tags: Option<BTreeMap<String, String>>,
 }
 
 #[derive(Deserialize)]
@@ -67,16 +72,31 @@ struct ScalingConfig {
 pub(super) async fn create(platform: Shared, body: Result<Bytes, BytesRejection>) -> Answer {
     let request: Request = parse(body)?;
     let arn = request.event_source_arn.as_deref().unwrap_or_default();
-    let queue = queue(&platform, arn)?;
+    starting_position(arn, request.starting_position.as_deref())?;
+    if request.event_source_arn.is_none() {
+        return Err(ApiError::invalid("Unrecognized event source."));
+    }
     let named = request.function_name.as_deref();
-    let function = named.ok_or_else(|| ApiError::invalid("FunctionName is mandatory."))?;
+    let function = named.ok_or_else(|| ApiError::null("functionName"))?;
+    find(&platform, function, None).map_err(|error| match error.kind() {
+        "ResourceNotFoundException" => ApiError::invalid("Function does not exist"),
+        _ => error,
+    })?;
+    if request.destination_config.is_some() {
+        return Err(ApiError::invalid(
+            "Unsupported DestinationConfig parameter for given event source mapping type.",
+        ));
+    }
+    let queue = queue(&platform, arn)?;
     let mut mapping = Mapping {
         id: Uuid::new_v4().to_string(),
         queue: queue.name.clone(),
         is_enabled: true,
         batch_size: BATCH as usize,
+        tags: request.tags.clone().unwrap_or_default(),
         ..Mapping::default()
     };
+    tags::check(&mapping.tags)?;
     name(&platform, &mut mapping, function)?;
     let all = platform.sources.mappings.list();
     let is_same = |one: &&Arc<Mapping>| {
@@ -97,12 +117,12 @@ pub(super) async fn create(platform: Shared, body: Result<Bytes, BytesRejection>
         .change(&mapping.id.clone(), |_| Ok::<_, ApiError>(mapping))
         .await?;
     platform.sources.renew(&mapping.id);
-    Ok(answer(StatusCode::ACCEPTED, show(&platform, &mapping)))
+    Ok(under_way(show(&platform, &mapping), "Creating"))
 }
 
 pub(super) async fn get(platform: Shared, Path(id): Path<String>) -> Answer {
     let mapping = platform.sources.mappings.get(&id).ok_or_else(ApiError::no_resource)?;
-    Ok(answer(StatusCode::OK, show(&platform, &mapping)))
+    Ok(Json(show(&platform, &mapping)).into_response())
 }
 
 #[derive(Deserialize)]
@@ -141,8 +161,12 @@ pub(super) async fn update(
     body: Result<Bytes, BytesRejection>,
 ) -> Answer {
     let request: Request = parse(body)?;
+    let mut state = "Updating";
     let changed = platform.sources.mappings.change(&id, |before| {
         let mut mapping = before.cloned().ok_or_else(ApiError::no_resource)?;
+        if let Some(enabled) = request.enabled.filter(|enabled| *enabled != mapping.is_enabled) {
+            state = if enabled { "Enabling" } else { "Disabling" };
+        }
         let queue = queue(&platform, &platform.service.identity.queue_arn(&mapping.queue))?;
         if let Some(function) = &request.function_name {
             name(&platform, &mut mapping, function)?;
@@ -152,16 +176,28 @@ pub(super) async fn update(
     });
     let mapping = changed.await?;
     platform.sources.renew(&id);
-    Ok(answer(StatusCode::ACCEPTED, show(&platform, &mapping)))
+    Ok(under_way(show(&platform, &mapping), state))
 }
 
 pub(super) async fn delete(platform: Shared, Path(id): Path<String>) -> Answer {
     let mapping = platform.sources.mappings.get(&id).ok_or_else(ApiError::no_resource)?;
     platform.sources.mappings.remove(&id, |_| Ok(())).await?;
     platform.sources.renew(&id);
-    let mut shown = show(&platform, &mapping);
-    shown["State"] = "Deleting".into();
-    Ok(answer(StatusCode::ACCEPTED, shown))
+    Ok(under_way(show(&platform, &mapping), "Deleting"))
+}
+
+/// Insists on a place to start where the source is a stream, and on one of those that there are. What is wrong with a queue
+/// is its own.
+fn starting_position(arn: &str, position: Option<&str>) -> Result<(), ApiError> {
+    let is_stream = matches!(arn.split(':').nth(2), Some("dynamodb" | "kinesis" | "kafka"));
+    match position {
+        None if is_stream => Err(ApiError::null("startingPosition")),
+        Some(other) if !matches!(other, "TRIM_HORIZON" | "LATEST" | "AT_TIMESTAMP") => {
+            let must = "satisfy enum value set: [LATEST, AT_TIMESTAMP, TRIM_HORIZON]";
+            Err(ApiError::constraint(other, "startingPosition", must))
+        }
+        _ => Ok(()),
+    }
 }
 
 fn queue(platform: &Platform, arn: &str) -> Result<Arc<Definition>, ApiError> {
@@ -261,6 +297,9 @@ fn show(platform: &Platform, mapping: &Mapping) -> Value {
     shown
 }
 
-fn answer(status: StatusCode, shown: Value) -> axum::response::Response {
-    (status, Json(shown)).into_response()
+/// What a change answers: the state that it leads through. It is through when the answer comes, and a client that asks
+/// again is told so.
+fn under_way(mut shown: Value, state: &str) -> Response {
+    shown["State"] = state.into();
+    (StatusCode::ACCEPTED, Json(shown)).into_response()
 }

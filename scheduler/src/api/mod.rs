@@ -114,8 +114,8 @@ use error::ApiError;
 pub(crate) use provisioned::apply as provision;
 pub(crate) use urls::Told;
 
-/// Largest request body: a zip of 50 MB in base64, and its configuration.
-const BODY_BYTES_MAX: usize = 70 << 20;
+/// Largest request body: a zip of 50 MB in base64, and its configuration (as AWS says in refusing a larger one).
+const BODY_BYTES_MAX: usize = 70_167_211;
 
 /// What the handlers share.
 pub(crate) struct Platform {

@@ -100,6 +100,12 @@ impl FunctionName {
         }
     }
 
+    /// The same function, by another qualifier.
+    pub(super) fn at(mut self, qualifier: Option<String>) -> FunctionName {
+        self.qualifier = qualifier;
+        self
+    }
+
     fn read(form: &str) -> Option<FunctionName> {
         let rest = form.strip_prefix("arn:").and_then(|arn| {
             let (partition, rest) = arn.split_once(":lambda:")?;
@@ -171,6 +177,9 @@ fn is_region(text: &str) -> bool {
     }
 }
 
+/// What the model says of the ARN of a layer's version.
+const LAYER_VERSION_ARN: &str = r"satisfy regular expression pattern: (arn:(aws[a-zA-Z-]*)?:lambda:(eusc-)?[a-z]{2}((-gov)|(-iso([a-z]?)))?-[a-z]+-\d{1}:\d{12}:layer:[a-zA-Z0-9-_]+:[0-9]+)|(arn:[a-zA-Z0-9-]+:lambda:::awslayer:[a-zA-Z0-9-_]+)";
+
 /// A layer's version, named by its ARN: `arn:aws:lambda:REGION:ACCOUNT:layer:NAME:VERSION`.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct LayerName {
@@ -178,23 +187,36 @@ pub(super) struct LayerName {
     pub(super) name: String,
     /// From 1 on.
     pub(super) version: u64,
+    /// Where it is said to be.
+    pub(super) region: String,
 }
 
 impl LayerName {
     /// # Errors
     /// Anything but such an ARN.
     pub(super) fn parse_version_arn(arn: &str) -> Result<LayerName, ApiError> {
-        let parse = || {
-            let (layer, version) = arn.rsplit_once(':')?;
-            let name = Some(layer).filter(|layer| layer.contains(':')).and_then(layer_name)?;
-            Some(LayerName { name, version: number(version)? })
-        };
-        parse().ok_or_else(|| {
-            let shown: String = arn.chars().take(FORM_CHARS_MAX).collect();
-            let must = "satisfy regular expression pattern: arn:[a-zA-Z0-9-]+:lambda:[a-zA-Z0-9-]+:\
-                        \\d{12}:layer:[a-zA-Z0-9-_]+:[0-9]+";
-            ApiError::constraint(&shown, "layers", must)
+        Self::read(arn).ok_or_else(|| ApiError::constraint(arn, "arn", LAYER_VERSION_ARN))
+    }
+
+    /// Several of them.
+    ///
+    /// # Errors
+    /// One that is none.
+    pub(super) fn parse_version_arns(arns: &[String]) -> Result<Vec<LayerName>, ApiError> {
+        let all: Option<Vec<LayerName>> = arns.iter().map(|arn| Self::read(arn)).collect();
+        all.ok_or_else(|| {
+            let must = format!(
+                "satisfy constraint: [Member must have length less than or equal to 2048, Member must have length \
+                 greater than or equal to 1, Member must {LAYER_VERSION_ARN}, Member must not be null]"
+            );
+            ApiError::constraint(&format!("[{}]", arns.join(", ")), "layers", &must)
         })
+    }
+
+    fn read(arn: &str) -> Option<LayerName> {
+        let (layer, version) = arn.rsplit_once(':')?;
+        let region = layer.split(':').nth(3).filter(|region| is_region(region))?.to_owned();
+        Some(LayerName { name: layer_name(layer)?, version: number(version)?, region })
     }
 
     /// The name of a layer, given as that or as the layer's ARN.

@@ -16,7 +16,7 @@ use uuid::Uuid;
 
 use super::blocking::blocking;
 use super::error::ApiError;
-use super::find::{Target, entry, find, named};
+use super::find::{self, Target, entry, find, named};
 use super::functions::{Answer, Qualified, Shared, parse};
 use super::name::is_alias_name;
 use super::{Platform, statement};
@@ -75,6 +75,12 @@ pub(super) async fn remove(
     Query(query): Query<Qualified>,
     Query(believed): Query<Believed>,
 ) -> Answer {
+    let named = named(&platform, &name, query.qualifier.clone())?;
+    if platform.functions.get(&named.name).is_none() {
+        let identity = &platform.service.identity;
+        let arn = identity.qualified_arn(&named.name, named.qualifier.as_deref());
+        return Err(ApiError::missing(format!("No policy found for: {arn}")));
+    }
     let target = resource(&platform, &name, query)?;
     change(platform, target, believed.revision_id, move |policy| {
         if policy.is_empty() {
@@ -91,7 +97,9 @@ pub(super) async fn get(
     Path(name): Path<String>,
     Query(query): Query<Qualified>,
 ) -> Answer {
-    let target = find(&platform, &name, query.qualifier)?;
+    let named = named(&platform, &name, query.qualifier)?;
+    let target = find::target(&platform, named, |entry, qualifier| entry.find(qualifier))
+        .map_err(|_| ApiError::no_resource())?;
     let policy = target.settings.policies.get(key(&target));
     let policy = policy.ok_or_else(ApiError::no_resource)?;
     let (document, revision_id) = (policy.document(), target.revision_id);

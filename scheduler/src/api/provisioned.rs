@@ -58,6 +58,7 @@ pub(super) async fn put(
         let name = &function.configuration.name;
         let provisioning = Provisioning { count, modified_ms: clock::unix_ms() };
         platform.functions.configure(name, |entry: &Entry, settings: &mut Settings| {
+            is_the_only_one(entry, &qualifier)?;
             settings.provisioned.insert(qualifier, provisioning);
             is_allowed(&platform, &Entry { settings: settings.clone(), ..entry.clone() })
         })?;
@@ -161,6 +162,19 @@ fn target(
     Ok((target, qualifier))
 }
 
+/// Refuses what another name provisions already: a version is provisioned by its number or by one alias.
+fn is_the_only_one(entry: &Entry, qualifier: &str) -> Result<(), ApiError> {
+    let version = |qualifier: &str| entry.find(qualifier).map(|function| function.version);
+    let mut others = entry.settings.provisioned.keys().filter(|other| *other != qualifier);
+    match others.find(|other| version(other) == version(qualifier)) {
+        None => Ok(()),
+        Some(_) if is_alias_name(qualifier) => Err(ApiError::conflict(
+            "Alias can't be used for Provisioned Concurrency configuration on an already Provisioned version",
+        )),
+        Some(_) => Err(ApiError::conflict("Version is pointed by a Provisioned Concurrency alias")),
+    }
+}
+
 /// Refuses more than what is reserved for the function, or than there can be.
 fn is_allowed(platform: &Platform, changed: &Entry) -> Result<(), ApiError> {
     let total = changed.provisioned_total();
@@ -170,7 +184,7 @@ fn is_allowed(platform: &Platform, changed: &Entry) -> Result<(), ApiError> {
              reservedConcurrentExecution for function",
         ));
     }
-    concurrency::leaves_enough(platform, changed)?;
+    concurrency::leaves_enough(platform, changed, "ConcurrentExecutions")?;
     let functions = platform.functions.list(None, usize::MAX);
     let others = functions.iter().map(|entry| &**entry);
     let others = others.filter(|entry| entry.latest.id != changed.latest.id);

@@ -9,6 +9,8 @@ const SID_CHARS_MAX: usize = 100;
 const PRINCIPAL_CHARS_MAX: usize = 2048;
 const ARN_CHARS_MAX: usize = 10_000;
 const TOKEN_CHARS_MAX: usize = 256;
+/// Where services that may be principals have their names.
+const SERVICES: [&str; 3] = [".amazonaws.com", ".amazonaws.com.cn", ".amazon.com"];
 const ORGANISATION_CHARS: std::ops::RangeInclusive<usize> = 10..=32;
 
 /// A statement's id.
@@ -35,7 +37,7 @@ pub(super) fn principal(text: &str) -> Result<Principal, ApiError> {
         Ok(Principal::Aws { arn: format!("arn:aws:iam::{text}:root") })
     } else if is_identity(text) {
         Ok(Principal::Aws { arn: text.into() })
-    } else if text.contains('.') && text.bytes().all(is_domain) {
+    } else if SERVICES.iter().any(|domain| text.ends_with(domain)) && text.bytes().all(is_domain) {
         Ok(Principal::Service { name: text.into() })
     } else {
         Err(ApiError::invalid(

@@ -15,7 +15,7 @@ use uuid::Uuid;
 use super::blocking::blocking;
 use super::error::ApiError;
 use super::find::{find, named};
-use super::functions::{Answer, Shared, keep, parse, prepare};
+use super::functions::{Answer, Shared, keep, parse, parse_upload, prepare};
 use super::shapes::{self, UpdateFunctionCode, UpdateFunctionConfiguration};
 use super::versions::{self, PublishVersion};
 use super::{Platform, attach, dead_letter, validate};
@@ -27,7 +27,7 @@ pub(super) async fn code(
     Path(name): Path<String>,
     body: Result<Bytes, BytesRejection>,
 ) -> Answer {
-    let request: UpdateFunctionCode = parse(body)?;
+    let request: UpdateFunctionCode = parse_upload(body, "UpdateFunctionCode")?;
     let zip = validate::code_update(&request)?.to_owned();
     in_place(platform, name, move |platform, name| {
         let code = keep(platform, &zip)?;

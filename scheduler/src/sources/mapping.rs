@@ -1,5 +1,7 @@
 //! What a mapping is.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 /// An event source mapping, limits checked.
@@ -25,4 +27,6 @@ pub(crate) struct Mapping {
     /// Whether the function says which messages failed.
     pub(crate) reports_failures: bool,
     pub(crate) modified_ms: i64,
+    /// At most 50.
+    pub(crate) tags: BTreeMap<String, String>,
 }

@@ -149,6 +149,11 @@ impl LayerStore {
         self.by_name.read().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Size of all uploads, each counted for each version that has it, bytes.
+    pub fn code_bytes(&self) -> u64 {
+        self.by_name().values().flat_map(BTreeMap::values).map(|layer| layer.code_size).sum()
+    }
+
     fn by_name_mut(&self) -> RwLockWriteGuard<'_, BTreeMap<String, Versions>> {
         self.by_name.write().unwrap_or_else(PoisonError::into_inner)
     }

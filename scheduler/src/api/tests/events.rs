@@ -268,7 +268,8 @@ async fn configurations_are_kept_by_qualifier() {
     let updated = rig.send("POST", path, &[], age.as_bytes()).await.json();
     let both = (&updated["MaximumRetryAttempts"], &updated["MaximumEventAgeInSeconds"]);
     assert_eq!(both, (&json!(1), &json!(60)));
-    let of_version = rig.send("POST", &format!("{path}?Qualifier=1"), &[], b"{}").await;
+    rig.send("POST", path, &[], b"{}").await.assert_refused();
+    let of_version = rig.send("POST", &format!("{path}?Qualifier=1"), &[], age.as_bytes()).await;
     of_version.assert_error(404, "ResourceNotFoundException");
     rig.send("PUT", &format!("{path}?Qualifier=1"), &[], age.as_bytes()).await;
     let list = rig.get(&format!("{path}/list")).await.json();

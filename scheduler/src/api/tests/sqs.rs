@@ -241,8 +241,25 @@ async fn a_function_is_invoked_with_what_its_queue_gets() {
     let created = mapping(&rig, "POST", "", request.clone()).await;
     assert_eq!(created.status, 202, "{}", created.text());
     let created = created.json();
-    assert_eq!((&created["State"], &created["BatchSize"]), (&json!("Enabled"), &json!(10)));
-    mapping(&rig, "POST", "", request).await.assert_error(409, "ResourceConflictException");
+    assert_eq!((&created["State"], &created["BatchSize"]), (&json!("Creating"), &json!(10)));
+    let id = created["UUID"].as_str().unwrap();
+    let state = async |rig: &Rig| mapping(rig, "GET", id, json!({})).await.json()["State"].take();
+    assert_eq!(state(&rig).await, "Enabled");
+    mapping(&rig, "POST", "", request.clone()).await.assert_error(409, "ResourceConflictException");
+    for (wrong, kind) in [
+        (json!({ "FunctionName": "nobody" }), "InvalidParameterValueException"),
+        (json!({ "FunctionName": null }), "ValidationException"),
+        (json!({ "EventSourceArn": null }), "InvalidParameterValueException"),
+        (json!({ "EventSourceArn": format!("{arn}x") }), "InvalidParameterValueException"),
+        (json!({ "EventSourceArn": "arn:aws:kinesis:x:1:stream/s" }), "ValidationException"),
+        (json!({ "StartingPosition": "HERE" }), "ValidationException"),
+        (json!({ "DestinationConfig": {} }), "InvalidParameterValueException"),
+        (json!({ "Tags": { "aws:x": "" } }), "ValidationException"),
+    ] {
+        let mut request = request.clone();
+        request.as_object_mut().unwrap().extend(wrong.as_object().unwrap().clone());
+        mapping(&rig, "POST", "", request).await.assert_error(400, kind);
+    }
     for n in 0..4 {
         let body = json!({ "n": n }).to_string();
         ok(&rig, "SendMessage", json!({ "QueueUrl": url, "MessageBody": body })).await;
@@ -262,14 +279,16 @@ async fn a_function_is_invoked_with_what_its_queue_gets() {
         (&json!("aws:sqs"), &json!(arn))
     );
 
-    let id = created["UUID"].as_str().unwrap();
     let disabled = mapping(&rig, "PUT", id, json!({ "Enabled": false })).await.json();
-    assert_eq!(disabled["State"], "Disabled");
+    assert_eq!(disabled["State"], "Disabling");
+    assert_eq!(state(&rig).await, "Disabled");
     ok(&rig, "SendMessage", json!({ "QueueUrl": url, "MessageBody": r#"{"n":9}"# })).await;
     rig.stop().await;
     let rig = Rig::start(data.path()).await;
     assert_eq!(depth(&rig, &url).await, (1, 0));
-    mapping(&rig, "PUT", id, json!({ "Enabled": true })).await;
+    let enabled = mapping(&rig, "PUT", id, json!({ "Enabled": true })).await.json();
+    assert_eq!(enabled["State"], "Enabling");
+    assert_eq!(mapping(&rig, "PUT", id, json!({})).await.json()["State"], "Updating");
     until_depth(&rig, &url, (0, 0)).await;
     let list = rig.get("/2015-03-31/event-source-mappings/?FunctionName=f").await.json();
     assert_eq!(list["EventSourceMappings"][0]["UUID"], id);

@@ -1,4 +1,4 @@
-//! Tags of functions.
+//! Tags of functions and of event source mappings.
 
 use serde_json::{Value, json};
 
@@ -25,6 +25,39 @@ async fn tags_come_and_go() {
     rig.stop().await;
     let rig = Rig::start(data.path()).await;
     assert_eq!(rig.get(&path).await.json(), json!({ "Tags": { "a": "2" } }));
+    rig.stop().await;
+}
+
+#[tokio::test]
+async fn event_source_mappings_have_tags() {
+    let data = tempfile::tempdir().unwrap();
+    let rig = Rig::start(data.path()).await;
+    rig.create("f", "echo").await;
+    let queue = json!({ "QueueName": "q" }).to_string();
+    let call = [("x-amz-target", "AmazonSQS.CreateQueue")];
+    assert_eq!(rig.send("POST", "/", &call, queue.as_bytes()).await.status, 200);
+    let request = json!({
+        "EventSourceArn": "arn:aws:sqs:us-east-1:000000000000:q",
+        "FunctionName": "f",
+        "Tags": { "a": "1" },
+    });
+    let mappings = "/2015-03-31/event-source-mappings/";
+    let made = rig.send("POST", mappings, &[], request.to_string().as_bytes()).await.json();
+    let arn = made["EventSourceMappingArn"].as_str().unwrap();
+    let path = format!("/2017-03-31/tags/{arn}");
+    assert_eq!(tag(&rig, arn, json!({ "b": "2" })).await.status, 204);
+    assert_eq!(rig.get(&path).await.json(), json!({ "Tags": { "a": "1", "b": "2" } }));
+    assert_eq!(rig.send("DELETE", &format!("{path}?tagKeys=a"), &[], b"").await.status, 204);
+    tag(&rig, arn, json!({ "aws:b": "" })).await.assert_refused();
+    tag(&rig, &format!("{arn}:x"), json!({ "b": "" })).await.assert_refused();
+    rig.stop().await;
+    let rig = Rig::start(data.path()).await;
+    assert_eq!(rig.get(&path).await.json(), json!({ "Tags": { "b": "2" } }));
+    let id = made["UUID"].as_str().unwrap();
+    rig.send("DELETE", &format!("{mappings}{id}"), &[], b"").await;
+    for gone in [rig.get(&path).await, tag(&rig, arn, json!({ "b": "" })).await] {
+        gone.assert_error(404, "ResourceNotFoundException");
+    }
     rig.stop().await;
 }
 

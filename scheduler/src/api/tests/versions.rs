@@ -128,9 +128,14 @@ async fn versions_are_listed_and_deleted() {
     rig.invoke("f:1", "{}").await;
     let gone = rig.send("DELETE", &format!("{F}/f?Qualifier=1"), &[], b"").await;
     assert_eq!(gone.status, 204);
+    rig.send("DELETE", &format!("{F}/f:none"), &[], b"").await.assert_refused();
+    let missing = rig.send("DELETE", &format!("{F}/nobody:1"), &[], b"").await;
+    missing.assert_error(404, "ResourceNotFoundException");
     for qualifier in ["1", "7", "none"] {
-        let missing = rig.send("DELETE", &format!("{F}/f:{qualifier}"), &[], b"").await;
-        missing.assert_error(404, "ResourceNotFoundException");
+        if qualifier != "none" {
+            let again = rig.send("DELETE", &format!("{F}/f:{qualifier}"), &[], b"").await;
+            assert_eq!(again.status, 204, "it is gone");
+        }
         rig.invoke(&format!("f:{qualifier}"), "{}")
             .await
             .assert_error(404, "ResourceNotFoundException");

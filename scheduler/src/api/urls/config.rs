@@ -65,8 +65,9 @@ pub(in crate::api) async fn update(
     Query(query): Query<Qualified>,
     body: Result<Bytes, BytesRejection>,
 ) -> Answer {
-    let Owner { name, key } = Owner::named(&platform, &name, query)?;
-    platform.functions.get(&name).ok_or_else(ApiError::no_resource)?;
+    let owner = Owner::named(&platform, &name, query)?;
+    owner.is_there(&*platform.functions.get(&owner.name).ok_or_else(no_function)?)?;
+    let Owner { name, key } = owner;
     let request: UrlRequest = parse(body)?;
     let updated = blocking(move || {
         platform.functions.configure(&name, |_, settings: &mut Settings| {
