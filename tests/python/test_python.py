@@ -132,6 +132,38 @@ def test_the_standard_library_works(function, tell):
     assert "[INFO]" in log and "from a logger" in log
 
 
+def test_a_log_in_json(function, tell):
+    name = function(
+        """
+        import logging
+
+        def handler(event, context):
+            logging.debug("not this")
+            logging.getLogger("mine").warning("low on %s", "ink", extra={"left": 3})
+            try:
+                raise KeyError("k")
+            except KeyError:
+                logging.exception("caught")
+            if event == "raise":
+                raise ValueError("no luck")
+        """,
+        LoggingConfig={"LogFormat": "JSON"},
+    )
+    error, answer, log = tell(name, {})
+    start, warning, caught, report = [json.loads(line) for line in log.splitlines()]
+    request = start["record"]["requestId"]
+    assert (start["type"], report["type"]) == ("platform.start", "platform.report")
+    assert report["record"]["status"] == "success" and report["record"]["metrics"]["memorySizeMB"] == 256
+    assert warning | {"timestamp": ""} == {
+        "timestamp": "", "level": "WARNING", "message": "low on ink", "logger": "mine", "requestId": request, "left": 3,
+    }  # fmt: skip
+    assert (caught["level"], caught["errorType"], caught["errorMessage"]) == ("ERROR", "KeyError", "'k'")
+    assert "app.py" in caught["location"] and caught["stackTrace"]
+    error, answer, log = tell(name, "raise")
+    (said,) = [json.loads(line) for line in log.splitlines() if "no luck" in line]
+    assert (said["log_level"], said["errorType"], said["requestId"]) == ("ERROR", "ValueError", answer["requestId"])
+
+
 def test_boto3_inside_reaches_the_platform(function, tell):
     inner = function("def handler(event, context): return {'inner': event}")
     outer = function(

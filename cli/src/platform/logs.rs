@@ -27,7 +27,7 @@ const STREAM_CHARS: usize = 8;
 /// The platform's, or nobody's answer.
 pub fn logs(options: Logs) -> Result<ExitCode, Failure> {
     let mut api = Api::at(&options.place)?;
-    let mut follower = Follower::new(&options.name);
+    let mut follower = Follower::new(group(&mut api, &options.name)?);
     let mut printer =
         Printer { as_json: options.place.json, for_terminal: io::stdout().is_terminal() };
     let mut tail = options.tail.map(Tail::new);
@@ -60,6 +60,18 @@ pub fn logs(options: Logs) -> Result<ExitCode, Failure> {
     }
 }
 
+/// The group of a function's log; of one that is gone, that which it had without a word on it.
+fn group(api: &mut Api, function: &str) -> Result<String, Failure> {
+    match api.configuration(function) {
+        Ok(found) => match found["LoggingConfig"]["LogGroup"].as_str() {
+            Some(group) => Ok(group.into()),
+            None => Ok(format!("/aws/lambda/{function}")),
+        },
+        Err(Problem::Refused(_)) => Ok(format!("/aws/lambda/{function}")),
+        Err(Problem::Failed(failure)) => Err(failure),
+    }
+}
+
 /// Whether there is a log to look at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Found {
@@ -76,8 +88,8 @@ struct Follower {
 }
 
 impl Follower {
-    fn new(function: &str) -> Follower {
-        Follower { group: format!("/aws/lambda/{function}"), last_ms: 0, seen: HashSet::new() }
+    fn new(group: String) -> Follower {
+        Follower { group, last_ms: 0, seen: HashSet::new() }
     }
 
     /// Hands over what is new.
@@ -184,7 +196,7 @@ mod tests {
 
     #[test]
     fn an_event_is_new_once() {
-        let mut follower = Follower::new("f");
+        let mut follower = Follower::new("/aws/lambda/f".into());
         let mut is_new = |at_ms, id| follower.is_new(&event(at_ms, id));
         assert!(is_new(5, "a") && is_new(5, "b"));
         assert!(!is_new(5, "a") && !is_new(5, "b"));

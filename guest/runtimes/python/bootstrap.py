@@ -15,6 +15,10 @@ VERSION = "python%d.%d" % sys.version_info[:2]
 # Where AWS's runtime looks for modules, in this order, before the standard library.
 MODULE_PATHS = [TASK_ROOT, "/opt/python/lib/%s/site-packages" % VERSION, "/opt/python"]
 API = "/2018-06-01/runtime/"
+# Whether what is logged is JSON, one object a line (Lambda developer guide, "Using JSON format with Python").
+LOGS_JSON = os.environ.get("AWS_LAMBDA_LOG_FORMAT") == "JSON"
+# Lambda's names of levels that logging calls otherwise.
+LEVELS = {"TRACE": "NOTSET", "FATAL": "CRITICAL"}
 # The longest head of an answer of the Runtime API that is taken for one.
 HEAD_BYTES_MAX = 64 * 1024
 
@@ -178,16 +182,51 @@ def describe(error, request_id=""):
         frames = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename != __file__]
         trace = traceback.format_list(frames)
     document = {"errorMessage": str(error), "errorType": kind, "requestId": request_id, "stackTrace": trace}
+    if LOGS_JSON:
+        return document, json_line({"timestamp": now(), "log_level": "ERROR", **document})
     lines = "[ERROR] %s: %s\n" % (kind, error)
     if trace:
         lines += "Traceback (most recent call last):\n" + "".join(trace)
     return document, lines
 
 
+def now(seconds=None):
+    """A moment as JSON logs have it."""
+    import time
+
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(seconds))
+
+
+def json_line(values):
+    import json
+
+    return json.dumps(values, ensure_ascii=False, default=str) + "\n"
+
+
 def configure_logging(context_of):
     """Gives logging's records the form that Lambda's have, unless the function has chosen another."""
     import logging
     import time
+
+    class JsonFormatter(logging.Formatter):
+        known = set(vars(logging.makeLogRecord({}))) | {"message", "asctime"}
+
+        def format(self, record):
+            line = {
+                "timestamp": now(record.created),
+                "level": record.levelname,
+                "message": record.getMessage(),
+                "logger": record.name,
+                "requestId": context_of(),
+            }
+            if record.exc_info and record.exc_info[0]:
+                kind, error, trace = record.exc_info
+                line["errorType"], line["errorMessage"] = kind.__name__, str(error)
+                line["stackTrace"] = self.formatException(record.exc_info).splitlines()[1:-1]
+                line["location"] = "%s:%s:%d" % (record.pathname, record.funcName, record.lineno)
+            # What the function adds by `extra`.
+            line.update((name, value) for name, value in vars(record).items() if name not in self.known)
+            return json_line(line)[:-1]
 
     class Formatter(logging.Formatter):
         converter = time.gmtime
@@ -200,9 +239,14 @@ def configure_logging(context_of):
     if root.handlers:
         return
     handler = logging.StreamHandler(sys.stdout)
-    handler.setFormatter(
-        Formatter("[%(levelname)s]\t%(asctime)s.%(msecs)dZ\t%(aws_request_id)s\t%(message)s", "%Y-%m-%dT%H:%M:%S")
-    )
+    if LOGS_JSON:
+        handler.setFormatter(JsonFormatter())
+        level = os.environ.get("AWS_LAMBDA_LOG_LEVEL", "INFO")
+        root.setLevel(LEVELS.get(level, level))
+    else:
+        handler.setFormatter(
+            Formatter("[%(levelname)s]\t%(asctime)s.%(msecs)dZ\t%(aws_request_id)s\t%(message)s", "%Y-%m-%dT%H:%M:%S")
+        )
     root.addHandler(handler)
 
 

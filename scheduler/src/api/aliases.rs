@@ -241,7 +241,8 @@ fn changed(
     match (alias.version, alias.additional) {
         (Version::Latest, Some(_)) => Err(ApiError::invalid(
             "$LATEST is not supported for an alias pointing to more than 1 version",
-        )),
+        )
+        .untyped()),
         (Version::Published(one), Some((other, _))) if one == other => {
             Err(ApiError::invalid(format!(
                 "Invalid function version {one}. Function version {one} is already included in routing \

@@ -131,23 +131,21 @@ pub(super) fn leaves_enough(
     changed: &Entry,
     specified: &str,
 ) -> Result<(), ApiError> {
-    let functions = platform.functions.list(None, usize::MAX);
-    let others = reserved(&functions, |one| one.latest.id != changed.latest.id);
-    let all = others.saturating_add(claimed(changed));
-    let total = platform.service.concurrency_max();
-    if all > total {
-        return Err(ApiError::invalid(format!(
-            "Specified {specified} for function is greater than account's unreserved concurrency [{}].",
-            total.saturating_sub(others)
-        )));
-    }
-    if all.saturating_add(UNRESERVED_MIN) > total {
-        return Err(ApiError::invalid(format!(
-            "Specified {specified} for function decreases account's \
-             UnreservedConcurrentExecution below its minimum value of [{UNRESERVED_MIN}]."
-        )));
+    if claimed(changed).saturating_add(UNRESERVED_MIN) > unreserved(platform, changed) {
+        let message = format!(
+            "Specified {specified} for function decreases account's UnreservedConcurrentExecution below its minimum \
+             value of [{UNRESERVED_MIN}]."
+        );
+        return Err(ApiError::invalid(message).untyped());
     }
     Ok(())
+}
+
+/// What others leave of all there is.
+pub(super) fn unreserved(platform: &Platform, of: &Entry) -> usize {
+    let functions = platform.functions.list(None, usize::MAX);
+    let others = reserved(&functions, |one| one.latest.id != of.latest.id);
+    platform.service.concurrency_max().saturating_sub(others)
 }
 
 /// What is reserved for the functions for which `which` holds.

@@ -23,11 +23,19 @@ pub(super) struct ApiError {
     kind: &'static str,
     message: String,
     reason: Option<&'static str>,
+    /// Whether the body says whose fault it is.
+    is_typed: bool,
 }
 
 impl ApiError {
     fn new(status: StatusCode, kind: &'static str, message: impl Into<String>) -> ApiError {
-        ApiError { status, kind, message: message.into(), reason: None }
+        let is_typed = kind != VALIDATION && kind != ENTITY_TOO_LARGE;
+        ApiError { status, kind, message: message.into(), reason: None, is_typed }
+    }
+
+    /// The same without a `Type` in its body, as AWS has it of some.
+    pub(super) fn untyped(self) -> ApiError {
+        ApiError { is_typed: false, ..self }
     }
 
     /// Its type, such as `ServiceException`.
@@ -242,7 +250,7 @@ impl IntoResponse for ApiError {
             _ => "message",
         };
         let mut body = json!({ message: self.message });
-        if self.kind != VALIDATION && self.kind != ENTITY_TOO_LARGE {
+        if self.is_typed {
             body["Type"] = fault.into();
         }
         if let Some(reason) = self.reason {

@@ -213,6 +213,7 @@ pub(super) async fn delete(
     }
     let version = name.qualifier.as_deref().map(str::parse).transpose();
     let version = version.map_err(|_| ApiError::not_found(&platform.service.identity, &name))?;
+    let name = name.at(None);
     let pollers = Arc::clone(&platform.pollers);
     let deleted = blocking(move || {
         let missing = |error| match error {

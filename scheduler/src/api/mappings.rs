@@ -76,17 +76,17 @@ pub(super) async fn create(platform: Shared, body: Result<Bytes, BytesRejection>
     if request.event_source_arn.is_none() {
         return Err(ApiError::invalid("Unrecognized event source."));
     }
+    if request.destination_config.is_some() {
+        return Err(ApiError::invalid(
+            "Unsupported DestinationConfig parameter for given event source mapping type.",
+        ));
+    }
     let named = request.function_name.as_deref();
     let function = named.ok_or_else(|| ApiError::null("functionName"))?;
     find(&platform, function, None).map_err(|error| match error.kind() {
         "ResourceNotFoundException" => ApiError::invalid("Function does not exist"),
         _ => error,
     })?;
-    if request.destination_config.is_some() {
-        return Err(ApiError::invalid(
-            "Unsupported DestinationConfig parameter for given event source mapping type.",
-        ));
-    }
     let queue = queue(&platform, arn)?;
     let mut mapping = Mapping {
         id: Uuid::new_v4().to_string(),
@@ -189,9 +189,17 @@ pub(super) async fn delete(platform: Shared, Path(id): Path<String>) -> Answer {
 /// Insists on a place to start where the source is a stream, and on one of those that there are. What is wrong with a queue
 /// is its own.
 fn starting_position(arn: &str, position: Option<&str>) -> Result<(), ApiError> {
-    let is_stream = matches!(arn.split(':').nth(2), Some("dynamodb" | "kinesis" | "kafka"));
+    let service = arn.split(':').nth(2);
+    let is_stream = matches!(service, Some("dynamodb" | "kinesis" | "kafka"));
     match position {
-        None if is_stream => Err(ApiError::null("startingPosition")),
+        // The front passes it on: behind, it has another type and ends with a stop.
+        None if is_stream => Err(ApiError::invalid(
+            "1 validation error detected: Value null at 'startingPosition' failed to satisfy constraint: \
+             Member must not be null.",
+        )),
+        Some("AT_TIMESTAMP") if service == Some("dynamodb") => {
+            Err(ApiError::invalid(format!("Unsupported starting position for arn type: {arn}")))
+        }
         Some(other) if !matches!(other, "TRIM_HORIZON" | "LATEST" | "AT_TIMESTAMP") => {
             let must = "satisfy enum value set: [LATEST, AT_TIMESTAMP, TRIM_HORIZON]";
             Err(ApiError::constraint(other, "startingPosition", must))

@@ -66,6 +66,7 @@ mod invoke;
 mod invoke_streaming;
 mod layer_permissions;
 mod layers;
+mod logging;
 mod logs;
 mod mappings;
 mod name;

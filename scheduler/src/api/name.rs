@@ -25,7 +25,7 @@ const QUALIFIER_CHARS_MAX: usize = 128;
 /// A function, named.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct FunctionName {
-    /// From 1 of `[a-zA-Z0-9-_.]` on. One that is there is fit to be part of a path: [`is_function_name`].
+    /// From 1 of `[a-zA-Z0-9-_.]` on; that of a function that is there is fit to be part of a path.
     pub(super) name: String,
     /// A version or alias.
     pub(super) qualifier: Option<String>,
@@ -257,11 +257,6 @@ pub(super) fn number(text: &str) -> Option<u64> {
 /// Whether it is the number of an account.
 pub(super) fn is_account(text: &str) -> bool {
     text.len() == 12 && text.bytes().all(|byte| byte.is_ascii_digit())
-}
-
-/// Whether a function may have this name: it is fit to be part of a path.
-pub(super) fn is_function_name(name: &str) -> bool {
-    (1..=NAME_CHARS_MAX).contains(&name.len()) && name.bytes().all(is_name_byte)
 }
 
 /// Whether an alias may have this name: it is no number, so no version's.

@@ -184,6 +184,14 @@ fn is_allowed(platform: &Platform, changed: &Entry) -> Result<(), ApiError> {
              reservedConcurrentExecution for function",
         ));
     }
+    let unreserved = concurrency::unreserved(platform, changed);
+    if total as usize > unreserved {
+        let message = format!(
+            "Specified ConcurrentExecutions for function is greater than account's unreserved concurrency \
+             [{unreserved}]."
+        );
+        return Err(ApiError::invalid(message).untyped());
+    }
     concurrency::leaves_enough(platform, changed, "ConcurrentExecutions")?;
     let functions = platform.functions.list(None, usize::MAX);
     let others = functions.iter().map(|entry| &**entry);

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use crate::clock;
-use crate::function::Function;
+use crate::function::{Function, LogFormat};
 use crate::layer::LayerUse;
 use crate::service::Identity;
 use crate::store::sha256_hex;
@@ -31,6 +31,7 @@ pub(super) struct CreateFunction {
     pub(super) layers: Option<Vec<String>>,
     pub(super) dead_letter_config: Option<DeadLetterConfig>,
     pub(super) tracing_config: Option<TracingConfig>,
+    pub(super) logging_config: Option<LoggingConfig>,
     #[serde(default)]
     pub(super) publish: bool,
     pub(super) tags: Option<BTreeMap<String, String>>,
@@ -72,6 +73,7 @@ pub(super) struct UpdateFunctionConfiguration {
     pub(super) layers: Option<Vec<String>>,
     pub(super) dead_letter_config: Option<DeadLetterConfig>,
     pub(super) tracing_config: Option<TracingConfig>,
+    pub(super) logging_config: Option<LoggingConfig>,
     pub(super) revision_id: Option<String>,
 }
 
@@ -91,6 +93,16 @@ pub(super) struct EphemeralStorage {
 #[serde(rename_all = "PascalCase")]
 pub(super) struct TracingConfig {
     pub(super) mode: Option<String>,
+}
+
+/// How a log is written, and where: what is absent stays as it is.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub(super) struct LoggingConfig {
+    pub(super) log_format: Option<String>,
+    pub(super) application_log_level: Option<String>,
+    pub(super) system_log_level: Option<String>,
+    pub(super) log_group: Option<String>,
 }
 
 /// Where events go that have failed for good; nowhere, where the ARN is empty.
@@ -165,8 +177,13 @@ pub(super) fn listed(identity: &Identity, function: &Function, qualifier: Option
         "Architectures": ["x86_64"],
         "EphemeralStorage": { "Size": configuration.tmp_mib },
         "SnapStart": { "ApplyOn": "None", "OptimizationStatus": "Off" },
-        "LoggingConfig": { "LogFormat": "Text", "LogGroup": format!("/aws/lambda/{name}") },
+        "LoggingConfig": { "LogFormat": configuration.logging.format, "LogGroup": configuration.log_group() },
     });
+    if configuration.logging.format == LogFormat::Json {
+        let logging = &configuration.logging;
+        value["LoggingConfig"]["ApplicationLogLevel"] = logging.application_level.name().into();
+        value["LoggingConfig"]["SystemLogLevel"] = logging.system_level.name().into();
+    }
     if configuration.has_environment || !configuration.variables.is_empty() {
         value["Environment"] = json!({ "Variables": configuration.variables });
     }

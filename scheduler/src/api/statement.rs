@@ -18,7 +18,7 @@ pub(super) fn sid(text: &str) -> Result<String, ApiError> {
     let fits = (1..=SID_CHARS_MAX).contains(&text.len())
         && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'));
     if !fits {
-        let must = "satisfy regular expression pattern: ([a-zA-Z0-9-_]+), of 1 to 100 characters";
+        let must = "satisfy regular expression pattern: ([a-zA-Z0-9-_]+)";
         return Err(ApiError::constraint(text, "statementId", must));
     }
     Ok(text.into())

@@ -5,12 +5,13 @@ use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
 
 use super::error::ApiError;
+use super::logging;
 use super::name::{FunctionName, is_account};
 use super::shapes::{
     CreateFunction, Environment, TracingConfig, UpdateFunctionCode, UpdateFunctionConfiguration,
 };
 use super::violations::Violations;
-use crate::function::{Configuration, Tracing};
+use crate::function::{Configuration, Logging, Tracing};
 use crate::service::{Identity, RESERVED_VARIABLES};
 
 const MEMORY_MIB: RangeInclusive<u32> = 128..=32_768;
@@ -45,6 +46,8 @@ pub(super) fn configuration(
     let tmp_mib = wrong.within(tmp, "ephemeralStorage.size", TMP_MIB);
     variable_names(request.environment.as_ref(), &mut wrong);
     let tracing = tracing(request.tracing_config.as_ref(), &mut wrong).unwrap_or_default();
+    let logging =
+        logging::logging(request.logging_config.as_ref(), &Logging::default(), &mut wrong);
     wrong.check()?;
     let name = name.here(identity)?.name;
     if request.package_type.as_deref().is_some_and(|kind| kind != "Zip") {
@@ -66,6 +69,7 @@ pub(super) fn configuration(
         layers: Vec::new(),
         dead_letter: None,
         tracing,
+        logging: logging?,
     })
 }
 
@@ -103,7 +107,9 @@ pub(super) fn configuration_update(
         after.tracing = mode;
     }
     variable_names(request.environment.as_ref(), &mut wrong);
+    let logging = logging::logging(request.logging_config.as_ref(), &before.logging, &mut wrong);
     wrong.check()?;
+    after.logging = logging?;
     if let Some(name) = &request.runtime {
         after.runtime = runtime(Some(name))?;
     }

@@ -9,6 +9,7 @@
 mod alias;
 mod entry;
 mod event_invoke;
+mod logging;
 mod provisioning;
 mod recursive_loop;
 mod runtime_updates;
@@ -21,10 +22,12 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::layer::LayerUse;
+use crate::logs::group;
 
 pub use alias::Alias;
 pub use entry::{Entry, Settings};
 pub use event_invoke::{AGE_S_MAX, EventInvoke, RETRIES_MAX};
+pub use logging::{LogFormat, LogLevel, Logging};
 pub use provisioning::Provisioning;
 pub use recursive_loop::RecursiveLoop;
 pub use runtime_updates::{RuntimeUpdates, UpdateRuntimeOn};
@@ -65,6 +68,21 @@ pub struct Configuration {
     /// Whether its invocations are to be traced: kept and told, nothing follows from it.
     #[serde(default)]
     pub tracing: Tracing,
+    /// How its log is written, and where.
+    #[serde(default)]
+    pub logging: Logging,
+}
+
+impl Configuration {
+    /// The group of its log.
+    pub fn log_group(&self) -> String {
+        self.logging.group.clone().unwrap_or_else(|| group::of_function(&self.name))
+    }
+
+    /// The name of its log.
+    pub(crate) fn log(&self) -> String {
+        group::directory(&self.log_group()).unwrap_or_else(|| self.name.clone())
+    }
 }
 
 /// A version of a function as the store keeps it.

@@ -11,6 +11,7 @@
 //! lines, and its log says how many. A log is bounded on disk: the oldest segment goes as a new one comes. Nothing
 //! is flushed to the medium: after a loss of power the end of a log may be gone, and a torn line is cut off.
 
+pub(crate) mod group;
 mod log;
 mod record;
 mod scan;
@@ -51,17 +52,17 @@ pub(crate) const TAIL_BYTES_MAX: usize = 4096;
 #[derive(Debug)]
 pub(crate) struct Logs {
     dir: PathBuf,
-    /// Those that are written to, by function.
+    /// Those that are written to, by name.
     open: Mutex<HashMap<String, Arc<Log>>>,
     writer: mpsc::Sender<Arc<Log>>,
     readers: Semaphore,
 }
 
-/// A function's log, from outside.
+/// A log, from outside.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Summary {
-    /// The function's name.
-    pub(crate) function: String,
+    /// The name of its group.
+    pub(crate) group: String,
     /// When it was begun, ms since 1970.
     pub(crate) created_ms: i64,
     /// Its size on disk.
@@ -87,23 +88,24 @@ impl Logs {
         spawn_blocking(move || work(&logs)).await.map_err(io::Error::other)?
     }
 
-    /// What one environment of the function will print, under the name `stream`. Both names are checked ones.
-    pub(crate) fn stream(&self, function: &str, stream: String) -> Stream {
-        Stream::new(self.of(function), stream)
+    /// What one environment will print into the log of this name, under the name `stream`. Both names are checked ones.
+    pub(crate) fn stream(&self, name: &str, stream: String) -> Stream {
+        Stream::new(self.of(name), stream)
     }
 
-    /// Writes a line of the platform's own about what a function was to run: its events and messages.
-    pub(crate) fn say_of_events(&self, function: &str, line: &str) {
+    /// Writes a line of the platform's own into the log of this name, about what a function was to run: its events and
+    /// messages.
+    pub(crate) fn say_of_events(&self, name: &str, line: &str) {
         let stream = format!("{}/[events]", clock::day(clock::unix_ms()));
-        self.stream(function, stream).say(&format!("{line}\n"));
+        self.stream(name, stream).say(&format!("{line}\n"));
     }
 
-    fn of(&self, function: &str) -> Arc<Log> {
+    fn of(&self, name: &str) -> Arc<Log> {
         let mut open = lock(&self.open);
         // Logs that no environment writes to are closed, so the map stays as small as the pool.
         open.retain(|_, log| Arc::strong_count(log) > 1);
-        let log = open.entry(function.to_owned());
-        let new = || Arc::new(Log::new(self.dir.join(function), self.writer.clone()));
+        let log = open.entry(name.to_owned());
+        let new = || Arc::new(Log::new(self.dir.join(name), self.writer.clone()));
         Arc::clone(log.or_insert_with(new))
     }
 
@@ -115,33 +117,33 @@ impl Logs {
         }
     }
 
-    /// Shows `visit` each event of a function's log from `from` on, in the order of their coming, until it breaks.
+    /// Shows `visit` each event of a log from `from` on, in the order of their coming, until it breaks.
     /// Returns the position behind the last one seen, or `None` where there is no log of this name, a checked
     /// one. What has been printed so far is among them. Takes as long as the disk does.
     pub(crate) fn scan(
         &self,
-        function: &str,
+        name: &str,
         from: Position,
         visit: impl FnMut(Event<'_>) -> ControlFlow<()>,
     ) -> io::Result<Option<Position>> {
-        let open = lock(&self.open).get(function).cloned();
+        let open = lock(&self.open).get(name).cloned();
         if let Some(log) = open {
             log.write_out();
         }
-        match scan::scan(&self.dir.join(function), from, visit) {
+        match scan::scan(&self.dir.join(name), from, visit) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
             result => result.map(Some),
         }
     }
 
-    /// All logs, by function.
+    /// All logs, by group.
     pub(crate) fn list(&self) -> io::Result<Vec<Summary>> {
         self.flush();
         let mut found = Vec::new();
         for entry in fs::read_dir(&self.dir)? {
             let entry = entry?;
             let metadata = entry.metadata()?;
-            let Ok(function) = entry.file_name().into_string() else { continue };
+            let Ok(name) = entry.file_name().into_string() else { continue };
             if metadata.is_dir() {
                 let since = metadata.created().or_else(|_| metadata.modified())?;
                 let since = since.duration_since(UNIX_EPOCH).unwrap_or_default();
@@ -149,17 +151,18 @@ impl Logs {
                 let sizes =
                     sizes.iter().map(|(_, path)| fs::metadata(path).map_or(0, |one| one.len()));
                 let created_ms = i64::try_from(since.as_millis()).unwrap_or(i64::MAX);
-                found.push(Summary { function, created_ms, bytes: sizes.sum() });
+                let group = group::of_directory(&name);
+                found.push(Summary { group, created_ms, bytes: sizes.sum() });
             }
         }
-        found.sort_by(|one, other| one.function.cmp(&other.function));
+        found.sort_by(|one, other| one.group.cmp(&other.group));
         Ok(found)
     }
 
-    /// Removes a function's log. False where there is none of this name, a checked one.
-    pub(crate) fn delete(&self, function: &str) -> io::Result<bool> {
+    /// Removes a log. False where there is none of this name, a checked one.
+    pub(crate) fn delete(&self, name: &str) -> io::Result<bool> {
         // Also where nobody writes to it: whoever begins to waits for the end of this.
-        match self.of(function).delete() {
+        match self.of(name).delete() {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
             result => result.map(|()| true),
         }

@@ -118,8 +118,8 @@ fn logs_are_listed_and_deleted() {
     for stream in &mut streams {
         stream.print(b"x\n");
     }
-    let names: Vec<String> = logs.list().unwrap().into_iter().map(|one| one.function).collect();
-    assert_eq!(names, ["f", "g"]);
+    let names: Vec<String> = logs.list().unwrap().into_iter().map(|one| one.group).collect();
+    assert_eq!(names, ["/aws/lambda/f", "/aws/lambda/g"]);
     assert!(logs.list().unwrap()[0].bytes > 0 && logs.list().unwrap()[0].created_ms > 0);
     assert!(logs.delete("f").unwrap());
     assert_eq!(logs.list().unwrap().len(), 1);

@@ -215,7 +215,7 @@ impl Pollers {
 
     /// Writes a line into a function's log.
     fn say(&self, function: &str, line: &str) {
-        self.logs.say_of_events(function, line);
+        self.logs.say_of_events(&self.functions.log_of(function), line);
     }
 }
 

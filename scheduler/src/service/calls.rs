@@ -85,6 +85,7 @@ impl Call {
     /// Ends this invocation's part of its environment's log, and returns the end of it.
     fn close_log(&self, id: InvocationId, host: &Environment, fault: Option<&Fault>) -> Vec<u8> {
         let request_id = &self.invocation.request_id;
+        let logging = &self.function().configuration.logging;
         // One that was never dispatched waited for the start that failed.
         let is_cold = self.started.is_none_or(|(_, is_cold)| is_cold);
         let measured = Measured {
@@ -94,9 +95,9 @@ impl Call {
             init: host.init_time().filter(|_| is_cold),
         };
         if self.started.is_none() {
-            host.begin(id, &report::start_line(request_id, self.function().version));
+            host.begin(id, &report::start_line(logging, request_id, self.function().version));
         }
-        host.finish(&report::end_lines(request_id, &measured, fault))
+        host.finish(&report::end_lines(logging, request_id, &measured, fault))
     }
 }
 
@@ -160,7 +161,8 @@ impl Service {
         let configuration = &invocation.function.configuration;
         let version = invocation.function.version;
         let trace = invocation.trace.enter(invocation.function.id);
-        host.begin(id, &report::start_line(&invocation.request_id, version));
+        let request_id = &invocation.request_id;
+        host.begin(id, &report::start_line(&configuration.logging, request_id, version));
         host.session.deliver(Arc::new(Work {
             request_id: invocation.request_id.clone(),
             payload: invocation.payload.clone(),

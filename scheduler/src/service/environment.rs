@@ -227,8 +227,9 @@ impl Service {
             return;
         };
         let report = Report { service: self.me.clone(), environment: id };
-        let log =
-            self.logs.stream(&function.configuration.name, variables::log_stream(function.version));
+        let log = self
+            .logs
+            .stream(&function.configuration.log(), variables::log_stream(function.version));
         let environment = Arc::new(Environment::new(
             &function,
             Session::new(Box::new(report)),

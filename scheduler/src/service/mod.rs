@@ -14,6 +14,7 @@ mod calls;
 mod environment;
 mod moments;
 mod provisioning;
+mod records;
 mod report;
 mod streams;
 mod trace;

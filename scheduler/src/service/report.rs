@@ -5,9 +5,10 @@ use std::time::Duration;
 use bytes::Bytes;
 use serde_json::json;
 
+use super::records;
 use crate::clock;
 use crate::core::Ending;
-use crate::function::Version;
+use crate::function::{LogFormat, Logging, Version};
 use crate::runtime_api;
 
 /// What the last line reports.
@@ -22,20 +23,48 @@ pub(super) struct Measured {
     pub(super) init: Option<Duration>,
 }
 
-/// `START …`
-pub(super) fn start_line(request_id: &str, version: Version) -> String {
-    format!("START RequestId: {request_id} Version: {version}\n")
+impl Measured {
+    pub(super) fn duration_ms(&self) -> f64 {
+        self.duration.as_secs_f64() * 1e3
+    }
+
+    pub(super) fn billed_ms(&self) -> f64 {
+        self.duration_ms().ceil()
+    }
+
+    /// What the host has seen the environment take, its monitor included, but no more than the function has; an
+    /// environment that nobody has seen counts as 0.
+    pub(super) fn used_mib(&self) -> u64 {
+        let bytes = self.memory_used_max.unwrap_or(0);
+        bytes.div_ceil(1 << 20).min(u64::from(self.memory_mib))
+    }
+
+    pub(super) fn init_ms(&self) -> Option<f64> {
+        self.init.map(|init| init.as_secs_f64() * 1e3)
+    }
 }
 
-/// `END …` and `REPORT …`, and before them what the platform has to say of an invocation that it ended. The memory used is
-/// what the host has seen the environment take, its monitor included, but no more than the function has; an
-/// environment that nobody has seen counts as 0.
-pub(super) fn end_lines(request_id: &str, measured: &Measured, fault: Option<&Fault>) -> String {
-    let Measured { duration, memory_mib, memory_used_max, init } = measured;
-    let used_mib = memory_used_max.unwrap_or(0).div_ceil(1 << 20).min(u64::from(*memory_mib));
-    let duration_ms = duration.as_secs_f64() * 1e3;
-    let billed_ms = duration_ms.ceil();
-    let init = init.map(|init| format!("Init Duration: {:.2} ms\t", init.as_secs_f64() * 1e3));
+/// `START …`, or its record.
+pub(super) fn start_line(logging: &Logging, request_id: &str, version: Version) -> String {
+    match logging.format {
+        LogFormat::Text => format!("START RequestId: {request_id} Version: {version}\n"),
+        LogFormat::Json => records::start(logging.system_level, request_id, version),
+    }
+}
+
+/// `END …` and `REPORT …`, and before them what the platform has to say of an invocation that it ended; or their records.
+pub(super) fn end_lines(
+    logging: &Logging,
+    request_id: &str,
+    measured: &Measured,
+    fault: Option<&Fault>,
+) -> String {
+    if logging.format == LogFormat::Json {
+        return records::end(logging.system_level, request_id, measured, fault);
+    }
+    let (duration_ms, billed_ms) = (measured.duration_ms(), measured.billed_ms());
+    let (memory_mib, used_mib) = (measured.memory_mib, measured.used_mib());
+    let init = measured.init_ms().map(|init_ms| format!("Init Duration: {init_ms:.2} ms\t"));
     let why = fault.map(|fault| fault.line(request_id, clock::unix_ms())).unwrap_or_default();
     let status = fault.map(Fault::status).unwrap_or_default();
     format!(
@@ -68,8 +97,17 @@ impl Fault {
         json!({ "errorType": kind, "errorMessage": message }).to_string().into()
     }
 
+    /// Its type, such as `Runtime.ExitError`.
+    pub(super) fn kind(&self) -> &'static str {
+        self.kind
+    }
+
+    pub(super) fn is_timeout(&self) -> bool {
+        self.kind == TIMED_OUT
+    }
+
     /// What the log gets.
-    fn line(&self, request_id: &str, now_ms: i64) -> String {
+    pub(super) fn line(&self, request_id: &str, now_ms: i64) -> String {
         let Fault { kind, message } = self;
         match *kind {
             TIMED_OUT => format!("{} {request_id} {message}\n", clock::iso_time(now_ms)),
@@ -152,6 +190,7 @@ mod tests {
 
     #[test]
     fn the_report_line_is_as_recorded_from_aws() {
+        let text = Logging::default();
         let measured = Measured {
             duration: Duration::from_micros(3010),
             memory_mib: 128,
@@ -159,11 +198,11 @@ mod tests {
             init: Some(Duration::from_micros(110_100)),
         };
         assert_eq!(
-            end_lines("id", &measured, None),
+            end_lines(&text, "id", &measured, None),
             "END RequestId: id\nREPORT RequestId: id\tDuration: 3.01 ms\tBilled Duration: 4 ms\t\
              Memory Size: 128 MB\tMax Memory Used: 36 MB\tInit Duration: 110.10 ms\t\n"
         );
-        let warm = end_lines("id", &Measured { init: None, ..measured }, None);
+        let warm = end_lines(&text, "id", &Measured { init: None, ..measured }, None);
         assert!(warm.ends_with("Max Memory Used: 36 MB\t\n"));
     }
 

@@ -5,7 +5,7 @@ use mayfly_abi::ports;
 
 use super::Identity;
 use crate::clock;
-use crate::function::{Function, Version};
+use crate::function::{Function, LogFormat, Version};
 
 /// Names that a function can't set.
 pub(crate) const RESERVED: [&str; 18] = [
@@ -39,6 +39,11 @@ pub(super) fn all(
     let initialization = if is_provisioned { "provisioned-concurrency" } else { "on-demand" };
     let configuration = &function.configuration;
     let name = &configuration.name;
+    let (log_format, log_level) = match configuration.logging.format {
+        LogFormat::Text => ("Text", None),
+        LogFormat::Json => ("JSON", Some(configuration.logging.application_level.name())),
+    };
+    let log_level = log_level.map(|level| format!("AWS_LAMBDA_LOG_LEVEL={level}"));
     let ours = [
         ("AWS_LAMBDA_RUNTIME_API", format!("127.0.0.1:{}", ports::RUNTIME_API)),
         ("_HANDLER", configuration.handler.clone()),
@@ -47,7 +52,8 @@ pub(super) fn all(
         ("AWS_LAMBDA_FUNCTION_NAME", name.clone()),
         ("AWS_LAMBDA_FUNCTION_VERSION", function.version.to_string()),
         ("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", configuration.memory_mib.to_string()),
-        ("AWS_LAMBDA_LOG_GROUP_NAME", format!("/aws/lambda/{name}")),
+        ("AWS_LAMBDA_LOG_GROUP_NAME", configuration.log_group()),
+        ("AWS_LAMBDA_LOG_FORMAT", log_format.into()),
         ("AWS_LAMBDA_LOG_STREAM_NAME", stream.into()),
         ("AWS_LAMBDA_INITIALIZATION_TYPE", initialization.into()),
         ("AWS_EXECUTION_ENV", format!("AWS_Lambda_{}", configuration.runtime)),
@@ -70,6 +76,7 @@ pub(super) fn all(
     let defaults = defaults.iter().filter(|(name, _)| !theirs.contains_key(*name));
     let theirs = theirs.iter().map(|(name, value)| format!("{name}={value}"));
     let ours = ours.iter().map(|(name, value)| format!("{name}={value}"));
+    let ours = ours.chain(log_level);
     ours.chain(defaults.map(|(name, value)| format!("{name}={value}"))).chain(theirs).collect()
 }
 

@@ -161,7 +161,7 @@ impl Sources {
             let queue = queue.arn(identity);
             let line = format!("{count} of {} messages of {queue} come again: {why}", ids.len());
             let line = format!("RequestId: {request_id} {line}");
-            self.logs.say_of_events(&mapping.function, &line);
+            self.logs.say_of_events(&self.functions.log_of(&mapping.function), &line);
         }
         let Ok(failed) = failed else { return Outcome::Refused };
         let done = wanted.iter().zip(&ids).filter(|(_, id)| !failed.contains(*id));
@@ -180,7 +180,7 @@ impl Sources {
                 let id = Envelope::of(&one.message).id;
                 let line = "is part of a recursive loop, which ends here";
                 let line = format!("Message: {id} of queue {} {line}", mapping.queue);
-                self.logs.say_of_events(&mapping.function, &line);
+                self.logs.say_of_events(&self.functions.log_of(&mapping.function), &line);
             }
             !is_loop
         });

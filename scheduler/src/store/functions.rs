@@ -151,6 +151,11 @@ impl FunctionStore {
         self.by_name().get(name).cloned()
     }
 
+    /// The name of a function's log: where it is gone, that which it had without a word on it.
+    pub fn log_of(&self, name: &str) -> String {
+        self.get(name).map_or_else(|| name.to_owned(), |entry| entry.latest.configuration.log())
+    }
+
     /// At most `count` functions in the order of their names, after the name `after`.
     pub fn list(&self, after: Option<&str>, count: usize) -> Vec<Arc<Entry>> {
         let start = after.map_or(Bound::Unbounded, Bound::Excluded);

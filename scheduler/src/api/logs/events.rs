@@ -52,14 +52,14 @@ pub(super) async fn filter(platform: &Platform, request: FilterLogEvents) -> Ans
     let prefix = request.log_stream_name_prefix.unwrap_or_default();
     let start_ms = request.start_time.unwrap_or(0);
     let end_ms = request.end_time.unwrap_or(i64::MAX);
-    let function = request.group.function()?.to_owned();
+    let name = request.group.log()?;
     let wanted = move |event: &Event<'_>| {
         (start_ms..=end_ms).contains(&event.time_ms)
             && streams.as_ref().is_none_or(|names| names.contains(event.stream))
             && event.stream.starts_with(&prefix)
             && pattern.is_met_by(event.message)
     };
-    let page = platform.logs.read(move |logs| first(logs, &function, from, count, wanted)).await?;
+    let page = platform.logs.read(move |logs| first(logs, &name, from, count, wanted)).await?;
     let page = page.ok_or_else(LogsError::no_group)?;
     let shown: Vec<Value> = page.events.iter().map(Found::with_stream).collect();
     let mut answer = json!({ "events": shown, "searchedLogStreams": [] });
@@ -108,7 +108,7 @@ pub(super) async fn get(platform: &Platform, request: GetLogEvents) -> Answer {
     let is_continued = request.next_token.is_some();
     let start_ms = request.start_time.unwrap_or(0);
     let end_ms = request.end_time.unwrap_or(i64::MAX);
-    let function = request.group.function()?.to_owned();
+    let name = request.group.log()?;
     let found = platform.logs.read(move |logs| {
         // A stream without any event is none.
         let mut exists = is_continued;
@@ -118,8 +118,8 @@ pub(super) async fn get(platform: &Platform, request: GetLogEvents) -> Answer {
             is_here && (start_ms..end_ms).contains(&event.time_ms)
         };
         let page = match which {
-            Which::From(from) => first(logs, &function, from, count, wanted),
-            Which::Before(end) => last(logs, &function, end, count, wanted),
+            Which::From(from) => first(logs, &name, from, count, wanted),
+            Which::Before(end) => last(logs, &name, end, count, wanted),
         };
         Ok((page?, exists))
     });

@@ -1,12 +1,10 @@
-//! The ways to name a log group, and what a function's is called.
+//! The ways to name a log group.
 
 use serde::Deserialize;
 
 use super::error::LogsError;
-use crate::api::name::is_function_name;
+use crate::logs::group;
 use crate::service::Identity;
-
-const PREFIX: &str = "/aws/lambda/";
 
 /// A group, named by its name or by its ARN; a call takes either.
 #[derive(Debug, Deserialize)]
@@ -17,11 +15,11 @@ pub(super) struct GroupName {
 }
 
 impl GroupName {
-    /// The function whose group is meant, a checked name.
+    /// The group that is meant.
     ///
     /// # Errors
-    /// Neither or both are given, or no function could have this group.
-    pub(super) fn function(&self) -> Result<&str, LogsError> {
+    /// Neither or both are given.
+    pub(super) fn group(&self) -> Result<&str, LogsError> {
         let name = match (&self.log_group_name, &self.log_group_identifier) {
             (Some(name), None) => name,
             (None, Some(identifier)) => match identifier.split_once(":log-group:") {
@@ -33,23 +31,22 @@ impl GroupName {
                 return Err(LogsError::invalid(message));
             }
         };
-        function_of(name).ok_or_else(LogsError::no_group)
+        Ok(name)
+    }
+
+    /// The name of its log, a checked one.
+    ///
+    /// # Errors
+    /// As [`GroupName::group`], or there can be no such group.
+    pub(super) fn log(&self) -> Result<String, LogsError> {
+        group::directory(self.group()?).ok_or_else(LogsError::no_group)
     }
 }
 
-/// The name of a function's group.
-pub(super) fn name_of(function: &str) -> String {
-    format!("{PREFIX}{function}")
-}
-
-/// Its ARN, without the `:*` behind it.
-pub(super) fn arn_of(identity: &Identity, function: &str) -> String {
+/// A group's ARN, without the `:*` behind it.
+pub(super) fn arn_of(identity: &Identity, group: &str) -> String {
     let Identity { region, account } = identity;
-    format!("arn:aws:logs:{region}:{account}:log-group:{PREFIX}{function}")
-}
-
-fn function_of(group: &str) -> Option<&str> {
-    group.strip_prefix(PREFIX).filter(|function| is_function_name(function))
+    format!("arn:aws:logs:{region}:{account}:log-group:{group}")
 }
 
 #[cfg(test)]
@@ -62,7 +59,7 @@ mod tests {
             log_group_name: name.map(Into::into),
             log_group_identifier: identifier.map(Into::into),
         };
-        let arn = arn_of(&Identity::default(), "f");
+        let arn = arn_of(&Identity::default(), "/aws/lambda/f");
         let arn_of_all = format!("{arn}:*");
         for named in [
             name(Some("/aws/lambda/f"), None),
@@ -70,12 +67,10 @@ mod tests {
             name(None, Some(&arn)),
             name(None, Some(&arn_of_all)),
         ] {
-            assert_eq!(named.function().unwrap(), "f");
+            assert_eq!((named.group().unwrap(), &*named.log().unwrap()), ("/aws/lambda/f", "f"));
         }
-        for none in ["", "f", "/aws/lambda/", "/aws/lambda/../x", "/aws/lambda/.", "/var/log"] {
-            assert!(name(Some(none), None).function().is_err(), "{none}");
-        }
-        assert!(name(None, None).function().is_err());
-        assert!(name(Some("/aws/lambda/f"), Some(&arn)).function().is_err());
+        assert!(name(Some(""), None).log().is_err());
+        assert!(name(None, None).group().is_err());
+        assert!(name(Some("/aws/lambda/f"), Some(&arn)).group().is_err());
     }
 }

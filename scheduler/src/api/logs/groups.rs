@@ -10,7 +10,7 @@ use super::error::LogsError;
 use super::group::{self, GroupName};
 use super::{Answer, limit};
 use crate::api::Platform;
-use crate::logs::Position;
+use crate::logs::{Position, Summary};
 
 /// Groups or streams on one page: as many as AWS gives.
 const PAGE_MAX: usize = 50;
@@ -29,14 +29,13 @@ pub(super) async fn describe_groups(platform: &Platform, request: DescribeLogGro
     let prefix = request.log_group_name_prefix.unwrap_or_default();
     let part = request.log_group_name_pattern.unwrap_or_default();
     let found = platform.logs.read(|logs| logs.list()).await?;
-    let found = found.into_iter().map(|one| (group::name_of(&one.function), one));
-    let found: Vec<_> =
-        found.filter(|(name, _)| name.starts_with(&prefix) && name.contains(&part)).collect();
-    let (page, next) = page(&found, request.next_token.as_deref(), count, |(name, _)| name);
-    let shown = page.iter().map(|(name, one)| {
-        let arn = group::arn_of(&platform.service.identity, &one.function);
+    let is_wanted = |one: &Summary| one.group.starts_with(&prefix) && one.group.contains(&part);
+    let found: Vec<Summary> = found.into_iter().filter(is_wanted).collect();
+    let (page, next) = page(&found, request.next_token.as_deref(), count, |one| &one.group);
+    let shown = page.iter().map(|one| {
+        let arn = group::arn_of(&platform.service.identity, &one.group);
         json!({
-            "logGroupName": name,
+            "logGroupName": one.group,
             "creationTime": one.created_ms,
             "metricFilterCount": 0,
             "arn": format!("{arn}:*"),
@@ -81,13 +80,12 @@ pub(super) async fn describe_streams(platform: &Platform, request: DescribeLogSt
             return Err(LogsError::invalid("orderBy must be LogStreamName or LastEventTime."));
         }
     };
-    let function = request.group.function()?.to_owned();
+    let name = request.group.log()?;
     let prefix = request.log_stream_name_prefix.unwrap_or_default();
     let streams = platform.logs.read({
-        let function = function.clone();
         move |logs| {
             let mut streams: BTreeMap<String, Seen> = BTreeMap::new();
-            let end = logs.scan(&function, Position::default(), |event| {
+            let end = logs.scan(&name, Position::default(), |event| {
                 if let Some(seen) = streams.get_mut(event.stream) {
                     seen.last_ms = event.time_ms;
                 } else if event.stream.starts_with(&prefix) {
@@ -107,7 +105,7 @@ pub(super) async fn describe_streams(platform: &Platform, request: DescribeLogSt
         found.reverse();
     }
     let (page, next) = page(&found, request.next_token.as_deref(), count, |(name, _)| name);
-    let arn = group::arn_of(&platform.service.identity, &function);
+    let arn = group::arn_of(&platform.service.identity, request.group.group()?);
     let shown = page.iter().map(|(name, seen)| {
         json!({
             "logStreamName": name,
@@ -123,8 +121,8 @@ pub(super) async fn describe_streams(platform: &Platform, request: DescribeLogSt
 }
 
 pub(super) async fn delete(platform: &Platform, request: GroupName) -> Answer {
-    let function = request.function()?.to_owned();
-    match platform.logs.read(move |logs| logs.delete(&function)).await? {
+    let name = request.log()?;
+    match platform.logs.read(move |logs| logs.delete(&name)).await? {
         true => Ok(json!({})),
         false => Err(LogsError::no_group()),
     }

@@ -206,3 +206,52 @@ async fn what_makes_no_sense_is_refused() {
     assert!(messages(&end).is_empty());
     rig.stop().await;
 }
+
+#[tokio::test]
+async fn a_log_may_be_json_in_a_group_that_functions_share() {
+    let data = tempfile::tempdir().unwrap();
+    let rig = Rig::start(data.path()).await;
+    let shared =
+        json!({ "LogFormat": "JSON", "ApplicationLogLevel": "WARN", "LogGroup": "/team/a" });
+    for (name, word) in [("f", "say"), ("g", "variables")] {
+        let made = rig.create_with(name, word, json!({ "LoggingConfig": shared })).await.json();
+        let told = with(shared.clone(), json!({ "SystemLogLevel": "INFO" }));
+        assert_eq!(made["LoggingConfig"], told);
+    }
+    assert_eq!(rig.invoke("f", "\"hello\"").await.status, 200);
+    let variables = rig.invoke("g", "{}").await.text();
+    for variable in ["GROUP_NAME=/team/a", "FORMAT=JSON", "LEVEL=WARN"] {
+        assert!(variables.contains(&format!("AWS_LAMBDA_LOG_{variable}")), "{variables}");
+    }
+    let own = rig.logs("FilterLogEvents", json!({ "logGroupName": GROUP })).await;
+    assert_refused(&own, "ResourceNotFoundException");
+    let all = rig.logs("FilterLogEvents", json!({ "logGroupName": "/team/a" })).await.json();
+    let all = messages(&all);
+    assert_eq!(all[1], "\"hello\"\n", "what is printed stays as it is: {all:?}");
+    let record = |line: &str| serde_json::from_str::<Value>(line).unwrap();
+    let kinds: Vec<Value> = [0, 2, 3].map(|at: usize| record(all[at])["type"].take()).into();
+    assert_eq!(kinds, ["platform.start", "platform.report", "platform.start"]);
+    let groups = rig.logs("DescribeLogGroups", json!({})).await.json();
+    assert_eq!(groups["logGroups"][0]["logGroupName"], "/team/a");
+
+    let put = async |config: Value| {
+        let body = json!({ "LoggingConfig": config }).to_string();
+        rig.send("PUT", "/2015-03-31/functions/f/configuration", &[], body.as_bytes()).await
+    };
+    for bad in [
+        json!({ "LogFormat": "XML" }),
+        json!({ "SystemLogLevel": "ERROR" }),
+        json!({ "ApplicationLogLevel": "info" }),
+        json!({ "LogGroup": "a b" }),
+        json!({ "LogGroup": "" }),
+        json!({ "LogGroup": "x".repeat(255) }),
+        json!({ "LogFormat": "Text", "SystemLogLevel": "WARN" }),
+    ] {
+        put(bad).await.assert_refused();
+    }
+    let text = put(json!({ "LogFormat": "Text", "LogGroup": GROUP })).await.json();
+    assert_eq!(text["LoggingConfig"], json!({ "LogFormat": "Text", "LogGroup": GROUP }));
+    assert_eq!(rig.invoke("f", "1").await.status, 200);
+    assert!(messages(&filter(&rig, json!({})).await)[0].starts_with("START RequestId: "));
+    rig.stop().await;
+}

@@ -203,7 +203,7 @@ impl Answer {
         self.assert_error(400, kind);
         let message = told["message"].as_str().expect("a message");
         assert!(!is_fronts || message.contains(" detected: Value "), "{message}");
-        assert_eq!(told.get("Type").is_none(), is_fronts, "the front tells a message alone");
+        assert!(!is_fronts || told.get("Type").is_none(), "the front tells a message alone");
     }
 
     /// Insists on a function's error of this type.

@@ -251,7 +251,10 @@ async fn a_function_is_invoked_with_what_its_queue_gets() {
         (json!({ "FunctionName": null }), "ValidationException"),
         (json!({ "EventSourceArn": null }), "InvalidParameterValueException"),
         (json!({ "EventSourceArn": format!("{arn}x") }), "InvalidParameterValueException"),
-        (json!({ "EventSourceArn": "arn:aws:kinesis:x:1:stream/s" }), "ValidationException"),
+        (
+            json!({ "EventSourceArn": "arn:aws:kinesis:x:1:stream/s" }),
+            "InvalidParameterValueException",
+        ),
         (json!({ "StartingPosition": "HERE" }), "ValidationException"),
         (json!({ "DestinationConfig": {} }), "InvalidParameterValueException"),
         (json!({ "Tags": { "aws:x": "" } }), "ValidationException"),

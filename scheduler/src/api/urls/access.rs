@@ -73,7 +73,8 @@ fn explain(platform: &Platform, name: &str, qualifier: &str) {
     let alias =
         if qualifier.is_empty() { String::new() } else { format!(" --qualifier {qualifier}") };
     let stream = format!("{}/[url]", clock::day(clock::unix_ms()));
-    platform.logs.stream(name, stream).say(&format!(
+    let log = platform.functions.log_of(name);
+    platform.logs.stream(&log, stream).say(&format!(
         "A request to the function URL was refused (403): no statement of the policy lets everybody call it. To \
          allow that: aws lambda add-permission --function-name {name}{alias} --statement-id url --action {ACTION} \
          --principal '*' --function-url-auth-type NONE\n"
