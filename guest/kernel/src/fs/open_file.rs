@@ -95,6 +95,11 @@ impl OpenFile {
         self.dentry.inode().file_type()
     }
 
+    /// Whether it is a regular file that a file system keeps, and no object behind a name.
+    pub fn is_stored(&self) -> bool {
+        self.file.is_none() && self.file_type() == FileType::Regular
+    }
+
     /// Access mode and status flags (F_GETFL).
     pub fn flags(&self) -> OpenFlags {
         self.flags.get()

@@ -108,7 +108,7 @@ pub fn ioctl(call: &mut Call<'_>) -> CallResult {
             file.set_flags(flags);
             Ok(0)
         }
-        requests::FIONREAD if file.file().is_none() && file.file_type() == FileType::Regular => {
+        requests::FIONREAD if file.is_stored() => {
             let rest = file.stat().size.saturating_sub(file.position()?);
             let rest = i32::try_from(rest).unwrap_or(i32::MAX);
             call.put(address, &rest.to_le_bytes())?;

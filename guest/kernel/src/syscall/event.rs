@@ -4,7 +4,7 @@ use alloc::rc::Rc;
 
 use linux_raw_sys::general as linux;
 
-use super::poll::timeval;
+use super::poll::timeval_ns;
 use super::target::{check_flags, opened};
 use super::time::timespec;
 use super::{Call, CallResult};
@@ -100,12 +100,14 @@ pub fn setitimer(call: &mut Call<'_>) -> CallResult {
     let setting = match new {
         0 => Setting::default(),
         new => {
-            let [_, interval_us, _, value_us] = call.get_words(new)?;
+            let [interval_s, interval_us, value_s, value_us] = call.get_words(new)?;
             if interval_us.max(value_us) >= SECOND / MICROSECOND {
                 return Err(Errno::INVAL.into());
             }
-            let value_ns = timeval(call, new.checked_add(16).ok_or(Errno::FAULT)?)?;
-            Setting { value_ns, interval_ns: timeval(call, new)? }
+            Setting {
+                value_ns: timeval_ns([value_s, value_us])?,
+                interval_ns: timeval_ns([interval_s, interval_us])?,
+            }
         }
     };
     let before = set_alarm(call, alarm, setting);

@@ -4,7 +4,7 @@ use linux_raw_sys::general as linux;
 
 use super::Call;
 use crate::errno::{Errno, Result};
-use crate::fs::{FileType, OpenFile, OpenFlags};
+use crate::fs::{OpenFile, OpenFlags};
 use crate::limits::{FILE_SIZE, INFINITY};
 use crate::signal::Info;
 
@@ -21,8 +21,7 @@ pub(super) fn room(
     offset: Option<u64>,
     len: u64,
 ) -> Result<u64> {
-    let is_stored = file.file().is_none() && file.file_type() == FileType::Regular;
-    let Some(limit) = limit(call).filter(|_| is_stored && len > 0) else { return Ok(len) };
+    let Some(limit) = limit(call).filter(|_| file.is_stored() && len > 0) else { return Ok(len) };
     let start = match offset {
         _ if file.flags().contains(OpenFlags::APPEND) => file.stat().size,
         Some(offset) => offset,

@@ -85,7 +85,11 @@ pub fn pselect6(call: &mut Call<'_>) -> CallResult {
 
 /// A struct timeval of the program, ns. EINVAL where it is negative.
 pub(super) fn timeval(call: &Call<'_>, address: u64) -> Result<u64> {
-    let [seconds, us] = call.get_words(address)?;
+    timeval_ns(call.get_words(address)?)
+}
+
+/// The words of one, ns. EINVAL as [`timeval`].
+pub(super) fn timeval_ns([seconds, us]: [u64; 2]) -> Result<u64> {
     if (seconds as i64) < 0 || (us as i64) < 0 {
         return Err(Errno::INVAL);
     }
