@@ -198,3 +198,15 @@ fn randomness_is_never_the_same() {
     assert_eq!((one.len(), two.len()), (32, 32));
     assert_ne!(one, two);
 }
+
+#[test]
+fn the_processors_time_is_told() {
+    // What a process reads of itself, while nothing else runs: field 14 of its stat, and the machine's idle time.
+    let busy =
+        "while read -r all </proc/self/stat; do set -- $all; [ \"${14}\" -gt 1 ] && break; done";
+    let text =
+        shell(&format!("{busy}; sleep 0.1; head -n 1 /proc/stat; grep -c Vm /proc/self/status"));
+    let words: Vec<&str> = text.split_whitespace().collect();
+    let number = |at: usize| words[at].parse::<u64>().unwrap();
+    assert!(number(1) > 0 && number(4) > 0, "busy and idle: {text}");
+}

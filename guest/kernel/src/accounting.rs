@@ -62,7 +62,7 @@ impl Kernel {
 
     /// Notes how long a thread has run, at the end of its turn.
     pub fn charge(&self, thread: &mut Thread) {
-        let ran_ns = self.slice.ran_ns();
+        let ran_ns = self.slice.end();
         thread.ran_ns += ran_ns;
         thread.process.ran_ns.update(|before| before + ran_ns);
     }

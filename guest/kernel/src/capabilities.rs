@@ -8,7 +8,7 @@
 //!   a program is started by root: everything
 //! ```
 //!
-//! They are kept and told, and decide who may change users and groups. The bounding set holds everything.
+//! They are kept and told, and decide who may change users and groups. The bounding set bounds what a program of root's has.
 
 use linux_raw_sys::general as linux;
 
@@ -27,11 +27,13 @@ pub struct Capabilities {
     pub permitted: u64,
     /// What programs that ask for it may be given by it.
     pub inheritable: u64,
+    /// What no program can be given but this (PR_CAPBSET_DROP).
+    pub bounding: u64,
 }
 
 impl Default for Capabilities {
     fn default() -> Capabilities {
-        Capabilities { effective: ALL, permitted: ALL, inheritable: 0 }
+        Capabilities { effective: ALL, permitted: ALL, inheritable: 0, bounding: ALL }
     }
 }
 
@@ -47,6 +49,7 @@ impl Capabilities {
             effective: new.effective & ALL,
             permitted: new.permitted & ALL,
             inheritable: new.inheritable & ALL,
+            bounding: self.bounding,
         };
         let may_inherit =
             if self.has(linux::CAP_SETPCAP) { ALL } else { self.inheritable | self.permitted };
@@ -72,10 +75,21 @@ impl Capabilities {
         }
     }
 
-    /// The process has another program.
+    /// Takes a capability out of the bounding set for good. EPERM without CAP_SETPCAP.
+    pub fn drop_bounding(&mut self, capability: u32) -> Result<()> {
+        if !self.has(linux::CAP_SETPCAP) {
+            return Err(Errno::PERM);
+        }
+        self.bounding &= !(1 << capability);
+        Ok(())
+    }
+
+    /// The process has another program: root's gets what is inheritable or bounding (capabilities(7), "Capabilities and
+    /// execution of programs by root").
     pub fn note_exec(&mut self, user: Ids) {
-        self.permitted = if user.real == ROOT || user.effective == ROOT { ALL } else { 0 };
-        self.effective = if user.effective == ROOT { ALL } else { 0 };
+        let all = self.inheritable | self.bounding;
+        self.permitted = if user.real == ROOT || user.effective == ROOT { all } else { 0 };
+        self.effective = if user.effective == ROOT { all } else { 0 };
     }
 }
 
@@ -90,7 +104,7 @@ mod tests {
     #[test]
     fn what_was_given_up_is_gone_until_exec() {
         let mut of = Capabilities::default();
-        of.set(Capabilities { effective: 1, permitted: 3, inheritable: 4 }).unwrap();
+        of.set(Capabilities { effective: 1, permitted: 3, inheritable: 4, bounding: 0 }).unwrap();
         assert!(of.has(0) && !of.has(1));
         let more = [
             Capabilities { permitted: 7, ..of },
@@ -100,16 +114,29 @@ mod tests {
         for gained in more {
             assert_eq!(of.set(gained), Err(Errno::PERM));
         }
-        of.set(Capabilities { effective: 3, permitted: 3, inheritable: 7 }).unwrap();
+        of.set(Capabilities { effective: 3, permitted: 3, inheritable: 7, bounding: 0 }).unwrap();
         of.note_exec(users(0, 0, 0));
         assert_eq!(of, Capabilities { inheritable: 7, ..Capabilities::default() });
     }
 
     #[test]
+    fn what_leaves_the_bounding_set_is_gone_with_the_next_program() {
+        let mut of = Capabilities::default();
+        of.drop_bounding(linux::CAP_KILL).unwrap();
+        assert!(of.has(linux::CAP_KILL), "what it has it keeps");
+        of.note_exec(users(0, 0, 0));
+        assert!(!of.has(linux::CAP_KILL) && of.has(linux::CAP_SETUID));
+        of.note_users(users(0, 0, 0), users(1, 1, 1), false);
+        assert_eq!(of.drop_bounding(linux::CAP_SETUID), Err(Errno::PERM));
+    }
+
+    #[test]
     fn unknown_capabilities_are_dropped() {
         let mut of = Capabilities::default();
-        of.set(Capabilities { effective: !0, permitted: !0, inheritable: !0 }).unwrap();
-        assert_eq!(of, Capabilities { effective: ALL, permitted: ALL, inheritable: ALL });
+        let all =
+            |set| Capabilities { effective: set, permitted: set, inheritable: set, bounding: set };
+        of.set(all(!0)).unwrap();
+        assert_eq!(of, all(ALL));
     }
 
     #[test]

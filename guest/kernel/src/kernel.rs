@@ -82,7 +82,7 @@ pub struct Kernel {
     /// Their threads.
     pub threads: Rc<Threads>,
     /// The turn of the one that runs.
-    pub slice: Slice,
+    pub slice: Rc<Slice>,
     /// The extended registers.
     pub fpu: Fpu,
     pub(crate) vdso: Frame,
@@ -118,7 +118,7 @@ pub fn start(boot: Boot) -> ! {
         processes: Rc::clone(&machine.processes),
         terminals: Rc::clone(&machine.terminals),
         threads: Rc::clone(&machine.threads),
-        slice: Slice::default(),
+        slice: machine.slice.clone(),
         fpu: Fpu::new(&boot.info.cpu),
         vdso: vdso::frame().expect("memory at boot"),
         boot,

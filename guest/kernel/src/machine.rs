@@ -21,6 +21,7 @@ use crate::process::{FIRST, Process};
 use crate::processes::Processes;
 use crate::random::Random;
 use crate::signal::{Info, OwnQueue, Queue, Waiting};
+use crate::slice::Slice;
 use crate::threads::Threads;
 use crate::tty::Terminals;
 
@@ -42,6 +43,8 @@ pub struct Machine {
     pub processes: Rc<Processes>,
     /// Their threads.
     pub threads: Rc<Threads>,
+    /// The turn of the one that runs.
+    pub slice: Rc<Slice>,
     /// The pseudo-terminals.
     pub terminals: Rc<Terminals>,
     /// Its name (sethostname(2)).
@@ -63,6 +66,7 @@ impl Machine {
             signals: RefCell::default(),
             processes: Rc::default(),
             threads: Rc::default(),
+            slice: Rc::default(),
             terminals: Rc::default(),
             hostname: RefCell::new(HOSTNAME.into()),
             boot_id,
@@ -108,6 +112,10 @@ impl System for Machine {
 
     fn uptime_ns(&self) -> u64 {
         clock::monotonic_ns() - self.booted_ns
+    }
+
+    fn cpu_time_ns(&self) -> u64 {
+        self.slice.all_ns()
     }
 
     fn fill_random(&self, to: &mut [u8]) {
@@ -191,16 +199,17 @@ impl System for Machine {
 
     fn process(&self, pid: Pid) -> Option<Rc<dyn ProcessInfo>> {
         let process = self.processes.get(pid)?;
-        let is_running = self.pid() == pid;
+        let turn_ns = (self.pid() == pid).then(|| self.slice.ran_ns());
         let (processes, threads) = (Rc::clone(&self.processes), Rc::clone(&self.threads));
-        Some(Rc::new(Shown { process, is_running, processes, threads }))
+        Some(Rc::new(Shown { process, turn_ns, processes, threads }))
     }
 }
 
 /// A process, as files see it.
 struct Shown {
     process: Rc<Process>,
-    is_running: bool,
+    /// How long its turn has been on, ns, where it runs.
+    turn_ns: Option<u64>,
     processes: Rc<Processes>,
     threads: Rc<Threads>,
 }
@@ -217,7 +226,8 @@ impl ProcessInfo for Shown {
 
     fn state(&self, tid: u32) -> char {
         // A call that waits may be tried again at any time, and still waits.
-        let runs = self.threads.with(tid, |thread| !thread.in_call).unwrap_or(self.is_running);
+        let runs =
+            self.threads.with(tid, |thread| !thread.in_call).unwrap_or(self.turn_ns.is_some());
         match (self.process.is_stopped.get(), runs) {
             (true, _) => 'T',
             (_, true) => 'R',
@@ -226,7 +236,7 @@ impl ProcessInfo for Shown {
     }
 
     fn cpu_time_ns(&self) -> u64 {
-        self.process.ran_ns.get()
+        self.process.ran_ns.get() + self.turn_ns.unwrap_or(0)
     }
 
     fn threads(&self) -> Vec<u32> {

@@ -27,6 +27,8 @@ pub struct Slice {
     ends_ns: Cell<u64>,
     /// What the VMM was asked for last; 0 stands for nothing.
     upcall_ns: Cell<u64>,
+    /// Turns that are over, ns together.
+    before_ns: Cell<u64>,
 }
 
 impl Slice {
@@ -40,6 +42,18 @@ impl Slice {
     /// How long the turn has been on, ns.
     pub fn ran_ns(&self) -> u64 {
         clock::monotonic_ns().saturating_sub(self.began_ns.get())
+    }
+
+    /// The turn is over; how long it was, ns.
+    pub fn end(&self) -> u64 {
+        let ran_ns = self.ran_ns();
+        self.before_ns.update(|before| before + ran_ns);
+        ran_ns
+    }
+
+    /// How long all turns were together, this one among them, ns.
+    pub fn all_ns(&self) -> u64 {
+        self.before_ns.get() + self.ran_ns()
     }
 
     /// Whether others may run now.

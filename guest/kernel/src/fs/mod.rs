@@ -165,7 +165,7 @@ impl Vfs {
             // The root is its own parent's child, and has none.
             let parent = mount.covers().and_then(|under| id_of(under.mount()?)).unwrap_or(0);
             let dev = root.inode().stat().dev;
-            Some(mount.info_line(id + 1, parent + 1, dev, &root.path().ok()?))
+            Some(mount.info_line(id, parent, dev, &root.path().ok()?))
         };
         roots.iter().enumerate().filter_map(line).flatten().collect()
     }

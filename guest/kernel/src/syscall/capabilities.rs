@@ -67,8 +67,8 @@ pub fn capset(call: &mut Call<'_>) -> CallResult {
         }
     }
     let [effective, permitted, inheritable] = sets;
-    let new = Capabilities { effective, permitted, inheritable };
-    call.process.credentials.borrow_mut().capabilities.set(new)?;
+    let capabilities = &mut call.process.credentials.borrow_mut().capabilities;
+    capabilities.set(Capabilities { effective, permitted, inheritable, ..*capabilities })?;
     Ok(0)
 }
 

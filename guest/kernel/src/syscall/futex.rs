@@ -155,6 +155,10 @@ pub(super) fn key(call: &Call<'_>, address: u64) -> Result<Key> {
         return Err(Errno::INVAL);
     }
     let is_private = call.uint(1) & linux::FUTEX_PRIVATE_FLAG != 0;
+    if !is_private {
+        // What others may wait at is known by what is behind the address.
+        value(call, address)?;
+    }
     Ok(call.process.space().borrow().futex(address, is_private))
 }
 

@@ -253,16 +253,26 @@ pub fn msync(call: &mut Call<'_>) -> CallResult {
     mapped_range(call)
 }
 
-/// mlock(2), munlock(2): pages never leave memory. ENOMEM.
+/// mlock(2): pages never leave memory; those that are not there yet come. ENOMEM.
 pub fn mlock(call: &mut Call<'_>) -> CallResult {
-    call.args[0] &= !(PAGE_SIZE - 1);
-    mapped_range(call)
+    munlock(call)?;
+    let range = page_range(call.args[0], call.args[1])?;
+    let populated = call.process.space().borrow_mut().populate(range);
+    Ok(populated.map(|()| 0).map_err(|_| Errno::NOMEM)?)
 }
 
-/// mlock2(2): as mlock(2), EINVAL.
+/// mlock2(2): as mlock(2), EINVAL; MLOCK_ONFAULT leaves what is not there yet.
 pub fn mlock2(call: &mut Call<'_>) -> CallResult {
     check_flags(call.uint(2), linux::MLOCK_ONFAULT)?;
-    mlock(call)
+    if call.uint(2) & linux::MLOCK_ONFAULT == 0 { mlock(call) } else { munlock(call) }
+}
+
+/// munlock(2): of all pages that the range touches. ENOMEM.
+pub fn munlock(call: &mut Call<'_>) -> CallResult {
+    let into = call.args[0] % PAGE_SIZE;
+    call.args[0] -= into;
+    call.args[1] = call.args[1].saturating_add(into);
+    mapped_range(call)
 }
 
 /// mlockall(2): pages never leave memory. EINVAL.

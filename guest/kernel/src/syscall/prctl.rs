@@ -54,8 +54,20 @@ pub fn prctl(call: &mut Call<'_>) -> CallResult {
         }
         // There are no filters.
         prctl::PR_GET_SECCOMP | prctl::PR_GET_SECUREBITS => Ok(0),
-        prctl::PR_CAPBSET_READ if call.args[1] > CAP_LAST_CAP.into() => Err(Errno::INVAL.into()),
-        prctl::PR_GET_NO_NEW_PRIVS | prctl::PR_CAPBSET_READ => Ok(1),
+        prctl::PR_SET_SECUREBITS if call.args[1] == 0 => Ok(0),
+        prctl::PR_SET_SECUREBITS => Err(Errno::PERM.into()),
+        prctl::PR_CAPBSET_READ | prctl::PR_CAPBSET_DROP if call.args[1] > CAP_LAST_CAP.into() => {
+            Err(Errno::INVAL.into())
+        }
+        prctl::PR_CAPBSET_READ => {
+            let of = call.process.credentials.borrow().capabilities;
+            Ok(of.bounding >> call.args[1] & 1)
+        }
+        prctl::PR_CAPBSET_DROP => {
+            let of = &mut call.process.credentials.borrow_mut().capabilities;
+            Ok(of.drop_bounding(call.uint(1)).map(|()| 0)?)
+        }
+        prctl::PR_GET_NO_NEW_PRIVS => Ok(1),
         _ => Err(Errno::INVAL.into()),
     }
 }

@@ -210,7 +210,7 @@ calls! {
     __NR_mincore "mincore" => Supported, memory::mincore;
     __NR_mlock "mlock" => Supported, memory::mlock;
     __NR_mlock2 "mlock2" => Supported, memory::mlock2;
-    __NR_munlock "munlock" => Supported, memory::mlock;
+    __NR_munlock "munlock" => Supported, memory::munlock;
     __NR_mlockall "mlockall" => Supported, memory::mlockall;
     __NR_munlockall "munlockall" => Supported, memory::munlockall;
     __NR_process_vm_readv "process_vm_readv" => Partial("of the process itself"), process_vm::process_vm_readv;

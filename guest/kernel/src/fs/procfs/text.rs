@@ -190,15 +190,24 @@ pub(super) fn process_status(process: &dyn ProcessInfo, tid: u32) -> Vec<u8> {
     let (threads, who) = (process.threads().len(), process.credentials());
     let four =
         |Ids { real, effective, saved }| format!("{real}\t{effective}\t{saved}\t{effective}");
+    let of = who.capabilities;
     let groups: String = who.groups.iter().map(|group| format!("{group} ")).collect();
     format!(
         "Name:\t{comm}\nState:\t{state}\nTgid:\t{pid}\nPid:\t{tid}\nPPid:\t{parent}\nTracerPid:\t0\n\
          Uid:\t{}\nGid:\t{}\nFDSize:\t{}\nGroups:\t{groups}\n\
-         VmPeak:\t{vm:>8} kB\nVmSize:\t{vm:>8} kB\nVmHWM:\t{rss:>8} kB\nVmRSS:\t{rss:>8} kB\n\
-         Threads:\t{threads}\nCpus_allowed:\t1\nCpus_allowed_list:\t0\nMems_allowed_list:\t0\n",
+         VmPeak:\t{vm:>8} kB\nVmSize:\t{vm:>8} kB\nVmLck:\t       0 kB\nVmPin:\t       0 kB\n\
+         VmHWM:\t{rss:>8} kB\nVmRSS:\t{rss:>8} kB\nVmSwap:\t       0 kB\nThreads:\t{threads}\n\
+         CapInh:\t{:016x}\nCapPrm:\t{:016x}\nCapEff:\t{:016x}\nCapBnd:\t{:016x}\nCapAmb:\t{:016x}\n\
+         NoNewPrivs:\t1\nSeccomp:\t0\nCpus_allowed:\t1\nCpus_allowed_list:\t0\nMems_allowed_list:\t0\n\
+         voluntary_ctxt_switches:\t0\nnonvoluntary_ctxt_switches:\t0\n",
         four(who.user),
         four(who.group),
         fdtable::SOFT_LIMIT,
+        of.inheritable,
+        of.permitted,
+        of.effective,
+        of.bounding,
+        0,
         vm = size / 1024,
         rss = resident / 1024,
     )
