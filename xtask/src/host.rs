@@ -38,6 +38,15 @@ pub fn kvm_kind() -> String {
     kinds.join(", ")
 }
 
+/// Memory that programs may still take, MiB (proc(5), MemAvailable); 0 where nobody says.
+pub fn available_mib() -> u64 {
+    let text = fs::read_to_string("/proc/meminfo").unwrap_or_default();
+    let line = text.lines().find_map(|line| line.strip_prefix("MemAvailable:"));
+    let kib =
+        line.and_then(|rest| rest.trim().strip_suffix(" kB")).and_then(|kib| kib.parse().ok());
+    kib.map_or(0, |kib: u64| kib / 1024)
+}
+
 /// Whether this process is root's.
 pub fn is_root() -> bool {
     fs::metadata("/proc/self").is_ok_and(|process| process.uid() == 0)

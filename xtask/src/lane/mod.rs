@@ -21,11 +21,14 @@ mod modules;
 pub mod power;
 mod qemu;
 
-use std::fs::File;
+use std::fs::{self, File};
 use std::io::Read;
 use std::ops::ControlFlow;
+use std::panic::resume_unwind;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::Arc;
+use std::thread;
 use std::time::Instant;
 
 use console::Event;
@@ -36,11 +39,15 @@ use qemu::Machine;
 use crate::cargo::Workspace;
 use crate::command::elapsed;
 use crate::failure::{Failure, Result};
+use crate::host;
 use crate::suites::{self, ENV_BINARY, ENV_FIXTURES};
 use crate::tally::Tally;
 
 /// The whole lane. With the rest of `cargo xtask test` it must stay well under half an hour.
 const LANE_SECONDS_MAX: u64 = 20 * 60;
+
+/// Machines at once: with the tests' halves on two, the lane takes half as long.
+const MACHINES_MAX: usize = 2;
 
 /// One job. It is stopped in the lane, and the next one runs.
 const JOB_SECONDS_MAX: u64 = 5 * 60;
@@ -77,16 +84,26 @@ struct Job {
 
 /// A lane that is ready to boot.
 pub struct Lane {
-    kernel: Kernel,
+    kernel: Arc<Kernel>,
     dir: PathBuf,
+    /// Begins what is said of its machine.
+    prefix: String,
 }
 
 impl Lane {
     /// Fetches what it boots.
     pub fn new(workspace: &Workspace) -> Result<Self> {
         let dir = workspace.target.join("lane");
-        let kernel = Kernel::obtain(&dir.join("kernel"))?;
-        Ok(Self { kernel, dir })
+        let kernel = Arc::new(Kernel::obtain(&dir.join("kernel"))?);
+        Ok(Self { kernel, dir, prefix: "  ".into() })
+    }
+
+    /// Another machine with the same kernel and files of its own, one of several.
+    fn beside(&self, index: usize) -> Result<Self> {
+        let number = index + 1;
+        let dir = self.dir.join(number.to_string());
+        fs::create_dir_all(&dir).map_err(Failure::file("creating", &dir))?;
+        Ok(Self { kernel: Arc::clone(&self.kernel), dir, prefix: format!("  {number}│ ") })
     }
 
     /// Runs jobs to their end.
@@ -114,30 +131,64 @@ impl Lane {
         let modules = self.kernel.modules.in_order(&MODULES)?;
         let initramfs = self.dir.join("initramfs.cpio");
         initramfs::pack(&Contents { modules, jobs, files, nonce: &nonce }, &initramfs)?;
-        println!("Booting Linux {} in QEMU …", self.kernel.version());
+        println!("{}Booting Linux {} in QEMU …", self.prefix, self.kernel.version());
         let log = self.dir.join("console.log");
-        let (kernel, initramfs) = (&self.kernel.image, &initramfs);
-        Machine { kernel, initramfs, log, nonce: &nonce, devices }.run(look)
+        let (kernel, initramfs, prefix) = (&self.kernel.image, &initramfs, &self.prefix);
+        Machine { kernel, initramfs, log, nonce: &nonce, devices, prefix }.run(look)
     }
 }
 
-/// Runs the KVM tests in the lane.
+/// Runs the KVM tests in the lane, on machines side by side: each has one processor.
 pub fn test(lane: &Lane, workspace: &Workspace, filter: Option<&str>) -> Result<Tally> {
     let executables = suites::kvm_executables(workspace)?;
+    let machines = machines().min(executables.len()).max(1);
+    let ends: Vec<Result<Tally>> = thread::scope(|scope| {
+        let run = |index| {
+            let share = executables.iter().skip(index).step_by(machines);
+            let share: Vec<_> = share.cloned().collect();
+            scope.spawn(move || test_share(&lane.beside(index)?, workspace, share, filter))
+        };
+        let running: Vec<_> = (0..machines).map(run).collect();
+        let ends =
+            running.into_iter().map(|one| one.join().unwrap_or_else(|why| resume_unwind(why)));
+        ends.collect()
+    });
+    let mut all = Tally::default();
+    for end in ends {
+        all.add(end?);
+    }
+    Ok(all)
+}
+
+/// How many machines this host has processors and memory for.
+fn machines() -> usize {
+    let processors = thread::available_parallelism().map_or(1, usize::from);
+    let room = host::available_mib() / (2 * u64::from(qemu::MEMORY_MIB));
+    processors.min(usize::try_from(room).unwrap_or(MACHINES_MAX)).clamp(1, MACHINES_MAX)
+}
+
+/// Runs some of the tests on one machine.
+fn test_share(
+    lane: &Lane,
+    workspace: &Workspace,
+    executables: Vec<(String, PathBuf)>,
+    filter: Option<&str>,
+) -> Result<Tally> {
     let jobs: Vec<Job> = executables.iter().map(|(name, _)| test_job(name, filter)).collect();
     let mut files =
         vec![(MAYFLY.to_owned(), workspace.mayfly()), (FIXTURES.to_owned(), workspace.fixtures())];
     files.extend(executables.into_iter().map(|(name, path)| (format!("{TESTS}/{name}"), path)));
 
-    let mut results = Results::default();
+    let mut results = Results { prefix: lane.prefix.clone(), ..Results::default() };
     let start = Instant::now();
     let end = lane.run(&jobs, &files, |event| results.take(event, start));
-    let tally = results.tally;
+    let (tally, prefix) = (results.tally, results.prefix);
     match end {
         Ok(()) => Ok(tally),
         Err(failure) => {
             let (ended, all) = (tally.programs, jobs.len());
-            println!("  {} tests passed in {ended} of {all} test programs; then:", tally.passed);
+            let passed = tally.passed;
+            println!("{prefix}{passed} tests passed in {ended} of {all} test programs; then:");
             Err(failure)
         }
     }
@@ -188,6 +239,8 @@ fn quote(text: &str) -> String {
 /// What the test programs came to.
 #[derive(Default)]
 struct Results {
+    /// Begins each line.
+    prefix: String,
     tally: Tally,
     /// Programs that had come to their `test result` when the running one began.
     programs_before: u64,
@@ -195,16 +248,17 @@ struct Results {
 
 impl Results {
     fn take(&mut self, event: Event, start: Instant) {
+        let prefix = &self.prefix;
         match event {
             Event::Ready(version) => {
-                println!("  Linux {version} is up after {}", elapsed(start.elapsed()));
+                println!("{prefix}Linux {version} is up after {}", elapsed(start.elapsed()));
             }
             Event::Begin(name) => {
-                println!("  {name}, at {}", elapsed(start.elapsed()));
+                println!("{prefix}{name}, at {}", elapsed(start.elapsed()));
                 self.programs_before = self.tally.programs;
             }
             Event::Output(line) => {
-                println!("    {line}");
+                println!("{prefix}  {line}");
                 self.tally.line(&line);
             }
             Event::End(name, status) => {

@@ -18,7 +18,7 @@ use crate::command::{self, elapsed};
 use crate::failure::{Failure, Result};
 
 /// Enough for the packed programs twice (while they move off the initramfs) and a few guests.
-const MEMORY_MIB: u32 = 2048;
+pub const MEMORY_MIB: u32 = 2048;
 
 /// `nokaslr`, `mitigations=off`: a faster boot. `reboot=t panic=1`: with `-no-reboot` a panic ends QEMU.
 const KERNEL_ARGUMENTS: &str = "console=ttyS0 reboot=t panic=1 quiet nokaslr mitigations=off \
@@ -51,6 +51,8 @@ pub struct Machine<'a> {
     pub nonce: &'a str,
     /// More of QEMU's arguments.
     pub devices: &'a [String],
+    /// Begins what is said of it.
+    pub prefix: &'a str,
 }
 
 impl Machine<'_> {
@@ -76,7 +78,7 @@ impl Machine<'_> {
             std::thread::spawn(move || read(console, &sender));
         }
         let mut tail = Tail::default();
-        let verdict = watch(&receiver, Console::new(self.nonce), look, |bytes| {
+        let verdict = watch(&receiver, Console::new(self.nonce), self.prefix, look, |bytes| {
             tail.feed(bytes);
             log.write_all(bytes).map_err(Failure::file("writing", &self.log))
         });
@@ -120,6 +122,7 @@ impl Machine<'_> {
 fn watch(
     chunks: &Receiver<Vec<u8>>,
     mut console: Console,
+    prefix: &str,
     mut look: impl FnMut(Event) -> ControlFlow<()>,
     mut keep: impl FnMut(&[u8]) -> Result<()>,
 ) -> Result<ControlFlow<()>> {
@@ -158,7 +161,7 @@ fn watch(
         }
         if told.elapsed() > HEARTBEAT {
             told = Instant::now();
-            println!("  … {job}: {} so far", elapsed(start.elapsed()));
+            println!("{prefix}… {job}: {} so far", elapsed(start.elapsed()));
         }
     }
 }
@@ -247,7 +250,7 @@ mod tests {
             events.push(event);
             if is_enough { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
         };
-        let _: ControlFlow<()> = watch(&receiver, Console::new("n0"), look, |_| Ok(()))?;
+        let _: ControlFlow<()> = watch(&receiver, Console::new("n0"), "", look, |_| Ok(()))?;
         Ok(events)
     }
 
@@ -279,6 +282,7 @@ mod tests {
             log: log.clone(),
             nonce: "n0",
             devices: &[],
+            prefix: "",
         };
         let failure = machine.run(|_| ControlFlow::Continue(())).unwrap_err();
         assert!(matches!(failure, Failure::Lane(_) | Failure::Start { .. }), "{failure}");
