@@ -1,6 +1,8 @@
 //! What kind of program a file is, from its first bytes (System V gABI, ch. 4 and 5).
 
+use std::fs::File;
 use std::io;
+use std::os::unix::fs::FileExt;
 
 /// What a file is to a guest.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -33,6 +35,14 @@ const PT_INTERP: u32 = 3;
 const PROGRAM_HEADERS_MAX: u16 = 73;
 /// Longest name of an interpreter: PATH_MAX for Linux too.
 const INTERPRETER_BYTES_MAX: u64 = 4096;
+
+/// Looks at a file.
+///
+/// # Errors
+/// What the host says.
+pub fn inspect_file(file: &File) -> io::Result<Kind> {
+    inspect(|into, at| file.read_at(into, at))
+}
 
 /// Looks at a file through `read_at`, which is as [`std::os::unix::fs::FileExt::read_at`].
 ///

@@ -75,7 +75,8 @@ fn main() -> ExitCode {
             image::from_tar(&archive, &out).and_then(|bytes| image::made(&out, bytes))
         }
         Command::Image(ImageCommand::Host { programs, add, out }) => {
-            image::from_host(&programs, &add, &out).and_then(|bytes| image::made(&out, bytes))
+            let contents = image::Contents { programs: &programs, more: &add, has_tools: false };
+            image::from_host(contents, &out).and_then(|bytes| image::made(&out, bytes))
         }
     };
     result.unwrap_or_else(Failure::report)

@@ -4,7 +4,7 @@ use std::ffi::OsStr;
 use std::fs::File;
 use std::io;
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::{FileExt, PermissionsExt};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use crate::elf::{self, Kind};
@@ -71,7 +71,7 @@ pub fn find(name: &OsStr) -> PathBuf {
 
 /// Why the file is no program for a guest that has nothing else.
 fn unfit(file: &File) -> io::Result<Option<String>> {
-    Ok(match elf::inspect(|into, at| file.read_at(into, at))? {
+    Ok(match elf::inspect_file(file)? {
         Kind::Static => None,
         Kind::Dynamic(_) => Some("it is dynamically linked: its libraries need a --rootfs".into()),
         Kind::Script(_) => Some("it is a script: its interpreter needs a --rootfs".into()),

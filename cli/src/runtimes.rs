@@ -1,7 +1,8 @@
 //! The file systems of execution environments.
 //!
 //! ```text
-//!   provided.*    │ a minimal root with the code in it           │ runs /var/task/bootstrap or /opt/bootstrap
+//!   provided.*    │ static bootstrap: a minimal root with the code in it │ runs /var/task/bootstrap or /opt/bootstrap
+//!                 │ any other: this host's shell, tools and libraries, code at /var/task │ the same
 //!   pythonX.Y     │ DATA/runtimes/pythonX.Y.img │ code at /var/task │ runs /var/runtime/bootstrap
 //! ```
 //!
@@ -18,9 +19,11 @@ use std::sync::{Mutex, PoisonError};
 
 use mayfly_scheduler::launcher::{Code, ImageBuilder, RootImage};
 
+use crate::elf::{self, Kind};
 use crate::failure::Failure;
+use crate::files;
 use crate::filesystems::Filesystems;
-use crate::image::{self, Python};
+use crate::image::{self, Contents, Python};
 use crate::root::Root;
 
 /// The program that is a managed runtime.
@@ -33,6 +36,8 @@ const TASK: &[u8] = b"/var/task";
 const LAYERS: &[u8] = b"/opt";
 /// Begins the names of runtimes that are the code's own.
 const PROVIDED: &str = "provided.";
+/// What this host's own tools and libraries are kept as: no runtime has this name.
+const HOST: &str = "_host";
 
 /// Runtimes below a data directory.
 pub struct Runtimes {
@@ -71,27 +76,55 @@ impl Runtimes {
             let why = format!("this host's python3 is python{version}");
             return Err(self.advice(runtime, &why));
         }
-        let build = || -> Result<(), Failure> {
-            fs::create_dir_all(&self.dir).map_err(|error| Failure::at(&self.dir, error))?;
-            // Under another name until it is whole; what a crash leaves is written over.
-            let unfinished = self.dir.join(format!(".new-{runtime}.img"));
-            image::from_host(&[PathBuf::from("python3")], &[], &unfinished)?;
-            let image = self.image(runtime);
-            fs::rename(&unfinished, &image).map_err(|error| Failure::at(&image, error))
-        };
-        build().map_err(|failure| format!("the image of {runtime} can't be built: {failure}"))
+        self.build_image(runtime, &["python3".into()])
+            .map_err(|failure| format!("the image of {runtime} can't be built: {failure}"))
+    }
+
+    /// Builds an image of programs of this host, with a shell and tools.
+    fn build_image(&self, runtime: &str, programs: &[PathBuf]) -> Result<(), Failure> {
+        fs::create_dir_all(&self.dir).map_err(|error| Failure::at(&self.dir, error))?;
+        // Under another name until it is whole; what a crash leaves is written over.
+        let unfinished = self.dir.join(format!(".new-{runtime}.img"));
+        let contents = Contents { programs, has_tools: true, ..Contents::default() };
+        image::from_host(contents, &unfinished)?;
+        let image = self.image(runtime);
+        fs::rename(&unfinished, &image).map_err(|error| Failure::at(&image, error))
+    }
+
+    /// The image that code with its own runtime runs on: the one that was put there by hand, or, for a bootstrap that is
+    /// no static program, this host's shell, tools and libraries. `None`: the code is all that it needs.
+    fn base(&self, runtime: &str, bootstrap: &Path) -> Result<Option<PathBuf>, Failure> {
+        let image = self.image(runtime);
+        if image.is_file() {
+            return Ok(Some(image));
+        }
+        let failed = |error: io::Error| Failure::at(bootstrap, error);
+        let kind = elf::inspect_file(&files::open(bootstrap).map_err(failed)?).map_err(failed)?;
+        if !matches!(kind, Kind::Dynamic(_) | Kind::Script(_)) {
+            return Ok(None);
+        }
+        let _alone = self.building.lock().unwrap_or_else(PoisonError::into_inner);
+        let image = self.image(HOST);
+        if !image.is_file() {
+            self.build_image(HOST, &["/bin/sh".into()])?;
+        }
+        Ok(Some(image))
     }
 
     fn try_build(&self, code: Code<'_>) -> Result<Option<RootImage>, Failure> {
-        let is_own = code.runtime.starts_with(PROVIDED);
-        let program = if is_own { own_bootstrap(code) } else { Some(BOOTSTRAP) };
-        let Some(program) = program else { return Ok(None) };
-        let mut filesystems = if is_own {
-            Filesystems::new(Root::of_task(code.task)?)
+        let (program, base) = if code.runtime.starts_with(PROVIDED) {
+            let Some((program, file)) = own_bootstrap(code) else { return Ok(None) };
+            (program, self.base(code.runtime, &file)?)
         } else {
-            let mut filesystems = Filesystems::new(Root::at(&self.image(code.runtime))?);
-            filesystems.mount(TASK, Root::at(code.task)?)?;
-            filesystems
+            (BOOTSTRAP, Some(self.image(code.runtime)))
+        };
+        let mut filesystems = match base {
+            None => Filesystems::new(Root::of_task(code.task)?),
+            Some(base) => {
+                let mut filesystems = Filesystems::new(Root::at(&base)?);
+                filesystems.mount(TASK, Root::at(code.task)?)?;
+                filesystems
+            }
         };
         if !code.layers.is_empty() {
             filesystems.mount(LAYERS, Root::of_layers(code.layers)?)?;
@@ -118,15 +151,15 @@ impl ImageBuilder for Runtimes {
     }
 }
 
-/// The runtime that the code brings, or that the last layer with one does.
-fn own_bootstrap(code: Code<'_>) -> Option<&'static str> {
-    let is_in = |dir: &Path| is_program(&dir.join("bootstrap"));
+/// The runtime that the code brings, or that the last layer with one does: where it is there, and here.
+fn own_bootstrap(code: Code<'_>) -> Option<(&'static str, PathBuf)> {
+    let of = |dir: &Path| Some(dir.join("bootstrap")).filter(|file| is_program(file));
     let layered = |dir: &&PathBuf| fs::symlink_metadata(dir.join("bootstrap")).is_ok();
-    if is_in(code.task) {
-        Some(TASK_BOOTSTRAP)
+    if let Some(file) = of(code.task) {
+        Some((TASK_BOOTSTRAP, file))
     } else {
         let layer = code.layers.iter().rev().find(layered)?;
-        is_in(layer).then_some(LAYER_BOOTSTRAP)
+        Some((LAYER_BOOTSTRAP, of(layer)?))
     }
 }
 

@@ -9,7 +9,7 @@ import json
 
 import pytest
 from botocore.exceptions import ClientError
-from conftest import create, program, zipped
+from conftest import FIXTURES, create, program, zipped
 
 
 def code_of(error):
@@ -82,6 +82,14 @@ def test_nothing_to_run(client, empty):
     answer = client.invoke(FunctionName=empty, Payload=b"{}")
     assert (answer["StatusCode"], answer["FunctionError"]) == (200, "Unhandled")
     assert b"Runtime.InvalidEntrypoint" in answer["Payload"].read()
+
+
+def test_a_bootstrap_may_be_a_script(client, make):
+    script = b"#!/bin/bash\nset -eu\necho started as $(basename $0)\nexec ./program\n"
+    files = {"bootstrap": script, "program": (FIXTURES / "bootstrap").read_bytes()}
+    answer = client.invoke(FunctionName=make(zipped(files)), Payload=b'"echo"', LogType="Tail")
+    assert "FunctionError" not in answer, answer["Payload"].read()
+    assert b"started as bootstrap" in base64.b64decode(answer["LogResult"])
 
 
 def test_requests_are_checked_first(client, empty):

@@ -132,6 +132,17 @@ def test_the_standard_library_works(function, tell):
     assert "[INFO]" in log and "from a logger" in log
 
 
+def test_there_is_a_shell(function, tell):
+    name = function("""
+        import os, subprocess
+
+        def handler(event, context):
+            return [subprocess.check_output(event, shell=True, text=True), os.system("exit 3") >> 8]
+        """)
+    error, answer, log = tell(name, "echo one two | tr a-z A-Z && sh -c 'printf %s $0'")
+    assert (error, answer) == (None, ["ONE TWO\nsh", 3]), log
+
+
 def test_a_log_in_json(function, tell):
     name = function(
         """

@@ -42,7 +42,10 @@ pub fn python(options: &BenchPython) -> Result<ExitCode, Failure> {
     let image = place.path().join("image");
     match &options.image {
         Some(given) => std::os::unix::fs::symlink(std::path::absolute(given)?, &image)?,
-        None => drop(image::from_host(std::slice::from_ref(&interpreter), &[], &image)?),
+        None => {
+            let programs = std::slice::from_ref(&interpreter);
+            image::from_host(image::Contents { programs, ..Default::default() }, &image)?;
+        }
     }
     let bench = Bench { interpreter, image, timing: place.path().join("timing") };
     let (mut starts, mut pieces) = (<[Vec<u64>; 2]>::default(), Map::new());

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use super::libraries::Program;
 use super::mirror::Mirror;
 use super::python::{Python, is_python};
-use super::script;
+use super::{script, tools};
 use crate::elf::{self, Kind};
 use crate::failure::{Failure, say};
 use crate::{files, program};
@@ -41,12 +41,23 @@ const FILES: [(&str, &str); 4] = [
     ),
 ];
 
-/// Builds an image of the programs, and of the files and directories in `more`, in the file `out`; how many bytes
-/// it has.
+/// What of this host an image is to have.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Contents<'a> {
+    /// Programs, with what they need.
+    pub programs: &'a [PathBuf],
+    /// Files and directories.
+    pub more: &'a [PathBuf],
+    /// Whether there are to be a shell and tools: `tools.rs`.
+    pub has_tools: bool,
+}
+
+/// Builds an image in the file `out`; how many bytes it has.
 ///
 /// # Errors
 /// A program that this host does not have, or what it needs; what the host says.
-pub fn from_host(programs: &[PathBuf], more: &[PathBuf], out: &Path) -> Result<u64, Failure> {
+pub fn from_host(contents: Contents<'_>, out: &Path) -> Result<u64, Failure> {
+    let Contents { programs, more, has_tools } = contents;
     if programs.iter().any(|program| files::are_same(&program::find(program.as_os_str()), out)) {
         return Err(Failure::at(out, "it is a program of the image, which that must not replace"));
     }
@@ -69,6 +80,9 @@ pub fn from_host(programs: &[PathBuf], more: &[PathBuf], out: &Path) -> Result<u
     for program in programs {
         loaders.extend(take(program, &mut mirror, NESTED_MAX)?);
     }
+    if has_tools {
+        tools::take(&mut mirror, &mut loaders)?;
+    }
     for path in more {
         say(&format!("with {}", path.display()));
         add(&visible(path)?, &mut mirror, &mut loaders)?;
@@ -87,7 +101,7 @@ fn take(program: &Path, mirror: &mut Mirror, nested_max: u32) -> Result<Vec<Prog
     let path = visible(&path)?;
     let file = open(&path)?;
     let failed = |error: io::Error| Failure::at(&path, error);
-    match elf::inspect(|into, at| file.read_at(into, at)).map_err(failed)? {
+    match elf::inspect_file(&file).map_err(failed)? {
         Kind::Static | Kind::Dynamic(_) => {
             say(&format!("program: {}", path.display()));
             Ok(Program::take(&path, mirror)?.into_iter().collect())
@@ -120,7 +134,7 @@ fn add(path: &Path, mirror: &mut Mirror, loaders: &mut Vec<Program>) -> Result<(
     let added = mirror.taken()[first..].to_vec();
     for path in &added {
         let file = files::open(path).map_err(|error| Failure::at(path, error))?;
-        let kind = elf::inspect(|into, at| file.read_at(into, at));
+        let kind = elf::inspect_file(&file);
         match (kind.map_err(|error| Failure::at(path, error))?, loaders.first_mut()) {
             (Kind::Static | Kind::Dynamic(_), Some(loader)) => loader.take_plugin(path, mirror)?,
             (Kind::Dynamic(_), None) => loaders.extend(Program::take(path, mirror)?),

@@ -5,7 +5,8 @@
 //!   from-tar    the root of a container, or an image with its layers
 //!   from-host   programs of this host ─▶ libraries (libraries.rs) ─┐
 //!               scripts ─▶ who runs them (script.rs) ──────────────┤
-//!               python3 ─▶ its standard library (python.rs) ───────┴─▶ mirror.rs ─▶ a tree
+//!               python3 ─▶ its standard library (python.rs) ───────┤
+//!               a shell and tools, for environments (tools.rs) ────┴─▶ mirror.rs ─▶ a tree
 //! ```
 //!
 //! The same files give the same bytes. What is going on is told on stderr, what was made on stdout.
@@ -16,6 +17,7 @@ mod libraries;
 mod mirror;
 mod python;
 mod script;
+mod tools;
 mod unfinished;
 
 use std::fs;
@@ -30,7 +32,7 @@ use mayfly_image::{ImageLayout, Options, Tree, WriteError};
 use crate::failure::{Failure, say};
 use crate::platform::print;
 
-pub use from_host::from_host;
+pub use from_host::{Contents, from_host};
 pub use from_tar::from_tar;
 pub use python::Python;
 use unfinished::Unfinished;

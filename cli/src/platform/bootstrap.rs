@@ -8,6 +8,9 @@ use crate::failure::Failure;
 const STATIC: &str =
     "link it statically (Rust: --target x86_64-unknown-linux-musl; Go: CGO_ENABLED=0; C: -static)";
 
+/// What a platform brings of its host: a dynamic linker, and who runs scripts.
+const BROUGHT: [&str; 4] = ["/lib64/ld-linux-x86-64.so.2", "/bin/sh", "/bin/bash", "/usr/bin/env"];
+
 /// What is found where the program should be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Found {
@@ -50,36 +53,35 @@ pub fn judge(
     has: impl Fn(&str) -> bool,
 ) -> Result<Option<String>, Failure> {
     let wrong = |what: &str| Err(Failure::new(format!("{place}: {what}")));
-    let warning = |needs: &str| {
-        let is_there = needs.strip_prefix("/var/task/").is_some_and(has);
+    let warning = |needs: &str, advice: &str| {
+        let is_there =
+            BROUGHT.contains(&needs) || needs.strip_prefix("/var/task/").is_some_and(&has);
         (!is_there).then(|| {
-            format!("{place} needs {needs}, which is not in the package: it starts only where the runtime has it")
+            format!(
+                "{place} needs {needs}, which is not in the package: it starts only where the runtime has it{advice}"
+            )
         })
     };
     match kind {
         Kind::Static => Ok(None),
-        Kind::Dynamic(needs) | Kind::Script(needs) => Ok(warning(needs)),
+        Kind::Dynamic(needs) => Ok(warning(needs, &format!("; or {STATIC}"))),
+        Kind::Script(needs) => Ok(warning(needs, "")),
         kind => wrong(&unfit(kind)),
     }
 }
 
-/// Refuses any program that needs something else.
+/// The same of a program that comes alone.
 ///
 /// # Errors
 /// As [`check`].
-pub fn judge_alone(place: &str, kind: &Kind) -> Result<(), Failure> {
-    let why = match kind {
-        Kind::Static => return Ok(()),
-        Kind::Dynamic(needs) => format!("it is dynamically linked (it needs {needs}): {STATIC}"),
-        Kind::Script(needs) => {
-            format!(
-                "it is a script: deploy a directory that holds it as `{BOOTSTRAP}`, and {needs}"
-            )
+pub fn judge_alone(place: &str, kind: &Kind) -> Result<Option<String>, Failure> {
+    match kind {
+        Kind::Other => {
+            let why = "neither a directory, nor a zip, nor a program";
+            Err(Failure::new(format!("{place}: {why}")))
         }
-        Kind::Other => "neither a directory, nor a zip, nor an ELF program".into(),
-        kind => unfit(kind),
-    };
-    Err(Failure::new(format!("{place}: {why}")))
+        kind => judge(place, kind, |_| false),
+    }
 }
 
 fn unfit(kind: &Kind) -> String {
@@ -125,8 +127,11 @@ mod tests {
         let beside = |path: &str| path == "lib/ld.so";
         assert_eq!(judge("b", &linked("/var/task/lib/ld.so"), beside).unwrap(), None);
         let warning = judge("b", &linked("/lib64/ld.so"), beside).unwrap().unwrap();
-        assert!(warning.contains("/lib64/ld.so"), "{warning}");
-        assert!(judge_alone("b", &linked("/lib64/ld.so")).is_err());
-        assert!(judge_alone("b", &Kind::Static).is_ok());
+        assert!(warning.contains("/lib64/ld.so") && warning.contains("-static"), "{warning}");
+        assert!(judge_alone("b", &linked("/lib64/ld.so")).unwrap().is_some());
+        for brought in [Kind::Static, linked(BROUGHT[0]), Kind::Script("/bin/sh".into())] {
+            assert_eq!(judge_alone("b", &brought).unwrap(), None);
+        }
+        assert!(judge_alone("b", &Kind::Other).is_err());
     }
 }

@@ -62,11 +62,11 @@ fn of_program(path: &Path, file: &File) -> Result<Bundle, Failure> {
     if !metadata.is_file() {
         return Err(Failure::at(path, "neither a directory nor a file"));
     }
-    let kind = elf::inspect(|into, at| file.read_at(into, at)).map_err(failed)?;
-    bootstrap::judge_alone(&path.display().to_string(), &kind)?;
+    let kind = elf::inspect_file(file).map_err(failed)?;
+    let warning = bootstrap::judge_alone(&path.display().to_string(), &kind)?;
     let mut packing = Packing::new(UNPACKED_BYTES_MAX);
     packing.file(path, BOOTSTRAP, 0o755)?;
-    Ok(Bundle { zip: packing.finish(path)?, warning: None })
+    Ok(Bundle { zip: packing.finish(path)?, warning })
 }
 
 fn of_directory(
@@ -82,7 +82,7 @@ fn of_directory(
         let found = Found { mode: found.permissions().mode(), is_file: found.is_file() };
         bootstrap::check(&place, found)?;
         let file = files::open(&program).map_err(|error| Failure::at(&program, error))?;
-        let kind = elf::inspect(|into, at| file.read_at(into, at));
+        let kind = elf::inspect_file(&file);
         let kind = kind.map_err(|error| Failure::at(&program, error))?;
         let has = |name: &str| path.join(name).exists();
         warning = bootstrap::judge(&program.display().to_string(), &kind, has)?;

@@ -9,7 +9,7 @@ use super::Platform;
 use super::error::ApiError;
 use super::name::FunctionName;
 use super::shapes;
-use crate::function::{Entry, Function, Settings};
+use crate::function::{Entry, Function, LATEST, Settings};
 use crate::service::Identity;
 
 /// A version, and how it was called.
@@ -69,6 +69,12 @@ pub(super) fn route(
     qualifier: Option<String>,
 ) -> Result<Target, ApiError> {
     let name = named(platform, form, qualifier)?;
+    let is_there = platform.functions.get(&name.name).is_some();
+    if !is_there && name.qualifier.is_none() {
+        // What is missed is what would run.
+        let latest = name.at(Some(LATEST.into()));
+        return Err(ApiError::not_found(&platform.service.identity, &latest));
+    }
     target(platform, name, |entry, qualifier| entry.route(qualifier, random_bits()))
 }
 

@@ -209,12 +209,16 @@ fn starting_position(arn: &str, position: Option<&str>) -> Result<(), ApiError> 
 }
 
 fn queue(platform: &Platform, arn: &str) -> Result<Arc<Definition>, ApiError> {
-    let queue = match Target::parse(&platform.service.identity, arn) {
-        Some(Target::Queue(name)) => platform.queues.get(name),
-        _ => None,
+    let Some(Target::Queue(name)) = Target::parse(&platform.service.identity, arn) else {
+        return Err(ApiError::invalid(format!(
+            "Unrecognized event source: {arn} is no queue of this platform."
+        )));
     };
-    queue.ok_or_else(|| {
-        ApiError::invalid(format!("Unrecognized event source: {arn} is no queue of this platform."))
+    platform.queues.get(name).ok_or_else(|| {
+        ApiError::invalid(
+            "Error occurred while ReceiveMessage. SQS Error Code: AWS.SimpleQueueService.NonExistentQueue. SQS Error \
+             Message: The specified queue does not exist.",
+        )
     })
 }
 

@@ -39,11 +39,11 @@ pub(super) fn all(
     let initialization = if is_provisioned { "provisioned-concurrency" } else { "on-demand" };
     let configuration = &function.configuration;
     let name = &configuration.name;
-    let (log_format, log_level) = match configuration.logging.format {
-        LogFormat::Text => ("Text", None),
-        LogFormat::Json => ("JSON", Some(configuration.logging.application_level.name())),
-    };
-    let log_level = log_level.map(|level| format!("AWS_LAMBDA_LOG_LEVEL={level}"));
+    let logging = &configuration.logging;
+    let logs_json = (logging.format == LogFormat::Json).then(|| {
+        let level = logging.application_level.name();
+        ["AWS_LAMBDA_LOG_FORMAT=JSON".into(), format!("AWS_LAMBDA_LOG_LEVEL={level}")]
+    });
     let ours = [
         ("AWS_LAMBDA_RUNTIME_API", format!("127.0.0.1:{}", ports::RUNTIME_API)),
         ("_HANDLER", configuration.handler.clone()),
@@ -53,7 +53,6 @@ pub(super) fn all(
         ("AWS_LAMBDA_FUNCTION_VERSION", function.version.to_string()),
         ("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", configuration.memory_mib.to_string()),
         ("AWS_LAMBDA_LOG_GROUP_NAME", configuration.log_group()),
-        ("AWS_LAMBDA_LOG_FORMAT", log_format.into()),
         ("AWS_LAMBDA_LOG_STREAM_NAME", stream.into()),
         ("AWS_LAMBDA_INITIALIZATION_TYPE", initialization.into()),
         ("AWS_EXECUTION_ENV", format!("AWS_Lambda_{}", configuration.runtime)),
@@ -69,6 +68,11 @@ pub(super) fn all(
         ("AWS_ENDPOINT_URL", &*platform),
         ("TZ", ":UTC"),
         ("LANG", "en_US.UTF-8"),
+        ("PWD", "/var/task"),
+        ("SHLVL", "0"),
+        // Nobody listens there, and segments that nobody asked for are no errors.
+        ("AWS_XRAY_CONTEXT_MISSING", "LOG_ERROR"),
+        ("AWS_XRAY_DAEMON_ADDRESS", "127.0.0.1:2000"),
         ("PATH", "/opt/bin:/usr/local/bin:/usr/bin:/bin"),
         ("LD_LIBRARY_PATH", "/opt/lib:/var/task:/var/task/lib:/lib64:/usr/lib64"),
     ];
@@ -76,7 +80,7 @@ pub(super) fn all(
     let defaults = defaults.iter().filter(|(name, _)| !theirs.contains_key(*name));
     let theirs = theirs.iter().map(|(name, value)| format!("{name}={value}"));
     let ours = ours.iter().map(|(name, value)| format!("{name}={value}"));
-    let ours = ours.chain(log_level);
+    let ours = ours.chain(logs_json.into_iter().flatten());
     ours.chain(defaults.map(|(name, value)| format!("{name}={value}"))).chain(theirs).collect()
 }
 

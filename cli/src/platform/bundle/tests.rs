@@ -77,9 +77,12 @@ fn a_program_becomes_the_bootstrap() {
     assert_eq!(fs::read(&bootstrap).unwrap(), program());
     assert_eq!(bootstrap.metadata().unwrap().permissions().mode() & 0o777, 0o755);
     write(&path, b"text", 0o755);
-    assert!(refusal(&path).ends_with("neither a directory, nor a zip, nor an ELF program"));
-    write(&path, b"#!/bin/sh\n", 0o755);
-    assert!(refusal(&path).contains("it is a script"));
+    assert!(refusal(&path).ends_with("neither a directory, nor a zip, nor a program"));
+    for (line, is_brought) in [("#!/bin/sh\n", true), ("#!/usr/bin/ruby\n", false)] {
+        write(&path, line.as_bytes(), 0o755);
+        let warning = Bundle::of(&path, true, None).unwrap().warning;
+        assert_eq!(warning.is_none(), is_brought, "{line}: {warning:?}");
+    }
 }
 
 #[test]
