@@ -81,17 +81,18 @@ impl Dentry {
         }
     }
 
-    /// Tells who watches this inode, and who watches the directory that it is in.
+    /// Tells who watches the directory that this is in, then who watches this inode: Linux's order, by which a watcher of
+    /// both reads them.
     pub fn tell_all(&self, mask: u32) {
         let Some(watches) = self.mount().map(|mount| mount.watches()) else { return };
         if watches.is_empty() {
             return;
         }
         let mask = mask | self.directory_bit();
-        watches.tell(id(self), mask, 0, b"");
         if let Some((directory, name)) = self.name_in_directory() {
             watches.tell(id(&directory), mask, 0, &name);
         }
+        watches.tell(id(self), mask, 0, b"");
     }
 
     /// IN_ISDIR for a directory.

@@ -80,6 +80,16 @@ fn a_file_tells_of_itself_until_it_is_gone() {
 }
 
 #[test]
+fn a_directory_tells_before_what_is_in_it() {
+    let machine = machine();
+    machine.write("/tmp/f", b"x");
+    let inotify = watching(&machine, "/tmp/f", linux::IN_ATTRIB);
+    assert_eq!(inotify.watch(&machine.lookup("/tmp").unwrap(), linux::IN_ATTRIB), Ok(2));
+    machine.vfs.chmod(&machine.lookup("/tmp/f").unwrap(), 0o600).unwrap();
+    assert_eq!(events(&inotify), [named(linux::IN_ATTRIB, "f"), named(linux::IN_ATTRIB, "")]);
+}
+
+#[test]
 fn watches_are_changed_and_given_up() {
     let machine = machine();
     let inotify = watching(&machine, "/tmp", linux::IN_CREATE);
