@@ -98,7 +98,7 @@ mod tests {
     use super::*;
 
     fn users(real: u32, effective: u32, saved: u32) -> Ids {
-        Ids { real, effective, saved }
+        Ids { real, effective, saved, file_system: effective }
     }
 
     #[test]

@@ -1,9 +1,9 @@
 //! Who a process says it is (credentials(7)): plain data, copied by fork(2) and kept by execve(2).
 //!
 //! ```text
-//!             real  effective  saved
-//!   users    [    │          │      ]    with CAP_SETUID anybody, with CAP_SETGID any group;
-//!   groups   [    │          │      ]    without, back and forth among the three
+//!             real  effective  saved  file system
+//!   users    [    │          │      │            ]    with CAP_SETUID anybody, with CAP_SETGID any group;
+//!   groups   [    │          │      │            ]    without, back and forth among them
 //!   further groups …
 //! ```
 //!
@@ -22,7 +22,7 @@ pub const GROUPS_MAX: usize = 65_536;
 /// Root.
 pub const ROOT: u32 = 0;
 
-/// Three numbers of users, or of groups.
+/// Four numbers of users, or of groups.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Ids {
     /// Who it is.
@@ -31,6 +31,8 @@ pub struct Ids {
     pub effective: u32,
     /// Whom it may become again.
     pub saved: u32,
+    /// As whom it makes files: as whom it acts, until setfsuid(2) says another.
+    pub file_system: u32,
 }
 
 impl Ids {
@@ -39,11 +41,11 @@ impl Ids {
         [self.real, self.effective, self.saved].contains(&ROOT)
     }
 
-    /// All three become `id`; without privilege, the effective one, where it is one of the others. EPERM.
+    /// All become `id`; without privilege, the effective one, where it is one of the others. EPERM.
     fn set(&mut self, id: u32, privileged: bool) -> Result<()> {
         match (privileged, id == self.real || id == self.saved) {
-            (true, _) => *self = Ids { real: id, effective: id, saved: id },
-            (false, true) => self.effective = id,
+            (true, _) => *self = Ids { real: id, effective: id, saved: id, file_system: id },
+            (false, true) => (self.effective, self.file_system) = (id, id),
             (false, false) => return Err(Errno::PERM),
         }
         Ok(())
@@ -64,6 +66,7 @@ impl Ids {
         }
         self.real = real.unwrap_or(before.real);
         self.effective = effective.unwrap_or(before.effective);
+        self.file_system = self.effective;
         if real.is_some() || effective.is_some_and(|id| id != before.real) {
             self.saved = self.effective;
         }
@@ -77,12 +80,24 @@ impl Ids {
             return Err(Errno::PERM);
         }
         let [real, effective, saved] = ids;
+        let effective = effective.unwrap_or(self.effective);
         *self = Ids {
             real: real.unwrap_or(self.real),
-            effective: effective.unwrap_or(self.effective),
+            effective,
             saved: saved.unwrap_or(self.saved),
+            file_system: effective,
         };
         Ok(())
+    }
+
+    /// setfsuid(2): as whom it made files so far. What it may not be leaves that as it is, and is no error.
+    fn set_file_system(&mut self, id: Option<u32>, privileged: bool) -> u32 {
+        let before = self.file_system;
+        let may_be = [self.real, self.effective, self.saved, self.file_system];
+        if let Some(id) = id.filter(|id| privileged || may_be.contains(id)) {
+            self.file_system = id;
+        }
+        before
     }
 }
 
@@ -132,6 +147,16 @@ impl Credentials {
         apply(&mut self.group, change, privileged)
     }
 
+    /// setfsuid(2): the user who made files so far.
+    pub fn set_file_system_user(&mut self, id: Option<u32>) -> u32 {
+        self.user.set_file_system(id, self.capabilities.has(linux::CAP_SETUID))
+    }
+
+    /// setfsgid(2): the group that made files so far.
+    pub fn set_file_system_group(&mut self, id: Option<u32>) -> u32 {
+        self.group.set_file_system(id, self.capabilities.has(linux::CAP_SETGID))
+    }
+
     /// setgroups(2). EINVAL beyond [`GROUPS_MAX`]; EPERM.
     pub fn set_groups(&mut self, groups: Vec<u32>) -> Result<()> {
         if !self.capabilities.has(linux::CAP_SETGID) {
@@ -147,8 +172,9 @@ impl Credentials {
 
     /// What execve(2) does: who it acts as is whom it may become again.
     pub fn note_exec(&mut self) {
-        self.user.saved = self.user.effective;
-        self.group.saved = self.group.effective;
+        for ids in [&mut self.user, &mut self.group] {
+            (ids.saved, ids.file_system) = (ids.effective, ids.effective);
+        }
         self.capabilities.note_exec(self.user);
         self.keeps_capabilities = false;
     }
@@ -169,7 +195,7 @@ mod tests {
     use super::*;
 
     fn ids(real: u32, effective: u32, saved: u32) -> Ids {
-        Ids { real, effective, saved }
+        Ids { real, effective, saved, file_system: effective }
     }
 
     #[test]
@@ -209,6 +235,25 @@ mod tests {
         assert_eq!(who.user, ids(1000, 1000, 1002), "becoming the real one keeps the way back");
         who.note_exec();
         assert_eq!(who.user.saved, 1000);
+    }
+
+    #[test]
+    fn files_may_be_made_as_another() {
+        let mut who = Credentials::default();
+        assert_eq!(
+            (who.set_file_system_user(Some(1000)), who.set_file_system_user(None)),
+            (0, 1000)
+        );
+        assert_eq!(who.set_file_system_group(Some(100)), 0);
+        assert_eq!(who.user, Ids { file_system: 1000, ..Ids::default() });
+        assert_eq!(who.group, Ids { file_system: 100, ..Ids::default() });
+        who.set_user(Change::Two([None, Some(1001)])).unwrap();
+        assert_eq!(who.user.file_system, 1001, "as whom it acts");
+        assert_eq!(who.set_file_system_user(Some(1002)), 1001);
+        assert_eq!(who.user.file_system, 1001, "nobody that it is");
+        assert_eq!((who.set_file_system_user(Some(0)), who.user.file_system), (1001, 0));
+        who.note_exec();
+        assert_eq!((who.user.file_system, who.group.file_system), (1001, 0));
     }
 
     #[test]

@@ -125,7 +125,7 @@ impl System for Machine {
     fn owner(&self) -> (u32, u32) {
         let process = self.process.borrow();
         let ids = process.as_ref().map(|process| process.credentials.borrow().ids());
-        ids.map_or((0, 0), |[user, group]| (user.effective, group.effective))
+        ids.map_or((0, 0), |[user, group]| (user.file_system, group.file_system))
     }
 
     fn take_frame(&self, zeroed: bool) -> Option<Frame> {

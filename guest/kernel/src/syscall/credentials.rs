@@ -65,6 +65,18 @@ pub fn setresgid(call: &mut Call<'_>) -> CallResult {
     set(call, |who| who.set_group(change))
 }
 
+/// setfsuid(2): the user before.
+pub fn setfsuid(call: &mut Call<'_>) -> CallResult {
+    let id = some(call, 0);
+    Ok(call.process.credentials.borrow_mut().set_file_system_user(id).into())
+}
+
+/// setfsgid(2): the group before.
+pub fn setfsgid(call: &mut Call<'_>) -> CallResult {
+    let id = some(call, 0);
+    Ok(call.process.credentials.borrow_mut().set_file_system_group(id).into())
+}
+
 /// getresuid(2). EFAULT.
 pub fn getresuid(call: &mut Call<'_>) -> CallResult {
     let ids = call.process.credentials.borrow().user;

@@ -286,6 +286,8 @@ calls! {
     __NR_setregid "setregid" => Partial(NUMBERS), credentials::setregid;
     __NR_setresuid "setresuid" => Partial(NUMBERS), credentials::setresuid;
     __NR_setresgid "setresgid" => Partial(NUMBERS), credentials::setresgid;
+    __NR_setfsuid "setfsuid" => Partial(NUMBERS), credentials::setfsuid;
+    __NR_setfsgid "setfsgid" => Partial(NUMBERS), credentials::setfsgid;
     __NR_setgroups "setgroups" => Partial(NUMBERS), credentials::setgroups;
     __NR_getresuid "getresuid" => Supported, credentials::getresuid;
     __NR_getresgid "getresgid" => Supported, credentials::getresgid;

@@ -188,8 +188,9 @@ pub(super) fn process_status(process: &dyn ProcessInfo, tid: u32) -> Vec<u8> {
         _ => "S (sleeping)",
     };
     let (threads, who) = (process.threads().len(), process.credentials());
-    let four =
-        |Ids { real, effective, saved }| format!("{real}\t{effective}\t{saved}\t{effective}");
+    let four = |Ids { real, effective, saved, file_system }| {
+        format!("{real}\t{effective}\t{saved}\t{file_system}")
+    };
     let of = who.capabilities;
     let groups: String = who.groups.iter().map(|group| format!("{group} ")).collect();
     format!(
