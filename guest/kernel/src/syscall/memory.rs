@@ -250,6 +250,11 @@ pub fn mincore(call: &mut Call<'_>) -> CallResult {
 
 /// msync(2): files that can be written live in memory. EINVAL, ENOMEM.
 pub fn msync(call: &mut Call<'_>) -> CallResult {
+    let (flags, both) = (call.uint(2), linux::MS_ASYNC | linux::MS_SYNC);
+    check_flags(flags, both | linux::MS_INVALIDATE)?;
+    if flags & both == both {
+        return Err(Errno::INVAL.into());
+    }
     mapped_range(call)
 }
 
