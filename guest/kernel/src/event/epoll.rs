@@ -9,10 +9,11 @@
 //!                 EPOLLONESHOT: once, until EPOLL_CTL_MOD
 //! ```
 //!
-//! An epoll is a file, too, and may be in another: two deep at most, so that no look goes round in circles.
+//! An epoll is a file, too, and may be in another: five deep at most, and never in a circle, so that each look ends.
 
 use alloc::collections::BTreeMap;
 use alloc::rc::{Rc, Weak};
+use alloc::vec::Vec;
 use core::cell::{Cell, RefCell};
 use core::ops::Bound;
 
@@ -23,8 +24,11 @@ use crate::fs::{Fd, File, OpenFile, Poll, Pulse};
 
 /// Most items of one epoll: every wait looks at each.
 pub const ITEMS_MAX: usize = 16 << 10;
-/// Most epolls in one: a look at each of them looks at all of its items.
+/// Most epolls in one, and in one that is in another: a look at each of them looks at all of its items.
 pub const NESTED_MAX: usize = 64;
+const NESTED_DEEP_MAX: usize = 4;
+/// Most epolls in a chain, each in the one before (Linux's EP_MAX_NESTS, and the first).
+const DEPTH_MAX: usize = 5;
 /// What is told without being asked for.
 const UNASKED: u32 = linux::EPOLLERR | linux::EPOLLHUP;
 /// Bits of an interest that are no events.
@@ -110,13 +114,15 @@ pub struct Epoll {
     last: Cell<Key>,
     /// How many epolls it is in.
     holders: Cell<usize>,
+    /// How long the longest chain of epolls was that led to it since it is in one.
+    above: Cell<usize>,
     /// How often an interest was added or changed.
     changes: Cell<u64>,
 }
 
 impl Epoll {
     /// EPOLL_CTL_ADD. EEXIST; EINVAL for what does not go with EPOLLEXCLUSIVE; EPERM for a file that never waits; ELOOP
-    /// for epolls more than two deep; ENOSPC beyond [`ITEMS_MAX`], or [`NESTED_MAX`] epolls.
+    /// for a circle of epolls, or more than [`DEPTH_MAX`] in a chain; ENOSPC beyond [`ITEMS_MAX`], or [`NESTED_MAX`] epolls.
     pub fn add(&self, fd: Fd, file: &Rc<OpenFile>, interest: Event) -> Result<()> {
         if file.pulse().is_none() {
             return Err(Errno::PERM);
@@ -126,8 +132,8 @@ impl Epoll {
         if is_exclusive && (nested.is_some() || interest.events & !EXCLUSIVE != 0) {
             return Err(Errno::INVAL);
         }
-        let is_deep = |inner: &Epoll| inner.holds() > 0 || core::ptr::eq(inner, self);
-        if nested.is_some_and(|inner| is_deep(inner) || self.holders.get() > 0) {
+        let is_deep = |inner: &Epoll| self.above.get() + 1 + inner.height() > DEPTH_MAX;
+        if nested.is_some_and(|inner| inner.reaches(self) || is_deep(inner)) {
             return Err(Errno::LOOP);
         }
         let mut items = self.items.borrow_mut();
@@ -138,13 +144,16 @@ impl Epoll {
         if items.len() >= ITEMS_MAX {
             items.retain(|_, item| item.file.strong_count() > 0);
         }
-        let has_room = nested.is_none_or(|_| count_nested(&items) < NESTED_MAX);
+        let most = if self.above.get() == 0 { NESTED_MAX } else { NESTED_DEEP_MAX };
+        let fits = |inner: &Epoll| count_nested(&items) < most && inner.holds() <= NESTED_DEEP_MAX;
+        let has_room = nested.is_none_or(fits);
         if items.len() >= ITEMS_MAX || !has_room {
             return Err(Errno::NOSPC);
         }
         items.insert(key, Item::new(file, interest));
         if let Some(inner) = nested {
             inner.holders.update(|holders| holders + 1);
+            inner.sink(self.above.get() + 1);
         }
         self.changes.update(|changes| changes + 1);
         Ok(())
@@ -166,6 +175,41 @@ impl Epoll {
     pub fn remove(&self, fd: Fd, file: &Rc<OpenFile>) -> Result<()> {
         let item = self.items.borrow_mut().remove(&Key::new(fd, file));
         item.map(|_| let_go(file)).ok_or(Errno::NOENT)
+    }
+
+    /// How many epolls the longest chain has that begins with it.
+    fn height(&self) -> usize {
+        self.inner().map(|file| nested(&file).map_or(0, Epoll::height)).max().unwrap_or(0) + 1
+    }
+
+    /// Whether another is it, or in it.
+    fn reaches(&self, other: &Epoll) -> bool {
+        core::ptr::eq(self, other)
+            || self.inner().any(|file| nested(&file).is_some_and(|inner| inner.reaches(other)))
+    }
+
+    /// There is a chain of so many epolls above it.
+    fn sink(&self, above: usize) {
+        self.above.update(|before| before.max(above));
+        for file in self.inner() {
+            nested(&file).into_iter().for_each(|inner| inner.sink(above + 1));
+        }
+    }
+
+    /// There is only this chain above it any more.
+    fn float(&self, above: usize) {
+        self.above.set(above);
+        for file in self.inner() {
+            let alone = nested(&file).filter(|inner| inner.holders.get() == 1);
+            alone.into_iter().for_each(|inner| inner.float(above + 1));
+        }
+    }
+
+    /// The epolls in it.
+    fn inner(&self) -> impl Iterator<Item = Rc<OpenFile>> {
+        let items = self.items.borrow();
+        let files = items.values().filter_map(|item| item.file.upgrade());
+        files.filter(|file| nested(file).is_some()).collect::<Vec<_>>().into_iter()
     }
 
     /// How many epolls are in it.
@@ -240,6 +284,9 @@ fn count_nested(items: &BTreeMap<Key, Item>) -> usize {
 fn let_go(file: &OpenFile) {
     if let Some(inner) = nested(file) {
         inner.holders.update(|holders| holders - 1);
+        if inner.holders.get() == 0 {
+            inner.float(0);
+        }
     }
 }
 

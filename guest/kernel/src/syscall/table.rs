@@ -124,7 +124,7 @@ calls! {
     __NR_pselect6 "pselect6" => Partial("descriptors below 1024"), poll::pselect6;
     __NR_epoll_create "epoll_create" => Supported, epoll::epoll_create;
     __NR_epoll_create1 "epoll_create1" => Supported, epoll::epoll_create1;
-    __NR_epoll_ctl "epoll_ctl" => Partial("epolls up to two deep, 64 in one; EPOLLEXCLUSIVE may wake several"), epoll::epoll_ctl;
+    __NR_epoll_ctl "epoll_ctl" => Partial("epolls up to five deep, 64 in one; EPOLLEXCLUSIVE may wake several"), epoll::epoll_ctl;
     __NR_epoll_wait "epoll_wait" => Supported, epoll::epoll_wait;
     __NR_epoll_pwait "epoll_pwait" => Supported, epoll::epoll_pwait;
     __NR_epoll_pwait2 "epoll_pwait2" => Supported, epoll::epoll_pwait2;

@@ -148,21 +148,32 @@ fn an_epoll_tells_of_those_in_it() {
 }
 
 #[test]
-fn epolls_are_two_deep_and_not_in_circles() {
+fn epolls_are_five_deep_and_not_in_circles() {
     let machine = machine();
-    let [a, b, c] = [(); 3].map(|()| epoll_file(&machine));
-    let (of_a, of_b, of_c) = (nested(&a).unwrap(), nested(&b).unwrap(), nested(&c).unwrap());
-    assert_eq!(of_a.add(3, &a, on(IN, 0)), Err(Errno::LOOP));
-    of_a.add(3, &b, on(IN, 0)).unwrap();
-    assert_eq!(of_b.add(3, &a, on(IN, 0)), Err(Errno::LOOP));
-    assert_eq!(of_b.add(3, &c, on(IN, 0)), Err(Errno::LOOP));
-    assert_eq!(of_c.add(3, &a, on(IN, 0)), Err(Errno::LOOP));
-    assert_eq!(of_a.add(4, &c, on(linux::EPOLLEXCLUSIVE | IN, 0)), Err(Errno::INVAL));
-    of_a.remove(3, &b).unwrap();
-    of_b.add(3, &c, on(IN, 0)).unwrap();
-    assert_eq!(of_c.add(3, &a, on(IN, 0)), Err(Errno::LOOP));
-    drop(b);
-    nested(&c).unwrap().add(3, &a, on(IN, 0)).unwrap();
+    let files = [(); 6].map(|()| epoll_file(&machine));
+    let [a, b, c, d, e, f] = files.each_ref().map(|file| nested(file).unwrap());
+    assert_eq!(a.add(3, &files[0], on(IN, 0)), Err(Errno::LOOP));
+    // From both ends, so that each step has a chain above it or below.
+    a.add(3, &files[1], on(IN, 1)).unwrap();
+    d.add(3, &files[4], on(IN, 4)).unwrap();
+    c.add(3, &files[3], on(IN, 3)).unwrap();
+    b.add(3, &files[2], on(IN, 2)).unwrap();
+    assert_eq!(e.add(3, &files[5], on(IN, 5)), Err(Errno::LOOP), "a sixth below");
+    assert_eq!(f.add(3, &files[0], on(IN, 0)), Err(Errno::LOOP), "and above");
+    assert_eq!(e.add(3, &files[1], on(IN, 0)), Err(Errno::LOOP), "a circle");
+    assert_eq!(a.add(4, &files[5], on(linux::EPOLLEXCLUSIVE | IN, 0)), Err(Errno::INVAL));
+
+    let file = counter(&machine, 0);
+    e.add(3, &file, on(IN | EDGE, 9)).unwrap();
+    assert!(told(a, 9).is_empty());
+    add_one(&file);
+    assert_eq!((told(a, 9), told(d, 9)), (vec![(IN, 1)], vec![(IN, 4)]));
+    assert_eq!(told(e, 9), [(IN, 9)]);
+    assert!(told(a, 9).is_empty(), "the bottom has been told");
+    a.remove(3, &files[1]).unwrap();
+    f.add(3, &files[1], on(IN, 1)).unwrap();
+    c.remove(3, &files[3]).unwrap();
+    e.add(4, &files[0], on(IN, 0)).unwrap();
 }
 
 #[test]
@@ -174,4 +185,14 @@ fn nested_epolls_have_a_bound() {
         outer.add(fd, file, on(IN, 0)).unwrap();
     }
     assert_eq!(outer.add(99, &held[0], on(IN, 0)), Err(Errno::NOSPC));
+    // One that is in another, or will be, has few.
+    let (inner, others) = (nested(&held[1]).unwrap(), [(); NESTED_DEEP_MAX + 1]);
+    let others = others.map(|()| epoll_file(&machine));
+    for (fd, file) in (0..).zip(&others[1..]) {
+        inner.add(fd, file, on(IN, 0)).unwrap();
+    }
+    assert_eq!(inner.add(99, &others[0], on(IN, 0)), Err(Errno::NOSPC));
+    outer.remove(0, &held[1]).unwrap();
+    inner.add(99, &others[0], on(IN, 0)).unwrap();
+    assert_eq!(outer.add(0, &held[1], on(IN, 0)), Err(Errno::NOSPC));
 }
