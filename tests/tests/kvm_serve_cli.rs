@@ -106,6 +106,14 @@ fn a_replaced_function_starts_fresh_and_keeps_what_is_not_named() {
     );
     let slow = slow.join().unwrap();
     assert_eq!(slow.code(), 0, "what ran finished on the old code: {}", slow.complaint());
+    let path = fixture("function");
+    let refused = ["deploy", "f", path.to_str().unwrap(), "--memory", "1"];
+    bad(&platform, &refused, 125, "greater than or equal to 128");
+    assert_eq!(
+        good(&platform, &["invoke", "f", "--payload", "\"count\""]),
+        "\"count\"",
+        "the code is what it was"
+    );
     deploy(&platform, "f", "function");
     assert_eq!(good(&platform, &["invoke", "f", "--payload", "\"count\""]), "1");
     platform.stop();
@@ -423,9 +431,9 @@ fn a_history_says_which_call_changed_what() {
     let last = &lines[51..];
     let wanted: [&[&str]; 5] = [
         &["  1 ", "PublishVersion  ", "  -"],
+        &["$LATEST", "  Update ", "  -"],
         &["$LATEST", "Environment.Variables.LEVEL: - -> \"debug\""],
         &["MemorySize: 128 -> 256"],
-        &["$LATEST", "  Update ", "  -"],
         &["$LATEST", "CreateFunction  ", "  -"],
     ];
     assert_eq!(last.len(), wanted.len(), "{last:?}");

@@ -101,15 +101,17 @@ fn create(api: &mut Api, wanted: &Wanted, bundle: &Bundle) -> Result<Value, Prob
     api.create(&request)
 }
 
-/// Code first: a setting that is refused then leaves a function that works.
+/// Settings, then code, which was tried before: what is refused leaves the function as it was.
 fn replace(api: &mut Api, wanted: &Wanted, bundle: &Bundle) -> Result<Value, Problem> {
-    let code = json!({ "ZipFile": STANDARD.encode(&bundle.zip) });
-    let function = api.update_code(&wanted.name, &code)?;
+    let mut code = json!({ "ZipFile": STANDARD.encode(&bundle.zip) });
     let settings = named(&wanted.settings);
-    if settings.is_empty() {
-        return Ok(function);
+    if !settings.is_empty() {
+        code["DryRun"] = true.into();
+        api.update_code(&wanted.name, &code)?;
+        api.update_configuration(&wanted.name, &settings.into())?;
+        code["DryRun"] = false.into();
     }
-    api.update_configuration(&wanted.name, &settings.into())
+    api.update_code(&wanted.name, &code)
 }
 
 /// What is said about the function, in the API's words.
