@@ -72,3 +72,7 @@ def test_a_schedule(aws):
     aws("scheduler", "delete-schedule", "--name", name)
     complaint = aws("scheduler", "get-schedule", "--name", name, fails=True)
     assert "(ResourceNotFoundException)" in complaint and f"Schedule {name} does not exist" in complaint
+
+
+def test_an_account_is_told(aws):
+    assert aws("sts", "get-caller-identity")["Account"] == "000000000000"

@@ -49,7 +49,7 @@ def test_a_message_comes_with_all_that_it_was_sent_with(sqs, new_queue):
     }
     sent = sqs.send_message(QueueUrl=url, MessageBody="héllo \U0001f600", MessageAttributes=attributes)
     answer = sqs.receive_message(
-        QueueUrl=url, MessageSystemAttributeNames=["All"], MessageAttributeNames=["All"]
+        QueueUrl=url, AttributeNames=["All"], MessageAttributeNames=["All"]
     )
     (message,) = answer["Messages"]
     assert (message["Body"], message["MessageId"]) == ("héllo \U0001f600", sent["MessageId"])
@@ -98,7 +98,7 @@ def test_a_fifo_queue_keeps_groups_in_order_and_messages_single(sqs, new_queue):
     ]
     assert sent[0]["MessageId"] == sent[3]["MessageId"]
     assert int(sent[0]["SequenceNumber"]) < int(sent[1]["SequenceNumber"])
-    first = sqs.receive_message(QueueUrl=url, MessageSystemAttributeNames=["All"])["Messages"]
+    first = sqs.receive_message(QueueUrl=url, AttributeNames=["All"])["Messages"]
     assert [message["Body"] for message in first] == ["a1"]
     assert first[0]["Attributes"]["MessageGroupId"] == "a"
     assert bodies(sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10)) == ["b1"]

@@ -2,6 +2,7 @@
 //!
 //! ```text
 //!   tests/python/requirements.txt ── python3 -m venv, pip ──▶ target/python ──▶ pytest tests/python
+//!   tests/python/requirements-2022.txt … target/python-2022 ──▶ pytest tests/python/test_sqs.py
 //! ```
 
 use std::fs;
@@ -14,24 +15,59 @@ use crate::failure::{Failure, Result};
 use crate::suites::{ENV_BINARY, ENV_FIXTURES};
 use crate::tally::Tally;
 
+const SUITE: &str = "tests/python";
+
+/// Clients, and what they run.
+struct Round {
+    /// The environment's directory in target/.
+    directory: &'static str,
+    /// What is installed there, in the suite.
+    requirements: &'static str,
+    /// Files of the suite; all, where none is named.
+    files: &'static [&'static str],
+}
+
+const ROUNDS: [Round; 2] = [
+    Round { directory: "python", requirements: "requirements.txt", files: &[] },
+    // Clients that speak SQS' older protocol.
+    Round {
+        directory: "python-2022",
+        requirements: "requirements-2022.txt",
+        files: &["test_sqs.py"],
+    },
+];
+
 /// Runs the suite on this host's /dev/kvm.
 pub fn test(workspace: &Workspace, filter: Option<&str>) -> Result<Tally> {
-    let suite = workspace.root.join("tests/python");
-    let python = environment(&workspace.target.join("python"), &suite.join("requirements.txt"))?;
+    let mut seen = Tally::default();
+    for round in &ROUNDS {
+        run(workspace, round, filter, &mut seen)?;
+    }
+    Ok(seen)
+}
+
+fn run(workspace: &Workspace, round: &Round, filter: Option<&str>, seen: &mut Tally) -> Result<()> {
+    let suite = workspace.root.join(SUITE);
+    let directory = workspace.target.join(round.directory);
+    let python = environment(&directory, &suite.join(round.requirements))?;
     let mut pytest = Command::new(python);
     // Its own directory of caches would lie in the source tree.
     pytest.args(["-m", "pytest", "-p", "no:cacheprovider", "-rfEs", "--tb=short", "--color=no"]);
-    pytest.arg(&suite).env("PYTHONDONTWRITEBYTECODE", "1");
+    match round.files {
+        [] => pytest.arg(&suite),
+        files => pytest.args(files.iter().map(|file| suite.join(file))),
+    };
+    pytest.env("PYTHONDONTWRITEBYTECODE", "1");
     pytest.env(ENV_BINARY, workspace.mayfly()).env(ENV_FIXTURES, workspace.fixtures());
     if let Some(filter) = filter {
         pytest.args(["-k", filter]);
     }
     println!("$ {}", command::line(&pytest));
-    let mut seen = Tally::default();
+    let failed = seen.failed;
     let status = command::tee(&mut pytest, |line| seen.pytest_line(line))?;
     // 5: the filter fits no test.
-    if status.success() || status.code() == Some(5) || seen.failed > 0 {
-        return Ok(seen);
+    if status.success() || status.code() == Some(5) || seen.failed > failed {
+        return Ok(());
     }
     Err(Failure::Command { command: command::line(&pytest), status, stderr: String::new() })
 }

@@ -192,7 +192,7 @@ impl ApiError {
     pub(super) fn in_place_of(response: Response) -> Response {
         let kind = response.headers().get(header::CONTENT_TYPE).map(HeaderValue::as_bytes);
         if !response.status().is_client_error()
-            || !kind.is_some_and(|kind| kind.starts_with(b"text/"))
+            || !kind.is_some_and(|kind| kind.starts_with(b"text/plain"))
         {
             return response;
         }

@@ -1,5 +1,5 @@
 //! Lambda's REST API (rest-json, version 2015-03-31; shapes, limits and errors as in botocore's model of
-//! the service), and on the same address CloudWatch Logs' and SQS', which name their calls in a header, and EventBridge Scheduler's.
+//! the service), and on the same address CloudWatch Logs', SQS' and STS', which name their calls elsewhere than in the path, and EventBridge Scheduler's.
 //!
 //! | | | |
 //! | --- | --- | --- |
@@ -43,6 +43,7 @@
 //! | GET, POST | /mayfly/queues… | Mayfly's own: what is queued |
 //! | GET | /mayfly/functions/F/history | Mayfly's own: every configuration that it has had |
 //! | POST | / | X-Amz-Target: Logs_20140328.CALL: see [`logs`]; AmazonSQS.CALL: see [`sqs`] |
+//! | GET, POST | /, /ACCOUNT/QUEUE | Action=CALL: SQS' older protocol and STS', see [`query`] |
 //!
 //! Requests to function URLs, told apart by their host or their path, are answered before all of these: see
 //! [`urls`].
@@ -73,6 +74,7 @@ mod name;
 mod page;
 mod permissions;
 mod provisioned;
+mod query;
 mod queues;
 mod recursion;
 mod runtime_management;
@@ -80,6 +82,7 @@ mod schedules;
 mod shapes;
 mod sqs;
 mod statement;
+mod sts;
 mod tags;
 mod targets;
 mod updates;
@@ -158,7 +161,9 @@ pub(crate) fn router(platform: Arc<Platform>) -> Router {
         .delete(event_config::delete);
     let mappings = get(mappings::list).post(mappings::create);
     let mapping = get(mappings::get).put(mappings::update).delete(mappings::delete);
-    let named = post(targets::call).layer(DefaultBodyLimit::max(targets::BODY_BYTES_MAX));
+    let named = get(targets::call)
+        .post(targets::call)
+        .layer(DefaultBodyLimit::max(targets::BODY_BYTES_MAX));
     let layer_versions = get(layers::list_versions).post(layers::publish);
     let layer_version = get(layers::get).delete(layers::delete);
     let policy = get(permissions::get).post(permissions::add);

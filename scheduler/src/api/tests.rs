@@ -8,6 +8,7 @@ mod layers;
 mod logs;
 mod permissions;
 mod provisioned;
+mod query;
 mod queues;
 mod recursion;
 mod rig;

@@ -6,6 +6,7 @@ use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};
 
 use super::CONTENT;
+use crate::api::query::QueryError;
 use crate::queue::QueueError;
 use crate::sqs::BadAttribute;
 
@@ -48,7 +49,12 @@ impl SqsError {
     }
 
     pub(super) fn malformed(error: &serde_json::Error) -> SqsError {
-        Self::new("SerializationException", "MalformedInput", error.to_string())
+        let message = error.to_string();
+        let absent = message.strip_prefix("missing field `").and_then(|rest| rest.split_once('`'));
+        match absent {
+            Some((parameter, _)) => Self::missing(parameter),
+            None => Self::new("SerializationException", "MalformedInput", message),
+        }
     }
 
     pub(super) fn unknown(call: &str) -> SqsError {
@@ -119,6 +125,11 @@ impl SqsError {
         let message = "A batch entry id can only contain alphanumeric characters, hyphens and \
                        underscores. It can be at most 80 letters long.";
         Self::new("InvalidBatchEntryId", simple!("InvalidBatchEntryId"), message)
+    }
+
+    /// As the older protocol has it.
+    pub(super) fn query(self) -> QueryError {
+        QueryError { status: self.status, code: self.code, message: self.message }
     }
 
     /// As the entry of a batch that failed.

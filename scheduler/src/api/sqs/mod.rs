@@ -1,4 +1,5 @@
-//! Amazon SQS' API (AWS JSON 1.0, version 2012-11-05; shapes, limits and errors as in botocore's model of the service).
+//! Amazon SQS' API (AWS JSON 1.0 and, through query.rs, the query protocol, version 2012-11-05; shapes, limits and errors as in
+//! botocore's model of the service).
 //!
 //! | call | |
 //! | --- | --- |
@@ -12,6 +13,7 @@ mod attributes;
 mod batch;
 mod error;
 mod leases;
+pub(super) mod query;
 mod queues;
 mod receive;
 mod send;
