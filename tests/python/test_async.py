@@ -100,6 +100,21 @@ def test_an_event_without_room_of_its_own_fails_at_once(quick, impatient, queue)
     assert (context["condition"], context["approximateInvokeCount"]) == ("ZeroReservedConcurrency", 0)
 
 
+def test_a_destination_that_cannot_be_is_refused(quick, impatient):
+    function = impatient()
+    for arn, code in (
+        ("arn:aws:la_mbda:us-east-1:000000000000:function:f", "ValidationException"),
+        ("arn:aws:iam::000000000000:role/r", "InvalidParameterValueException"),
+        ("arn:aws:lambda:us-east-1:000000000000:function:none", "InvalidParameterValueException"),
+    ):
+        with pytest.raises(ClientError) as error:
+            quick["lambda"].put_function_event_invoke_config(
+                FunctionName=function, DestinationConfig={"OnSuccess": {"Destination": arn}}
+            )
+        assert error.value.response["Error"]["Code"] == code
+        assert arn in error.value.response["Error"]["Message"]
+
+
 def test_configurations_by_qualifier(quick, impatient):
     function = impatient()
     client = quick["lambda"]

@@ -53,6 +53,7 @@ def test_pages(client):
         {"FunctionName": "no spaces"},
         {"Role": "me"},
         {"TracingConfig": {"Mode": "Sometimes"}},
+        {"SnapStart": {"ApplyOn": "Sometimes"}},
     ],
 )
 def test_what_the_model_does_not_allow_is_refused(client, more):
@@ -70,6 +71,8 @@ def test_what_the_model_does_not_allow_is_refused(client, more):
         {"Code": {"ZipFile": b"no zip"}},
         {"Code": {"ZipFile": zipped({"../escape": b"x"})}},
         {"Environment": {"Variables": {"KEY": "x" * 5000}}},
+        {"Runtime": "Python-3"},
+        {"SnapStart": {"ApplyOn": "PublishedVersions"}},
     ],
 )
 def test_what_breaks_a_limit_is_refused(client, more):

@@ -18,9 +18,10 @@ use super::blocking::blocking;
 use super::error::ApiError;
 use super::find::{named, target};
 use super::functions::{Answer, Qualified, Shared, parse};
-use super::name::FunctionName;
+use super::name::{FunctionName, is_arn};
 use super::page::{self, Page};
 use super::validate::within;
+use super::violations::Violations;
 use crate::clock;
 use crate::function::{AGE_S_MAX, EventInvoke, LATEST, RETRIES_MAX};
 use crate::poller::Target;
@@ -28,6 +29,9 @@ use crate::service::Identity;
 
 /// MaximumEventAgeInSeconds.
 const AGE_S: RangeInclusive<u32> = 60..=AGE_S_MAX;
+/// Services that AWS' Lambda tells of an event's end.
+const TAKERS: [&str; 5] = ["lambda", "sqs", "sns", "events", "s3"];
+const DESTINATION: &str = r"satisfy regular expression pattern: $|kafka://([^.]([a-zA-Z0-9\-_.]{0,248}))|arn:(aws[a-zA-Z0-9-]*):([a-zA-Z0-9\-])+:((eusc-)?[a-z]{2}((-gov)|(-iso([a-z]?)))?-[a-z]+-\d{1})?:(\d{12})?:(.*)";
 
 /// PutFunctionEventInvokeConfigRequest, UpdateFunctionEventInvokeConfigRequest.
 #[derive(Deserialize)]
@@ -57,6 +61,39 @@ struct DestinationConfig {
 #[serde(rename_all = "PascalCase")]
 struct Destination {
     destination: Option<String>,
+}
+
+impl DestinationConfig {
+    /// Refuses what is no ARN, and the ARNs of services that take no events.
+    fn check(&self) -> Result<(), ApiError> {
+        let mut wrong = Violations::default();
+        for (end, arn) in [("onFailure", &self.on_failure), ("onSuccess", &self.on_success)] {
+            if let Some(arn) = arn.as_ref().and_then(Destination::arn).filter(|arn| !is_arn(arn)) {
+                wrong.add(arn, &format!("destinationConfig.{end}.destination"), DESTINATION);
+            }
+        }
+        wrong.check()?;
+        let is_taken = |arn: &str| arn.split(':').nth(2).is_some_and(|one| TAKERS.contains(&one));
+        let mut arns = [&self.on_success, &self.on_failure].into_iter().flatten();
+        if arns.all(|one| one.arn().is_none_or(is_taken)) {
+            return Ok(());
+        }
+        let shown = |name: &str, one: &Option<Destination>| match one {
+            Some(one) => format!("{name}(destination={})", one.arn().unwrap_or("null")),
+            None => "null".into(),
+        };
+        Err(ApiError::invalid(format!(
+            "The provided destination config DestinationConfig(onSuccess={}, onFailure={}) is invalid.",
+            shown("OnSuccess", &self.on_success),
+            shown("OnFailure", &self.on_failure)
+        )))
+    }
+}
+
+impl Destination {
+    fn arn(&self) -> Option<&str> {
+        self.destination.as_deref().filter(|arn| !arn.is_empty())
+    }
 }
 
 pub(super) async fn put(
@@ -195,6 +232,7 @@ fn merge(
         after.age_s_max = Some(within(age, "maximumEventAgeInSeconds", AGE_S)?);
     }
     if let Some(config) = &request.destination_config {
+        config.check()?;
         after.on_success = destination(platform, config.on_success.as_ref(), own)?;
         after.on_failure = destination(platform, config.on_failure.as_ref(), own)?;
     }
@@ -206,8 +244,7 @@ fn destination(
     destination: Option<&Destination>,
     own: &str,
 ) -> Result<Option<String>, ApiError> {
-    let arn = destination.and_then(|one| one.destination.as_deref()).filter(|arn| !arn.is_empty());
-    let Some(arn) = arn else { return Ok(None) };
+    let Some(arn) = destination.and_then(Destination::arn) else { return Ok(None) };
     let exists = match Target::parse(&platform.service.identity, arn) {
         Some(Target::Function(name, _)) if name == own => {
             return Err(ApiError::invalid(

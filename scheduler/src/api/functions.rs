@@ -23,7 +23,7 @@ use super::name::is_alias_name;
 use super::page::{self, Page};
 use super::shapes::{self, CreateFunction};
 use super::versions::{self, PublishVersion};
-use super::{BODY_BYTES_MAX, Platform, attach, concurrency, dead_letter, tags, validate};
+use super::{BODY_BYTES_MAX, Platform, attach, concurrency, dead_letter, runtimes, tags, validate};
 use crate::bundle::ZIP_BYTES_MAX;
 use crate::clock;
 use crate::function::{Entry, Function, LATEST, Settings, Version};
@@ -32,33 +32,6 @@ use crate::store::{StoreError, StoredCode};
 
 pub(super) type Answer = Result<Response, ApiError>;
 pub(super) type Shared = State<Arc<Platform>>;
-
-/// Runtimes that AWS no longer takes (Lambda developer guide, "Deprecated runtimes"): who has an image of one may use it
-/// here.
-const DEPRECATED: [&str; 22] = [
-    "dotnetcore1.0",
-    "dotnetcore2.0",
-    "dotnetcore2.1",
-    "dotnetcore3.1",
-    "go1.x",
-    "java8",
-    "nodejs",
-    "nodejs10.x",
-    "nodejs12.x",
-    "nodejs14.x",
-    "nodejs4.3",
-    "nodejs4.3-edge",
-    "nodejs6.10",
-    "nodejs8.10",
-    "provided",
-    "python2.7",
-    "python3.6",
-    "python3.7",
-    "ruby2.5",
-    "ruby2.7",
-    "dotnet5.0",
-    "dotnet7",
-];
 
 #[derive(Deserialize)]
 pub(super) struct Qualified {
@@ -115,7 +88,7 @@ pub(super) async fn create(State(platform): Shared, body: Result<Bytes, BytesRej
 /// Makes sure that a runtime is there; may take seconds at its first use.
 pub(super) fn prepare(platform: &Platform, runtime: &str) -> Result<(), ApiError> {
     platform.service.prepare_runtime(runtime).map_err(|advice| {
-        if DEPRECATED.contains(&runtime) {
+        if runtimes::is_deprecated(runtime) {
             return ApiError::invalid(format!(
                 "The runtime parameter of {runtime} is no longer supported for creating or updating AWS Lambda \
                  functions. We recommend you use a supported runtime while creating or updating functions."

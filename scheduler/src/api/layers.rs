@@ -15,7 +15,8 @@ use super::error::ApiError;
 use super::functions::{Answer, Shared, keep, location, parse_upload};
 use super::name::{LayerName, number};
 use super::page::{self, Page};
-use super::{Platform, shapes, validate};
+use super::violations::Violations;
+use super::{Platform, runtimes, shapes, validate};
 use crate::clock;
 use crate::layer::LayerVersion;
 use crate::policy::Policy;
@@ -23,7 +24,7 @@ use crate::service::Identity;
 
 /// Longest lists and texts (the model's CompatibleRuntimes, CompatibleArchitectures, LicenseInfo).
 const RUNTIMES_MAX: usize = 15;
-const ARCHITECTURES: [&str; 2] = ["x86_64", "arm64"];
+const ARCHITECTURES_MAX: usize = 2;
 const LICENSE_CHARS_MAX: usize = 512;
 
 /// PublishLayerVersionRequest.
@@ -49,6 +50,24 @@ pub(super) struct Wanted {
 }
 
 impl Wanted {
+    /// Refuses a list of layers for what no layer can be for.
+    fn check(&self, platform: &Platform) -> Result<(), ApiError> {
+        let mut wrong = Violations::default();
+        if let Some(name) = &self.compatible_runtime
+            && !runtimes::is_known(name)
+            && !is_own_runtime(platform, name)
+        {
+            wrong.add(name, "compatibleRuntime", &runtimes::must());
+        }
+        if let Some(name) = &self.compatible_architecture
+            && !matches!(&**name, "x86_64" | "arm64")
+        {
+            let must = "satisfy enum value set: [x86_64, arm64]";
+            wrong.add(name, "compatibleArchitecture", must);
+        }
+        wrong.check()
+    }
+
     fn matches(&self, layer: &LayerVersion) -> bool {
         let has = |list: &[String], wanted: &Option<String>| {
             wanted.as_ref().is_none_or(|wanted| list.contains(wanted))
@@ -73,10 +92,10 @@ pub(super) async fn publish(
 ) -> Answer {
     let name = LayerName::parse_layer(&name)?;
     let request: PublishLayerVersion = parse_upload(body, "PublishLayerVersion")?;
-    let layer = checked(name, &request)?;
-    let zip = request.content.zip_file.ok_or_else(validate::no_zip)?;
     let published = blocking(move || {
-        let code = keep(&platform, &zip)?;
+        let layer = checked(&platform, name, &request)?;
+        let zip = request.content.zip_file.as_deref().ok_or_else(validate::no_zip)?;
+        let code = keep(&platform, zip)?;
         let (code_sha256, code_size) = (code.sha256, code.size);
         let layer = LayerVersion { code_sha256, code_size, ..layer };
         let layer = platform.layers.publish(layer)?;
@@ -104,6 +123,7 @@ pub(super) async fn list(
         let named = LayerName::parse_version_arn(arn.as_deref().unwrap_or_default())?;
         return told(&platform, &named.name, named.version);
     }
+    wanted.check(&platform)?;
     let identity = &platform.service.identity;
     let count = page.count(page::LAYER_ITEMS)?;
     let after = page.marker.as_deref();
@@ -125,6 +145,7 @@ pub(super) async fn list_versions(
     Query(wanted): Query<Wanted>,
 ) -> Answer {
     let name = LayerName::parse_layer(&name)?;
+    wanted.check(&platform)?;
     let count = page.count(page::LAYER_ITEMS)?;
     let before = page.marker.as_deref().map(version_number).transpose()?;
     let which = |layer: &LayerVersion| wanted.matches(layer);
@@ -143,19 +164,27 @@ pub(super) async fn delete(
     Ok(StatusCode::NO_CONTENT.into_response())
 }
 
+/// Whether a runtime that AWS does not know is this platform's.
+fn is_own_runtime(platform: &Platform, name: &str) -> bool {
+    runtimes::is_name(name) && platform.service.prepare_runtime(name).is_ok()
+}
+
 /// Everything but the code.
-fn checked(name: String, request: &PublishLayerVersion) -> Result<LayerVersion, ApiError> {
-    let PublishLayerVersion { compatible_runtimes: runtimes, license_info: license, .. } = request;
+fn checked(
+    platform: &Platform,
+    name: String,
+    request: &PublishLayerVersion,
+) -> Result<LayerVersion, ApiError> {
+    let PublishLayerVersion { compatible_runtimes: names, license_info: license, .. } = request;
     let architectures = &request.compatible_architectures;
-    let odd_runtime = runtimes.iter().find(|one| !validate::is_runtime_name(one));
-    let odd = odd_runtime.map(|one| (one, "compatibleRuntimes")).or_else(|| {
-        let odd = architectures.iter().find(|one| !ARCHITECTURES.contains(&one.as_str()));
-        odd.map(|one| (one, "compatibleArchitectures"))
-    });
-    if let Some((value, member)) = odd {
-        return Err(ApiError::constraint(value, member, "satisfy enum value set"));
+    let mut wrong = Violations::default();
+    if !names.iter().all(|one| runtimes::is_known(one) || is_own_runtime(platform, one)) {
+        let all = format!("[{}]", names.join(", "));
+        wrong.add(&all, "compatibleRuntimes", &runtimes::must());
     }
-    if runtimes.len() > RUNTIMES_MAX || architectures.len() > ARCHITECTURES.len() {
+    validate::architecture_names(architectures, "compatibleArchitectures", &mut wrong);
+    wrong.check()?;
+    if names.len() > RUNTIMES_MAX || architectures.len() > ARCHITECTURES_MAX {
         return Err(ApiError::invalid("A layer names too many runtimes or architectures."));
     }
     if let Some(text) = license.as_ref().filter(|text| text.chars().count() > LICENSE_CHARS_MAX) {
@@ -167,7 +196,7 @@ fn checked(name: String, request: &PublishLayerVersion) -> Result<LayerVersion, 
         version: 0,
         description: validate::description(request.description.clone())?,
         license: license.clone(),
-        runtimes: runtimes.clone(),
+        runtimes: names.clone(),
         architectures: architectures.clone(),
         created_ms: clock::unix_ms(),
         code_sha256: String::new(),

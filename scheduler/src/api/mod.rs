@@ -78,6 +78,7 @@ mod query;
 mod queues;
 mod recursion;
 mod runtime_management;
+mod runtimes;
 mod schedules;
 mod shapes;
 mod sqs;

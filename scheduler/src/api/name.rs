@@ -259,6 +259,19 @@ pub(super) fn is_account(text: &str) -> bool {
     text.len() == 12 && text.bytes().all(|byte| byte.is_ascii_digit())
 }
 
+/// Whether it has the form of any service's ARN; region and account may be absent.
+pub(super) fn is_arn(text: &str) -> bool {
+    let is_part =
+        |part: &str| part.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
+    let parts: Vec<&str> = text.splitn(6, ':').collect();
+    matches!(parts[..], ["arn", partition, service, region, account, _]
+        if partition.strip_prefix("aws").is_some_and(is_part)
+            && !service.is_empty()
+            && is_part(service)
+            && (region.is_empty() || is_region(region))
+            && (account.is_empty() || is_account(account)))
+}
+
 /// Whether an alias may have this name: it is no number, so no version's.
 pub(super) fn is_alias_name(name: &str) -> bool {
     (1..=ALIAS_CHARS_MAX).contains(&name.len())

@@ -31,6 +31,7 @@ pub(super) struct CreateFunction {
     pub(super) layers: Option<Vec<String>>,
     pub(super) dead_letter_config: Option<DeadLetterConfig>,
     pub(super) tracing_config: Option<TracingConfig>,
+    pub(super) snap_start: Option<SnapStartConfig>,
     pub(super) logging_config: Option<LoggingConfig>,
     #[serde(default)]
     pub(super) publish: bool,
@@ -73,6 +74,7 @@ pub(super) struct UpdateFunctionConfiguration {
     pub(super) layers: Option<Vec<String>>,
     pub(super) dead_letter_config: Option<DeadLetterConfig>,
     pub(super) tracing_config: Option<TracingConfig>,
+    pub(super) snap_start: Option<SnapStartConfig>,
     pub(super) logging_config: Option<LoggingConfig>,
     pub(super) revision_id: Option<String>,
 }
@@ -93,6 +95,12 @@ pub(super) struct EphemeralStorage {
 #[serde(rename_all = "PascalCase")]
 pub(super) struct TracingConfig {
     pub(super) mode: Option<String>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub(super) struct SnapStartConfig {
+    pub(super) apply_on: Option<String>,
 }
 
 /// How a log is written, and where: what is absent stays as it is.
@@ -176,7 +184,7 @@ pub(super) fn listed(identity: &Identity, function: &Function, qualifier: Option
         "PackageType": "Zip",
         "Architectures": ["x86_64"],
         "EphemeralStorage": { "Size": configuration.tmp_mib },
-        "SnapStart": { "ApplyOn": "None", "OptimizationStatus": "Off" },
+        "SnapStart": { "ApplyOn": configuration.snap_start, "OptimizationStatus": "Off" },
         "LoggingConfig": { "LogFormat": configuration.logging.format, "LogGroup": configuration.log_group() },
     });
     if configuration.logging.format == LogFormat::Json {

@@ -1,7 +1,7 @@
 //! From what a client says of a permission to a policy's statement: patterns and lengths as in the model.
 
 use super::error::ApiError;
-use super::name::is_account;
+use super::name::{is_account, is_arn};
 use crate::policy::{Conditions, PolicyError, Principal};
 
 /// Bounds of the model's StatementId, Principal, Arn, EventSourceToken and PrincipalOrgID.
@@ -61,12 +61,7 @@ pub(super) fn account(text: &str) -> Result<&str, ApiError> {
 
 /// The resource in whose name the principal acts; may hold wildcards.
 pub(super) fn source_arn(text: &str) -> Result<&str, ApiError> {
-    let parts: Vec<&str> = text.splitn(6, ':').collect();
-    let fits = text.len() <= ARN_CHARS_MAX
-        && matches!(parts[..], ["arn", partition, service, _, account, _]
-            if partition.starts_with("aws")
-                && !service.is_empty()
-                && (account.is_empty() || is_account(account)));
+    let fits = text.len() <= ARN_CHARS_MAX && is_arn(text);
     let must = "satisfy regular expression pattern: arn:(aws[a-zA-Z0-9-]*):([a-zA-Z0-9\\-])+:\
                 ([a-z]{2}(-gov)?-[a-z]+-\\d{1})?:(\\d{12})?:(.*)";
     if fits { Ok(text) } else { Err(ApiError::constraint(text, "sourceArn", must)) }

@@ -5,13 +5,14 @@ use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
 
 use super::error::ApiError;
-use super::logging;
 use super::name::{FunctionName, is_account};
 use super::shapes::{
-    CreateFunction, Environment, TracingConfig, UpdateFunctionCode, UpdateFunctionConfiguration,
+    CreateFunction, Environment, SnapStartConfig, TracingConfig, UpdateFunctionCode,
+    UpdateFunctionConfiguration,
 };
 use super::violations::Violations;
-use crate::function::{Configuration, Logging, Tracing};
+use super::{logging, runtimes};
+use crate::function::{Configuration, Logging, SnapStart, Tracing};
 use crate::service::{Identity, RESERVED_VARIABLES};
 
 const MEMORY_MIB: RangeInclusive<u32> = 128..=32_768;
@@ -20,7 +21,6 @@ const TMP_MIB: RangeInclusive<u32> = 512..=32_768;
 const DESCRIPTION_CHARS: RangeInclusive<usize> = 0..=256;
 const HANDLER_CHARS: RangeInclusive<usize> = 0..=128;
 const ROLE_CHARS: RangeInclusive<usize> = 0..=10_000;
-const RUNTIME_CHARS_MAX: usize = 32;
 /// All environment variables of a function, as JSON.
 const VARIABLES_BYTES_MAX: usize = 4096;
 
@@ -46,6 +46,7 @@ pub(super) fn configuration(
     let tmp_mib = wrong.within(tmp, "ephemeralStorage.size", TMP_MIB);
     variable_names(request.environment.as_ref(), &mut wrong);
     let tracing = tracing(request.tracing_config.as_ref(), &mut wrong).unwrap_or_default();
+    let snap_start = snap_start(request.snap_start.as_ref(), &mut wrong).unwrap_or_default();
     let logging =
         logging::logging(request.logging_config.as_ref(), &Logging::default(), &mut wrong);
     wrong.check()?;
@@ -54,9 +55,11 @@ pub(super) fn configuration(
         return Err(ApiError::invalid("Only functions of PackageType Zip are supported."));
     }
     only_x86_64(request.architectures.as_deref())?;
+    let runtime = runtime(request.runtime.as_deref())?;
+    takes_snap_start(&runtime, snap_start)?;
     Ok(Configuration {
         name,
-        runtime: runtime(request.runtime.as_deref())?,
+        runtime,
         role: request.role.clone(),
         handler: handler(request.handler.as_deref())?,
         description: text,
@@ -69,6 +72,7 @@ pub(super) fn configuration(
         layers: Vec::new(),
         dead_letter: None,
         tracing,
+        snap_start,
         logging: logging?,
     })
 }
@@ -106,6 +110,9 @@ pub(super) fn configuration_update(
     if let Some(mode) = tracing(request.tracing_config.as_ref(), &mut wrong) {
         after.tracing = mode;
     }
+    if let Some(apply_on) = snap_start(request.snap_start.as_ref(), &mut wrong) {
+        after.snap_start = apply_on;
+    }
     variable_names(request.environment.as_ref(), &mut wrong);
     let logging = logging::logging(request.logging_config.as_ref(), &before.logging, &mut wrong);
     wrong.check()?;
@@ -113,6 +120,7 @@ pub(super) fn configuration_update(
     if let Some(name) = &request.runtime {
         after.runtime = runtime(Some(name))?;
     }
+    takes_snap_start(&after.runtime, after.snap_start)?;
     if let Some(name) = &request.handler {
         after.handler = handler(Some(name))?;
     }
@@ -148,9 +156,14 @@ fn architectures(architectures: Option<&[String]>, wrong: &mut Violations) {
         1 => {}
         _ => wrong.add(&shown, "architectures", "have length less than or equal to 1"),
     }
+    architecture_names(list, "architectures", wrong);
+}
+
+/// Looks at the names of a list of architectures.
+pub(super) fn architecture_names(list: &[String], member: &str, wrong: &mut Violations) {
     if list.iter().any(|one| !matches!(&**one, "x86_64" | "arm64")) {
         let must = "satisfy constraint: [Member must satisfy enum value set: [x86_64, arm64], Member must not be null]";
-        wrong.add(&shown, "architectures", must);
+        wrong.add(&format!("[{}]", list.join(", ")), member, must);
     }
 }
 
@@ -166,23 +179,15 @@ fn only_x86_64(architectures: Option<&[String]>) -> Result<(), ApiError> {
 
 fn runtime(runtime: Option<&str>) -> Result<String, ApiError> {
     match runtime {
-        Some(runtime) if is_runtime_name(runtime) => Ok(runtime.into()),
+        Some(runtime) if runtimes::is_name(runtime) => Ok(runtime.into()),
         Some(runtime) => Err(ApiError::invalid(format!(
-            "Value {runtime} at 'runtime' failed to satisfy constraint: Member must satisfy regular \
-             expression pattern: [a-z][a-z0-9.]{{0,31}}"
+            "Value {runtime} at 'runtime' failed to satisfy constraint: Member must {} or be a valid ARN",
+            runtimes::must()
         ))),
         None => {
             Err(ApiError::invalid("Runtime is mandatory for functions created with Zip packages."))
         }
     }
-}
-
-/// Whether a runtime may be called so: the name is part of file names.
-pub(super) fn is_runtime_name(name: &str) -> bool {
-    let allowed = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'.';
-    name.len() <= RUNTIME_CHARS_MAX
-        && name.starts_with(|first: char| first.is_ascii_lowercase())
-        && name.bytes().all(allowed)
 }
 
 fn role(role: &str, wrong: &mut Violations) {
@@ -232,6 +237,25 @@ fn tracing(config: Option<&TracingConfig>, wrong: &mut Violations) -> Option<Tra
             None
         }
     }
+}
+
+fn snap_start(config: Option<&SnapStartConfig>, wrong: &mut Violations) -> Option<SnapStart> {
+    match config.and_then(|config| config.apply_on.as_deref())? {
+        "PublishedVersions" => Some(SnapStart::PublishedVersions),
+        "None" => Some(SnapStart::None),
+        other => {
+            let must = "satisfy enum value set: [PublishedVersions, None]";
+            wrong.add(other, "snapStart.applyOn", must);
+            None
+        }
+    }
+}
+
+fn takes_snap_start(runtime: &str, snap_start: SnapStart) -> Result<(), ApiError> {
+    if snap_start == SnapStart::None || runtimes::has_snap_start(runtime) {
+        return Ok(());
+    }
+    Err(ApiError::invalid(format!("{runtime} is not supported for SnapStart enabled functions.")))
 }
 
 pub(super) fn description(text: String) -> Result<String, ApiError> {

@@ -13,6 +13,7 @@ mod logging;
 mod provisioning;
 mod recursive_loop;
 mod runtime_updates;
+mod snap_start;
 mod tracing;
 mod url;
 mod version;
@@ -31,6 +32,7 @@ pub use logging::{LogFormat, LogLevel, Logging};
 pub use provisioning::Provisioning;
 pub use recursive_loop::RecursiveLoop;
 pub use runtime_updates::{RuntimeUpdates, UpdateRuntimeOn};
+pub use snap_start::SnapStart;
 pub use tracing::Tracing;
 pub use url::{AuthType, Cors, FunctionUrl, InvokeMode};
 pub use version::{LATEST, Version};
@@ -68,6 +70,9 @@ pub struct Configuration {
     /// Whether its invocations are to be traced: kept and told, nothing follows from it.
     #[serde(default)]
     pub tracing: Tracing,
+    /// Whether its versions are to start from a snapshot: kept and told, nothing follows from it.
+    #[serde(default)]
+    pub snap_start: SnapStart,
     /// How its log is written, and where.
     #[serde(default)]
     pub logging: Logging,

@@ -142,3 +142,29 @@ async fn layers_that_do_not_go_together_are_refused() {
     refused.assert_refused();
     rig.stop().await;
 }
+
+#[tokio::test]
+async fn a_layer_is_for_runtimes_that_there_are() {
+    let data = tempfile::tempdir().unwrap();
+    let rig = Rig::start(data.path()).await;
+    let zip = zip_of(&[("a", 0o644, b"x")]);
+    let for_these = async |names: [&str; 2], architectures: [&str; 1]| {
+        let more = json!({ "CompatibleRuntimes": names, "CompatibleArchitectures": architectures });
+        publish(&rig, "l", &zip, more).await
+    };
+    // One that AWS has, and one of this platform's.
+    assert_eq!(for_these(["ruby3.4", "own"], ["arm64"]).await.status, 201);
+    let refused = for_these(["ruby3.4", "other"], ["z80"]).await;
+    refused.assert_error(400, "ValidationException");
+    let told = refused.text();
+    assert!(told.contains("2 validation errors detected: Value '[ruby3.4, other]' at"), "{told}");
+    assert!(told.contains("Value '[z80]' at 'compatibleArchitectures'"), "{told}");
+    for query in ["CompatibleRuntime=other", "CompatibleArchitecture=z80"] {
+        rig.get(&format!("{L}/l/versions?{query}")).await.assert_error(400, "ValidationException");
+        let list = rig.get(&format!("{L}?{query}")).await;
+        list.assert_error(400, "ValidationException");
+    }
+    let listed = rig.get(&format!("{L}/l/versions?CompatibleRuntime=own")).await.json();
+    assert_eq!(listed["LayerVersions"].as_array().unwrap().len(), 1);
+    rig.stop().await;
+}

@@ -231,7 +231,8 @@ struct BootstrapImages;
 
 impl ImageBuilder for BootstrapImages {
     fn prepare(&self, runtime: &str) -> Result<(), String> {
-        if runtime.starts_with("provided.") { Ok(()) } else { Err("there is no other".into()) }
+        let is_there = runtime.starts_with("provided.") || ["java21", "own"].contains(&runtime);
+        if is_there { Ok(()) } else { Err("there is no other".into()) }
     }
 
     fn build(&self, code: launcher::Code<'_>) -> io::Result<Option<RootImage>> {

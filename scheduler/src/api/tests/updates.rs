@@ -107,3 +107,21 @@ async fn a_refused_update_changes_nothing() {
     assert_eq!(put(&rig, "f/configuration", &known).await.json()["Timeout"], 9);
     rig.stop().await;
 }
+
+#[tokio::test]
+async fn snap_start_is_kept_for_runtimes_that_have_it() {
+    let data = tempfile::tempdir().unwrap();
+    let rig = Rig::start(data.path()).await;
+    rig.create_with("f", "echo", json!({ "Runtime": "java21" })).await;
+    let published = json!({ "SnapStart": { "ApplyOn": "PublishedVersions" } });
+    let updated = put(&rig, "f/configuration", &published).await.json();
+    let kept = json!({ "ApplyOn": "PublishedVersions", "OptimizationStatus": "Off" });
+    assert_eq!(updated["SnapStart"], kept);
+    let other = json!({ "Runtime": "provided.al2023" });
+    let refused = put(&rig, "f/configuration", &other).await;
+    refused.assert_error(400, "InvalidParameterValueException");
+    let told = refused.text();
+    assert!(told.contains("provided.al2023 is not supported for SnapStart"), "{told}");
+    assert_eq!(rig.configuration("f").await["SnapStart"], kept);
+    rig.stop().await;
+}

@@ -5,7 +5,7 @@ use std::path::Path;
 use rusqlite::Connection;
 
 use super::*;
-use crate::function::{Alias, Configuration, Logging, Tracing};
+use crate::function::{Alias, Configuration, Logging, SnapStart, Tracing};
 
 fn open(data: &Path) -> FunctionStore {
     FunctionStore::load(Arc::new(Database::open(data).unwrap())).unwrap()
@@ -26,6 +26,7 @@ fn function(name: &str) -> Function {
         layers: Vec::new(),
         dead_letter: None,
         tracing: Tracing::default(),
+        snap_start: SnapStart::default(),
         logging: Logging::default(),
     };
     Function {
