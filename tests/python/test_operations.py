@@ -1,7 +1,9 @@
 """Every operation of AWS's models: of Lambda, those that are built, and a proper error for all others; of EventBridge
 Scheduler, all."""
 
+import http.client
 import re
+import urllib.parse
 
 import pytest
 from botocore import xform_name
@@ -87,3 +89,11 @@ def test_an_operation_of_the_scheduler_is_there(connect, name):
         call(**values_of_path)
     code = error.value.response["Error"]["Code"]
     assert code in {shape.name for shape in operation.error_shapes}, error.value.response
+
+
+def test_a_connection_goes_on_after_what_is_not_there(endpoint):
+    connection = http.client.HTTPConnection(urllib.parse.urlsplit(endpoint).netloc)
+    for _ in range(100):
+        connection.request("POST", "/2099-01-01/none/here", b"{}")
+        answer = connection.getresponse()
+        assert (answer.status, answer.read()[:1]) == (404, b"{")

@@ -95,6 +95,8 @@ mod violations;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use axum::body::Bytes;
+use axum::extract::rejection::BytesRejection;
 use axum::extract::{DefaultBodyLimit, Request, State};
 use axum::http::{HeaderName, HeaderValue};
 use axum::middleware::{Next, from_fn, from_fn_with_state};
@@ -221,8 +223,8 @@ pub(crate) fn router(platform: Arc<Platform>) -> Router {
         .route("/", named.clone())
         .route("/{account}/{queue}", named)
         .route("/code/{sha256}", get(functions::download))
-        .fallback(|| async { ApiError::unknown_operation() })
-        .method_not_allowed_fallback(|| async { ApiError::unknown_operation() })
+        .fallback(unknown_operation)
+        .method_not_allowed_fallback(unknown_operation)
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
         .layer(from_fn(number))
         // Outermost: what a function answers is not touched.
@@ -241,6 +243,11 @@ pub(crate) async fn serve_stream(stream: GuestStream, platform: Arc<Platform>) {
 /// The environments that are alive, and the pool. Moments are CLOCK_MONOTONIC of the host, ns, and null where one has not come.
 async fn environments(State(platform): State<Arc<Platform>>) -> Json<Value> {
     Json(platform.service.environments())
+}
+
+/// Answers what is not in the API. The body is read, so that the connection can go on.
+async fn unknown_operation(_body: Result<Bytes, BytesRejection>) -> ApiError {
+    ApiError::unknown_operation()
 }
 
 /// Gives each request its id, and what the router itself refuses the form of an error.
