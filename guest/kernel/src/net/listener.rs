@@ -1,6 +1,13 @@
-//! A socket that listens: connections that wait for accept(2).
+//! A socket that listens: connections that wait for accept(2), and TCP's that wait for room among these, as a SYN that
+//! is sent again until it is answered.
+//!
+//! ```text
+//!   offer ──────────────────► waiting ── accept ──►
+//!   knock ──► knocking ── room ──┘
+//! ```
 
 use alloc::collections::VecDeque;
+use alloc::rc::{Rc, Weak};
 use core::cell::{Cell, RefCell};
 
 use super::connection::Side;
@@ -24,9 +31,24 @@ pub struct Arrival {
     pub(super) seat: super::Seat,
 }
 
+/// What a connection that waits for room in a backlog is told.
+#[derive(Default)]
+pub struct Knock {
+    answer: Cell<Option<Result<()>>>,
+}
+
+impl Knock {
+    /// What came of it; nothing yet. ECONNREFUSED.
+    pub fn answer(&self) -> Option<Result<()>> {
+        self.answer.get()
+    }
+}
+
 /// A backlog.
 pub struct Listener {
     waiting: RefCell<VecDeque<Arrival>>,
+    /// While somebody knocks, there is no room.
+    knocking: RefCell<VecDeque<(Weak<Knock>, Arrival)>>,
     limit: Cell<usize>,
     arrivals: Cell<u64>,
     owner: Cell<Ucred>,
@@ -37,6 +59,7 @@ impl Listener {
     pub fn new(limit: u32, owner: Ucred) -> Listener {
         let listener = Listener {
             waiting: RefCell::default(),
+            knocking: RefCell::default(),
             limit: Cell::new(0),
             arrivals: Cell::new(0),
             owner: Cell::new(owner),
@@ -54,11 +77,12 @@ impl Listener {
     pub fn set_limit(&self, limit: u32, owner: Ucred) {
         self.owner.set(owner);
         self.limit.set(usize::try_from(limit).unwrap_or(usize::MAX).min(BACKLOG_MAX));
+        self.admit();
     }
 
-    /// EAGAIN where the backlog is full.
-    pub fn check_room(&self) -> Result<()> {
-        if self.waiting.borrow().len() > self.limit.get() { Err(Errno::AGAIN) } else { Ok(()) }
+    /// Whether the backlog can take one more.
+    pub fn has_room(&self) -> bool {
+        self.waiting.borrow().len() <= self.limit.get()
     }
 
     /// Adds a connection, for which there is room.
@@ -67,9 +91,31 @@ impl Listener {
         self.arrivals.update(|arrivals| arrivals + 1);
     }
 
+    /// Has a connection wait for room, as long as somebody keeps the answer.
+    pub fn knock(&self, arrival: Arrival) -> Rc<Knock> {
+        let knock = Rc::<Knock>::default();
+        let mut knocking = self.knocking.borrow_mut();
+        knocking.retain(|(knock, _)| knock.strong_count() > 0);
+        knocking.push_back((Rc::downgrade(&knock), arrival));
+        knock
+    }
+
+    /// Takes in those who have knocked, as far as there is room.
+    fn admit(&self) {
+        while self.has_room() {
+            let Some((knock, arrival)) = self.knocking.borrow_mut().pop_front() else { return };
+            if let Some(knock) = knock.upgrade() {
+                knock.answer.set(Some(Ok(())));
+                self.offer(arrival);
+            }
+        }
+    }
+
     /// The connection that has waited longest. EAGAIN.
     pub fn accept(&self) -> Result<Arrival> {
-        self.waiting.borrow_mut().pop_front().ok_or(Errno::AGAIN)
+        let arrival = self.waiting.borrow_mut().pop_front().ok_or(Errno::AGAIN)?;
+        self.admit();
+        Ok(arrival)
     }
 
     /// Whether one waits.
@@ -84,8 +130,13 @@ impl Listener {
 }
 
 impl Drop for Listener {
-    /// Who was not accepted is reset.
+    /// Who was not accepted is reset, who has knocked is refused.
     fn drop(&mut self) {
+        for (knock, _) in self.knocking.take() {
+            if let Some(knock) = knock.upgrade() {
+                knock.answer.set(Some(Err(Errno::CONNREFUSED)));
+            }
+        }
         for arrival in self.waiting.take() {
             arrival.side.set_resets();
         }

@@ -4,6 +4,7 @@
 //!   Idle ── listen ──► Listening ── accept ──► (another socket, Connected)
 //!    │ connect
 //!    ├── to a listener ──► Connected, and the other side waits in the backlog
+//!    │                     (TCP, the backlog is full: Knocking, until there is room)
 //!    ├── to the host ────► Remote, which connects when the host answers
 //!    └── to nobody ──────► ECONNREFUSED; where the call does not wait, Failed, and SO_ERROR tells
 //! ```
@@ -12,14 +13,14 @@
 //! wait, as Linux does on loopback: the next call, or poll(2), finds it connected.
 
 use alloc::rc::Rc;
-use core::cell::{Cell, RefCell};
+use core::cell::{Cell, Ref, RefCell};
 use core::net::SocketAddr;
 
 use linux_raw_sys::{ioctl, net};
 
 use super::address::{destination, source_for};
 use super::connection::{Flavour, Side, pair};
-use super::listener::{Arrival, Listener};
+use super::listener::{Arrival, Knock, Listener};
 use super::names::Lease;
 use super::remote::Outside;
 use super::{
@@ -33,6 +34,8 @@ enum State {
     Idle,
     Failed,
     Listening(Rc<Listener>),
+    /// What is to be the connection.
+    Knocking(Rc<Knock>, Side),
     Connected(Side),
     Remote(Outside),
 }
@@ -112,6 +115,29 @@ impl StreamSocket {
         if self.domain == Domain::Unix { Flavour::Unix } else { Flavour::Tcp }
     }
 
+    /// The state, after what may have come of knocking.
+    fn state(&self) -> Ref<'_, State> {
+        let answer = match &*self.state.borrow() {
+            State::Knocking(knock, _) => knock.answer(),
+            _ => None,
+        };
+        match answer {
+            None => {}
+            Some(Ok(())) => {
+                let knocking = self.state.replace(State::Idle);
+                if let State::Knocking(_, side) = knocking {
+                    self.turn(State::Connected(side));
+                    self.set_buffers();
+                }
+            }
+            Some(Err(errno)) => {
+                self.error.set(Some(errno));
+                self.turn(State::Failed);
+            }
+        }
+        self.state.borrow()
+    }
+
     fn turn(&self, state: State) {
         self.turns.update(|turns| turns + 1);
         // Bound, so that the state is free for what the end of the old one may cause.
@@ -153,9 +179,12 @@ impl StreamSocket {
         if remote.is_connected()? { Ok(()) } else { Err(Errno::INPROGRESS) }
     }
 
-    /// Connects to a listener of this guest. EAGAIN where its backlog is full.
+    /// Connects to a listener of this guest. Where its backlog is full, EINPROGRESS of TCP, and EAGAIN.
     fn join(&self, listener: &Listener, to: Address) -> Result<()> {
-        listener.check_room()?;
+        let has_room = listener.has_room();
+        if !has_room && self.flavour() == Flavour::Unix {
+            return Err(Errno::AGAIN);
+        }
         let seat = self.net.seat()?;
         let local = match &to {
             Address::Inet(to) => self.source(*to)?,
@@ -163,15 +192,14 @@ impl StreamSocket {
         };
         let (side, theirs) = pair(self.flavour(), self.kind);
         let from = (self.net.caller)();
-        listener.offer(Arrival {
-            side: theirs,
-            local: to.clone(),
-            peer: local.clone(),
-            from,
-            seat,
-        });
+        let arrival = Arrival { side: theirs, local: to.clone(), peer: local.clone(), from, seat };
         self.peer_process.set(listener.owner());
         self.set_ends(local, to);
+        if !has_room {
+            self.turn(State::Knocking(listener.knock(arrival), side));
+            return Err(Errno::INPROGRESS);
+        }
+        listener.offer(arrival);
         self.turn(State::Connected(side));
         self.set_buffers();
         Ok(())
@@ -218,7 +246,7 @@ impl Socket for StreamSocket {
 
     fn bind(&self, address: &Address) -> Result<()> {
         self.domain.check(address)?;
-        if self.lease.borrow().is_some() || !matches!(*self.state.borrow(), State::Idle) {
+        if self.lease.borrow().is_some() || !matches!(*self.state(), State::Idle) {
             return Err(Errno::INVAL);
         }
         let taken = self.take_name(address)?;
@@ -227,7 +255,7 @@ impl Socket for StreamSocket {
     }
 
     fn listen(&self, backlog: u32) -> Result<()> {
-        match &*self.state.borrow() {
+        match &*self.state() {
             State::Listening(listener) => {
                 listener.set_limit(backlog, (self.net.caller)());
                 return Ok(());
@@ -250,11 +278,11 @@ impl Socket for StreamSocket {
     }
 
     fn is_listening(&self) -> bool {
-        matches!(*self.state.borrow(), State::Listening(_))
+        matches!(*self.state(), State::Listening(_))
     }
 
     fn accept(&self) -> Result<Rc<dyn Socket>> {
-        let arrival = match &*self.state.borrow() {
+        let arrival = match &*self.state() {
             State::Listening(listener) => listener.accept()?,
             _ => return Err(Errno::INVAL),
         };
@@ -270,16 +298,20 @@ impl Socket for StreamSocket {
     }
 
     fn connect(&self, to: &Address, at_once: bool) -> Result<()> {
-        let going_on = match &*self.state.borrow() {
+        let going_on = match &*self.state() {
             State::Listening(_) if self.flavour() == Flavour::Unix => return Err(Errno::INVAL),
             State::Listening(_) => return Err(Errno::ISCONN),
             State::Connected(_) if self.told.replace(true) => return Err(Errno::ISCONN),
             State::Connected(_) => return Ok(()),
             State::Remote(remote) => Some(self.go_on(remote, at_once)),
-            State::Idle | State::Failed => None,
+            State::Knocking(..) => {
+                Some(Err(if at_once { Errno::ALREADY } else { Errno::INPROGRESS }))
+            }
+            State::Failed => Some(Err(self.error.take().unwrap_or(Errno::CONNABORTED))),
+            State::Idle => None,
         };
         if let Some(result) = going_on {
-            if result == Err(Errno::CONNREFUSED) {
+            if matches!(result, Err(Errno::CONNREFUSED | Errno::CONNABORTED)) {
                 self.turn(State::Idle);
             }
             return result;
@@ -306,13 +338,14 @@ impl Socket for StreamSocket {
     }
 
     fn shutdown(&self, how: Shutdown) -> Result<()> {
-        match &*self.state.borrow() {
+        match &*self.state() {
             State::Connected(side) => {
                 side.shutdown(how);
                 return Ok(());
             }
             State::Remote(remote) => return remote.shutdown(how),
             State::Listening(_) if how.receive && self.flavour() == Flavour::Tcp => {}
+            State::Knocking(..) => {}
             _ if self.flavour() == Flavour::Unix => return Ok(()),
             _ => return Err(Errno::NOTCONN),
         }
@@ -323,24 +356,26 @@ impl Socket for StreamSocket {
     fn send(&self, message: Outgoing<'_>) -> Result<usize> {
         let is_unix_stream = self.flavour() == Flavour::Unix && self.kind == Kind::Stream;
         if is_unix_stream && message.to.is_some() {
-            let is_connected = matches!(*self.state.borrow(), State::Connected(_));
+            let is_connected = matches!(*self.state(), State::Connected(_));
             return Err(if is_connected { Errno::ISCONN } else { Errno::OPNOTSUPP });
         }
-        match &*self.state.borrow() {
+        match &*self.state() {
             State::Connected(side) => side.send(message),
             State::Remote(remote) => remote.send(message.bytes),
+            State::Knocking(..) => Err(Errno::AGAIN),
             _ if self.flavour() == Flavour::Unix => Err(Errno::NOTCONN),
             _ => Err(self.error.take().unwrap_or(Errno::PIPE)),
         }
     }
 
     fn receive(&self, to: &mut [u8], peek: bool) -> Result<Received> {
-        match &*self.state.borrow() {
+        match &*self.state() {
             State::Connected(_) if to.is_empty() && self.kind == Kind::Stream => {
                 Ok(Received::default())
             }
             State::Connected(side) => side.receive(to, peek),
             State::Remote(remote) => remote.receive(to, peek),
+            State::Knocking(..) => Err(Errno::AGAIN),
             _ if self.flavour() == Flavour::Unix && self.kind == Kind::Stream => Err(Errno::INVAL),
             _ => Err(self.error.take().unwrap_or(Errno::NOTCONN)),
         }
@@ -351,7 +386,7 @@ impl Socket for StreamSocket {
     }
 
     fn peer(&self) -> Result<Address> {
-        match &*self.state.borrow() {
+        match &*self.state() {
             State::Connected(side) if !side.has_lost_peer() => {}
             State::Remote(remote) if remote.is_connected() == Ok(true) => {}
             _ => return Err(Errno::NOTCONN),
@@ -364,7 +399,7 @@ impl Socket for StreamSocket {
     }
 
     fn take_error(&self) -> Option<Errno> {
-        let of_state = match &*self.state.borrow() {
+        let of_state = match &*self.state() {
             State::Connected(side) => side.take_error(),
             State::Remote(remote) => remote.is_connected().err(),
             _ => None,
@@ -376,7 +411,7 @@ impl Socket for StreamSocket {
     }
 
     fn available(&self) -> usize {
-        match &*self.state.borrow() {
+        match &*self.state() {
             State::Connected(side) => side.available(),
             State::Remote(remote) => remote.available(),
             _ => 0,
@@ -394,11 +429,11 @@ impl File for StreamSocket {
     }
 
     fn poll(&self) -> Poll {
-        let mut poll = match &*self.state.borrow() {
+        let mut poll = match &*self.state() {
             State::Idle => Poll::OUT | Poll::HUP,
             State::Failed => Poll::IN | Poll::OUT | Poll::HUP | Poll::RDHUP,
             State::Listening(listener) if listener.is_ready() => Poll::IN,
-            State::Listening(_) => Poll::empty(),
+            State::Listening(_) | State::Knocking(..) => Poll::empty(),
             State::Connected(side) => side.poll(),
             State::Remote(remote) => remote.poll(),
         };
@@ -407,8 +442,8 @@ impl File for StreamSocket {
     }
 
     fn pulse(&self) -> Option<Pulse> {
-        let pulse = match &*self.state.borrow() {
-            State::Idle | State::Failed => Pulse::default(),
+        let pulse = match &*self.state() {
+            State::Idle | State::Failed | State::Knocking(..) => Pulse::default(),
             State::Listening(listener) => Pulse { input: listener.arrivals(), output: 0 },
             State::Connected(side) => side.pulse(),
             State::Remote(remote) => remote.pulse(),

@@ -79,10 +79,42 @@ fn a_full_backlog_lets_the_next_wait() {
     let clients: Vec<_> = (0..3).map(|_| client(&net)).collect();
     assert_eq!(clients[0].connect(&listener.name(), false), Ok(()));
     assert_eq!(clients[1].connect(&listener.name(), false), Ok(()));
-    assert_eq!(clients[2].connect(&listener.name(), false), Err(Errno::AGAIN));
+    assert_eq!(clients[2].connect(&listener.name(), false), Err(Errno::INPROGRESS));
     let accepted = listener.accept().unwrap();
     assert_eq!(accepted.peer(), Ok(clients[0].name()));
     assert_eq!(clients[2].connect(&listener.name(), false), Ok(()));
+}
+
+#[test]
+fn a_connection_that_does_not_wait_is_made_when_the_backlog_has_room() {
+    let net = net();
+    let listener = listener(&net, 0);
+    let clients: Vec<_> = (0..4).map(|_| client(&net)).collect();
+    let [first, gone, second, third] = &clients[..] else { unreachable!() };
+    for client in [first, gone, second, third] {
+        assert_eq!(client.connect(&listener.name(), true), Err(Errno::INPROGRESS));
+    }
+    assert!(first.poll().contains(Poll::OUT));
+    let before = second.pulse();
+    assert_eq!(second.poll(), Poll::empty());
+    assert_eq!(second.connect(&listener.name(), true), Err(Errno::ALREADY));
+    assert_eq!(send(&**second, b"x", None), Err(Errno::AGAIN));
+    assert_eq!(second.receive(&mut [0; 9], false).err(), Some(Errno::AGAIN));
+    assert_eq!(second.peer(), Err(Errno::NOTCONN));
+    // Who gives up is not accepted.
+    gone.shutdown(Shutdown { receive: true, send: true }).unwrap();
+    assert_eq!(listener.accept().unwrap().peer(), Ok(first.name()));
+    assert_ne!(second.pulse(), before);
+    assert!(second.poll().contains(Poll::OUT));
+    assert_eq!(second.take_error(), None);
+    assert_eq!(send(&**second, b"x", None), Ok(1));
+    assert_eq!(third.poll(), Poll::empty());
+    drop(listener);
+    assert!(third.poll().contains(Poll::ERR | Poll::HUP));
+    assert_eq!(third.take_error(), Some(Errno::CONNREFUSED));
+    assert_eq!(second.receive(&mut [0; 9], false).err(), Some(Errno::CONNRESET));
+    drop(clients);
+    assert_eq!(net.sockets.get(), 0);
 }
 
 #[test]

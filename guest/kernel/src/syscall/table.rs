@@ -326,7 +326,7 @@ calls! {
     __NR_listen "listen" => Supported, socket::listen;
     __NR_accept "accept" => Supported, socket::accept;
     __NR_accept4 "accept4" => Supported, socket::accept4;
-    __NR_connect "connect" => Partial("loopback, and the host's services there; ENETUNREACH beyond; EAGAIN at once where a backlog is full"), socket::connect;
+    __NR_connect "connect" => Partial("loopback, and the host's services there; ENETUNREACH beyond; waits without end where a backlog is full"), socket::connect;
     __NR_shutdown "shutdown" => Supported, socket::shutdown;
     __NR_getsockname "getsockname" => Supported, socket::getsockname;
     __NR_getpeername "getpeername" => Supported, socket::getpeername;
