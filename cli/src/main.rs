@@ -15,6 +15,7 @@ mod filesystems;
 mod footprint;
 mod guest;
 mod image;
+mod names;
 mod platform;
 mod program;
 mod progress;

@@ -16,6 +16,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::args::{QueueServer, Serve};
 use crate::failure::{Failure, SIGNALED, say};
+use crate::names;
 use crate::runtimes::Runtimes;
 
 /// The password of `--queue`'s user, as PostgreSQL's own clients have it.
@@ -54,6 +55,7 @@ pub fn serve(options: Serve) -> Result<ExitCode, Failure> {
             ..Limits::default()
         },
         identity: Identity::default(),
+        url_form: options.function_urls.unwrap_or_else(names::url_form),
         delays: Delays::scaled(options.retry_scale),
         launcher: Arc::new(launcher.keeping_calls(options.no_syscall_rewrite)),
         images,

@@ -14,6 +14,7 @@ use tokio::task::JoinHandle;
 
 use crate::api::{self, Platform};
 use crate::core::Limits;
+use crate::function::UrlForm;
 use crate::launcher::{ImageBuilder, Launcher};
 use crate::logs::Logs;
 use crate::poller::Pollers;
@@ -47,6 +48,8 @@ pub struct Config {
     pub limits: Limits,
     /// Region and account in ARNs.
     pub identity: Identity,
+    /// What clients are told of function URLs.
+    pub url_form: UrlForm,
     /// When events are tried again.
     pub delays: Delays,
     /// Who makes environments.
@@ -190,6 +193,7 @@ impl Server {
             schedules,
             told,
             address,
+            url_form: config.url_form,
         };
         let platform = Arc::new(platform);
         let within = Arc::downgrade(&platform);

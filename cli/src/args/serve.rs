@@ -6,6 +6,7 @@ use std::path::PathBuf;
 
 use clap::{Args, value_parser};
 use mayfly_scheduler::core::KeepAlivePolicy;
+use mayfly_scheduler::function::UrlForm;
 
 pub(super) const SERVE_EXAMPLES: &str = "\
 Examples:
@@ -61,6 +62,11 @@ pub struct Serve {
     /// Try events again after this part of Lambda's times, and let them grow as old: 0.01 makes a minute 0.6 s
     #[arg(long, value_name = "PART", default_value_t = 1.0, value_parser = scale)]
     pub retry_scale: f64,
+    /// What clients are told of function URLs: `host`, a name below localhost for each, or `path`, a path of the
+    /// platform's address. Without it `host` where this host's programs know such names (nss-myhostname or
+    /// nss-resolve in /etc/nsswitch.conf), `path` elsewhere. Both always lead to the function
+    #[arg(long, value_name = "FORM")]
+    pub function_urls: Option<UrlForm>,
     /// Who may call: `none` takes any signature
     #[arg(long, value_name = "HOW", default_value = "none", value_parser = ["none"])]
     pub auth: String,

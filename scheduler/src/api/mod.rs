@@ -109,6 +109,7 @@ use hyper_util::service::TowerToHyperService;
 use serde_json::Value;
 use uuid::Uuid;
 
+use crate::function::UrlForm;
 use crate::launcher::GuestStream;
 use crate::logs::Logs;
 use crate::poller::Pollers;
@@ -139,6 +140,8 @@ pub(crate) struct Platform {
     pub(crate) told: Told,
     /// Where it listens: part of the locations that it tells.
     pub(crate) address: SocketAddr,
+    /// How it tells those of function URLs.
+    pub(crate) url_form: UrlForm,
 }
 
 /// The id of a request, which its answer and its logs carry.

@@ -16,6 +16,7 @@ mod runtime_updates;
 mod snap_start;
 mod tracing;
 mod url;
+mod url_form;
 mod version;
 
 use std::collections::BTreeMap;
@@ -35,6 +36,7 @@ pub use runtime_updates::{RuntimeUpdates, UpdateRuntimeOn};
 pub use snap_start::SnapStart;
 pub use tracing::Tracing;
 pub use url::{AuthType, Cors, FunctionUrl, InvokeMode};
+pub use url_form::UrlForm;
 pub use version::{LATEST, Version};
 
 /// What a client decides about a function, defaults filled in and limits checked.

@@ -11,8 +11,9 @@ pub struct FunctionUrl {
     pub auth_type: AuthType,
     /// What browsers are told about callers from other origins, if anything.
     pub cors: Option<Cors>,
-    /// How the function's answer reaches the caller.
-    pub invoke_mode: InvokeMode,
+    /// How the function's answer reaches the caller, where somebody has said it.
+    #[serde(default)]
+    pub invoke_mode: Option<InvokeMode>,
     /// When it was made, ms since 1970.
     pub created_ms: i64,
     /// When it was changed last, ms since 1970.

@@ -19,6 +19,7 @@ use tokio::task::JoinHandle;
 
 use crate::bundle::zip_of;
 use crate::core::{Ending, Limits};
+use crate::function::UrlForm;
 use crate::launcher::{
     self, EnvironmentSpec, GuestStream, ImageBuilder, LaunchEvent, Launched, Launcher, RootImage,
 };
@@ -32,6 +33,7 @@ pub(super) fn config(data: &Path, memory_mib: u64, listen: &str) -> Config {
         queue: None,
         limits: Limits { memory_mib, ..Limits::default() },
         identity: Identity::default(),
+        url_form: UrlForm::Host,
         delays: Delays::scaled(0.0005),
         launcher: Arc::new(TaskLauncher),
         images: Arc::new(BootstrapImages),

@@ -59,7 +59,7 @@ async fn a_request_is_an_event_and_a_plain_answer_a_response() {
     assert_eq!(lambdas["rawPath"], F);
     let other = host.replacen(id, &"0".repeat(32), 1);
     let missing = rig.send("GET", "/", &[("host", &other)], b"").await;
-    missing.assert_error(404, "ResourceNotFoundException");
+    missing.assert_error(403, "AccessDeniedException");
     let large = vec![b'x'; 6 << 20];
     assert_eq!(rig.send("POST", "/", &headers[..1], &large).await.status, 413);
     rig.stop().await;
@@ -161,7 +161,11 @@ async fn a_url_is_open_only_where_its_policy_says_so() {
     let get = async || rig.send("GET", "/", &[("host", host)], b"").await;
     let refused = async || {
         let got = get().await;
-        assert_eq!((got.status, got.text()), (403, r#"{"Message":"Forbidden"}"#.into()));
+        assert!(
+            got.status == 403 && got.text().starts_with(r#"{"Message":"Forbidden."#),
+            "{}",
+            got.text()
+        );
         assert_eq!(got.header("x-amzn-errortype"), Some("AccessDeniedException"));
     };
     refused().await;
@@ -259,7 +263,7 @@ async fn a_function_and_its_aliases_have_one_each_over_a_restart() {
     assert_eq!(rig.send("GET", "/", &[("host", host)], b"").await.status, 200);
     rig.send("DELETE", &format!("{F}/f/aliases/a"), &[], b"").await;
     let gone = rig.send("GET", "/", &[("host", host)], b"").await;
-    gone.assert_error(404, "ResourceNotFoundException");
+    gone.assert_error(403, "AccessDeniedException");
     for status in [204, 404] {
         assert_eq!(rig.send("DELETE", &path("f"), &[], b"").await.status, status);
     }

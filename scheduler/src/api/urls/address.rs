@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use axum::http::uri::Uri;
 use axum::http::{HeaderMap, header};
 
+use crate::function::UrlForm;
 use crate::service::Identity;
 
 /// Where URLs are found that need no host of their own.
@@ -39,8 +40,11 @@ pub(super) fn domain(identity: &Identity, id: &str) -> String {
 }
 
 /// What clients are told.
-pub(super) fn url(identity: &Identity, id: &str, platform: SocketAddr) -> String {
-    format!("http://{}:{}/", domain(identity, id), platform.port())
+pub(super) fn url(form: UrlForm, identity: &Identity, id: &str, platform: SocketAddr) -> String {
+    match form {
+        UrlForm::Host => format!("http://{}:{}/", domain(identity, id), platform.port()),
+        UrlForm::Path => format!("http://{platform}{PATH}{id}/"),
+    }
 }
 
 fn is_id(text: &str) -> bool {
@@ -61,7 +65,9 @@ mod tests {
             of(&uri.parse().unwrap(), &headers).map(|one| (one.id, one.path))
         };
         let found = |path: &str| Some((id.to_owned(), path.to_owned()));
-        let url = url(&Identity::default(), id, "127.0.0.1:9000".parse().unwrap());
+        let told = |form| url(form, &Identity::default(), id, "127.0.0.1:9000".parse().unwrap());
+        assert_eq!(told(UrlForm::Path), format!("http://127.0.0.1:9000/mayfly/urls/{id}/"));
+        let url = told(UrlForm::Host);
         assert_eq!(url, format!("http://{id}.lambda-url.us-east-1.localhost:9000/"));
         let host = url.trim_start_matches("http://").trim_end_matches('/');
         assert_eq!(find(host, "/a%20b/c?d"), found("/a%20b/c"));

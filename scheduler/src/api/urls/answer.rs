@@ -36,11 +36,28 @@ impl IntoResponse for BadAnswer {
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Head {
-    status_code: Option<i64>,
+    status_code: Option<StatusNumber>,
     #[serde(default)]
     headers: Map<String, Value>,
     #[serde(default)]
     cookies: Vec<String>,
+}
+
+/// A number, or a text that is one.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum StatusNumber {
+    Number(u16),
+    Text(String),
+}
+
+impl StatusNumber {
+    fn read(&self) -> Option<u16> {
+        match self {
+            StatusNumber::Number(number) => Some(*number),
+            StatusNumber::Text(text) => text.parse().ok(),
+        }
+    }
 }
 
 /// A body beside it.
@@ -54,12 +71,29 @@ struct Whole {
     is_base64_encoded: bool,
 }
 
-/// The response to a payload that came whole: JSON with a `statusCode` describes one, any other is one.
+/// JSON without the white space between its tokens.
+fn compact(json: &[u8]) -> Bytes {
+    let (mut is_text, mut is_escaped) = (false, false);
+    let keeps = |byte: &&u8| {
+        let is_quote = **byte == b'"' && !is_escaped;
+        is_escaped = is_text && **byte == b'\\' && !is_escaped;
+        is_text ^= is_quote;
+        is_text || !byte.is_ascii_whitespace()
+    };
+    json.iter().filter(keeps).copied().collect()
+}
+
+/// The response to a payload that came whole: JSON with a `statusCode` describes one, a text is its body, and any other
+/// JSON is, compact.
 pub(super) fn response(payload: Bytes) -> Result<Response, BadAnswer> {
     let value: Value = serde_json::from_slice(&payload).map_err(|_| BadAnswer)?;
     if value.get("statusCode").is_none() {
         let kind = HeaderValue::from_static("application/json");
-        return Ok(([(CONTENT_TYPE, kind)], payload).into_response());
+        let body = match value {
+            Value::String(text) => text.into(),
+            _ => compact(&payload),
+        };
+        return Ok(([(CONTENT_TYPE, kind)], body).into_response());
     }
     let whole: Whole = serde_json::from_value(value).map_err(|_| BadAnswer)?;
     let body: Bytes = match whole.body {
@@ -76,7 +110,7 @@ pub(super) fn response(payload: Bytes) -> Result<Response, BadAnswer> {
 impl Head {
     /// The response with this body, whose type is `kind` where the function does not say.
     pub(super) fn response(self, body: Body, kind: &'static str) -> Result<Response, BadAnswer> {
-        let status = u16::try_from(self.status_code.unwrap_or(200)).map_err(|_| BadAnswer)?;
+        let status = self.status_code.map_or(Some(200), |status| status.read()).ok_or(BadAnswer)?;
         // Informational ones are the server's matter: nothing would follow.
         let status = StatusCode::from_u16(status).ok().filter(|_| (200..600).contains(&status));
         let status = status.ok_or(BadAnswer)?;
@@ -134,6 +168,21 @@ mod tests {
         for plain in ["1", "\"x\"", "{\"a\":1}", "null", "[]"] {
             assert_eq!(parts(plain).unwrap().0, 200, "{plain}");
         }
+    }
+
+    #[tokio::test]
+    async fn any_other_json_is_the_body() {
+        for (payload, body) in [
+            ("{\"b\": \"x \\\" y\",\n \"a\" : [1, true]}", "{\"b\":\"x \\\" y\",\"a\":[1,true]}"),
+            ("[ \"\\\\\", 2 ]", "[\"\\\\\",2]"),
+            ("\"a \\u00e9\"", "a é"),
+            ("3.1 ", "3.1"),
+        ] {
+            let response = response(payload.into()).unwrap();
+            let got = axum::body::to_bytes(response.into_body(), 100).await.unwrap();
+            assert_eq!(str::from_utf8(&got).unwrap(), body);
+        }
+        assert_eq!(parts(r#"{"statusCode":"418"}"#).unwrap().0, 418);
     }
 
     #[test]

@@ -9,7 +9,7 @@ use axum::http::StatusCode;
 use axum::response::IntoResponse;
 use uuid::Uuid;
 
-use super::shapes::{UrlRequest, show};
+use super::shapes::{UrlRequest, changed, show};
 use crate::api::Platform;
 use crate::api::blocking::blocking;
 use crate::api::error::ApiError;
@@ -40,7 +40,7 @@ pub(in crate::api) async fn create(
                      FunctionUrlConfig exists for this Lambda function"
                 )));
             }
-            let shown = show(&platform, name, key, &url);
+            let shown = changed(&platform, name, key, &url);
             settings.urls.insert(key.clone(), url);
             Ok(shown)
         })
@@ -73,7 +73,7 @@ pub(in crate::api) async fn update(
         platform.functions.configure(&name, |_, settings: &mut Settings| {
             let url = settings.urls.get_mut(&key).ok_or_else(ApiError::no_resource)?;
             *url = request.change(url.clone())?;
-            Ok(show(&platform, &name, &key, url))
+            Ok(changed(&platform, &name, &key, url))
         })
     });
     Ok(Json(updated.await?).into_response())

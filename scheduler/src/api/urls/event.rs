@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, header};
+use axum::http::{HeaderMap, HeaderName, header};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Map, Value, json};
@@ -22,6 +22,8 @@ pub(super) struct Context<'a> {
     pub(super) account: &'a str,
     /// Where the request came from.
     pub(super) source_ip: String,
+    /// Where it came to.
+    pub(super) port: u16,
 }
 
 /// The event.
@@ -34,7 +36,7 @@ pub(super) fn event(context: &Context<'_>, parts: &Parts, body: &[u8]) -> Value 
         "routeKey": "$default",
         "rawPath": context.path,
         "rawQueryString": query,
-        "headers": headers(&parts.headers),
+        "headers": headers(context, &parts.headers),
         "requestContext": {
             "accountId": context.account,
             "apiId": context.id,
@@ -42,7 +44,8 @@ pub(super) fn event(context: &Context<'_>, parts: &Parts, body: &[u8]) -> Value 
             "domainPrefix": context.id,
             "http": {
                 "method": parts.method.as_str(),
-                "path": context.path,
+                // A plus sign is itself in a path.
+                "path": decoded(&context.path.replace('+', "%2B")),
                 "protocol": "HTTP/1.1",
                 "sourceIp": context.source_ip,
                 "userAgent": agent.unwrap_or_default(),
@@ -71,16 +74,25 @@ pub(super) fn event(context: &Context<'_>, parts: &Parts, body: &[u8]) -> Value 
     event
 }
 
-/// Headers by their lower-case names, several of one name joined by commas; cookies are told apart.
-fn headers(headers: &HeaderMap) -> BTreeMap<&str, String> {
+/// Headers by their lower-case names, several of one name joined by commas, and what a proxy adds. Cookies are told apart,
+/// and what is about the connection is not told.
+fn headers<'a>(context: &Context<'_>, headers: &'a HeaderMap) -> BTreeMap<&'a str, String> {
     let mut all: BTreeMap<&str, String> = BTreeMap::new();
-    for (name, value) in headers.iter().filter(|(name, _)| *name != header::COOKIE) {
-        let value = String::from_utf8_lossy(value.as_bytes());
-        all.entry(name.as_str())
-            .and_modify(|before| *before = format!("{before},{value}"))
-            .or_insert_with(|| value.into_owned());
+    let is_told = |name: &HeaderName| *name != header::COOKIE && *name != header::CONNECTION;
+    for (name, value) in headers.iter().filter(|(name, _)| is_told(name)) {
+        add(&mut all, name.as_str(), String::from_utf8_lossy(value.as_bytes()).into_owned());
     }
+    add(&mut all, "x-forwarded-for", context.source_ip.clone());
+    all.insert("x-forwarded-port", context.port.to_string());
+    all.insert("x-forwarded-proto", "http".to_owned());
     all
+}
+
+fn add<'a>(all: &mut BTreeMap<&'a str, String>, name: &'a str, value: String) {
+    match all.get_mut(name) {
+        Some(before) => *before = format!("{before},{value}"),
+        None => drop(all.insert(name, value)),
+    }
 }
 
 fn cookies(headers: &HeaderMap) -> Vec<String> {
@@ -147,7 +159,15 @@ mod tests {
     fn context() -> Context<'static> {
         let (request_id, id, domain) = ("r", "i", "i.lambda-url.x");
         let source_ip = "127.0.0.1".into();
-        Context { request_id, id, domain, path: "/a%20b", account: "anonymous", source_ip }
+        Context {
+            request_id,
+            id,
+            domain,
+            path: "/a%20b+c",
+            account: "anonymous",
+            source_ip,
+            port: 80,
+        }
     }
 
     #[test]
@@ -159,11 +179,13 @@ mod tests {
             .header("x-one", "2")
             .header("cookie", "a=1; b=2")
             .header("cookie", "c=3")
+            .header("connection", "close")
+            .header("x-forwarded-for", "10.0.0.1")
             .header("user-agent", "me")
             .header("content-type", "text/plain; charset=utf-8");
         let (parts, ()) = request.body(()).unwrap().into_parts();
         let event = event(&context(), &parts, "é".as_bytes());
-        assert_eq!((&event["version"], &event["rawPath"]), (&json!("2.0"), &json!("/a%20b")));
+        assert_eq!((&event["version"], &event["rawPath"]), (&json!("2.0"), &json!("/a%20b+c")));
         assert_eq!(event["rawQueryString"], "x=1&x=%32&y=a+b&z&%zz=%f");
         assert_eq!(
             event["queryStringParameters"],
@@ -171,10 +193,15 @@ mod tests {
         );
         assert_eq!(event["cookies"], json!(["a=1", "b=2", "c=3"]));
         assert_eq!(event["headers"]["x-one"], "1,2");
-        assert_eq!(event["headers"].get("cookie"), None);
+        for name in ["cookie", "connection"] {
+            assert_eq!(event["headers"].get(name), None);
+        }
+        assert_eq!(event["headers"]["x-forwarded-for"], "10.0.0.1,127.0.0.1");
+        assert_eq!(event["headers"]["x-forwarded-proto"], "http");
         assert_eq!((&event["body"], &event["isBase64Encoded"]), (&json!("é"), &json!(false)));
         let http = &event["requestContext"]["http"];
         assert_eq!((&http["method"], &http["userAgent"]), (&json!("POST"), &json!("me")));
+        assert_eq!(http["path"], "/a b+c");
     }
 
     #[test]

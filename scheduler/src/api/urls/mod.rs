@@ -7,7 +7,8 @@
 //!   anything else ───────────────────────────────────────┴──▶ Lambda's own API
 //! ```
 //!
-//! The second form needs no name service. Names below localhost are this host (RFC 6761 section 6.3).
+//! The second form needs no name service. Names below localhost are this host (RFC 6761 section 6.3), but few programs
+//! know that by themselves.
 
 mod access;
 mod address;

@@ -23,6 +23,8 @@ use crate::function::{AuthType, FunctionUrl, InvokeMode};
 use crate::service::{Begun, Invocation, Reply};
 
 /// Where Lambda names its errors.
+const FORBIDDEN: &str = "Forbidden. For troubleshooting Function URL authorization issues, see: \
+    https://docs.aws.amazon.com/lambda/latest/dg/urls-auth.html";
 const ERROR_TYPE: HeaderName = HeaderName::from_static("x-amzn-errortype");
 
 /// Answers what is for a function URL, and passes everything else on.
@@ -50,8 +52,9 @@ async fn serve(
     request_id: String,
     request: Request,
 ) -> Result<Response, ApiError> {
-    let (name, qualifier, url) =
-        platform.functions.find_url(&address.id).ok_or_else(ApiError::no_resource)?;
+    let Some((name, qualifier, url)) = platform.functions.find_url(&address.id) else {
+        return Ok(forbidden(None));
+    };
     let (parts, body) = request.into_parts();
     if let Some(cors) = &url.cors
         && let Some(response) = cors::preflight(cors, &parts.method, &parts.headers)
@@ -59,14 +62,12 @@ async fn serve(
         return Ok(response);
     }
     if !access::is_allowed(platform, &name, &qualifier, &url, &parts) {
-        let mut refusal = message(StatusCode::FORBIDDEN, "Forbidden");
-        refusal.headers_mut().insert(ERROR_TYPE, HeaderValue::from_static("AccessDeniedException"));
-        return Ok(refusal);
+        return Ok(forbidden(Some(FORBIDDEN)));
     }
     let qualifier = Some(qualifier).filter(|qualifier| !qualifier.is_empty());
     let target = route(platform, &name, qualifier)?;
     let Some(payload) = payload(platform, &url, &address, &request_id, &parts, body).await else {
-        return Ok(message(StatusCode::PAYLOAD_TOO_LARGE, "Request Too Long"));
+        return Ok(message(StatusCode::PAYLOAD_TOO_LARGE, Some("Request Too Long")));
     };
     let invocation = Invocation {
         request_id,
@@ -76,7 +77,7 @@ async fn serve(
         client_context: None,
         trace: trace(&parts.headers),
     };
-    let mut response = match url.invoke_mode {
+    let mut response = match url.invoke_mode.unwrap_or_default() {
         InvokeMode::Buffered => whole(platform.service.invoke(invocation).await, answer::response)?,
         InvokeMode::ResponseStream => match platform.service.stream(invocation).await {
             Begun::Stream(stream) => {
@@ -124,12 +125,20 @@ async fn payload(
         },
         // Whoever reaches the platform is on this host.
         source_ip: platform.address.ip().to_string(),
+        port: platform.address.port(),
     };
     let event = event::event(&context, parts, &body).to_string().into_bytes();
     Some(event).filter(|event| event.len() <= PAYLOAD_BYTES_MAX)
 }
 
-fn message(status: StatusCode, text: &str) -> Response {
+/// What somebody gets who may not call, or calls what is not there.
+fn forbidden(text: Option<&str>) -> Response {
+    let mut refusal = message(StatusCode::FORBIDDEN, text);
+    refusal.headers_mut().insert(ERROR_TYPE, HeaderValue::from_static("AccessDeniedException"));
+    refusal
+}
+
+fn message(status: StatusCode, text: Option<&str>) -> Response {
     let kind = HeaderValue::from_static("application/json");
     (status, [(CONTENT_TYPE, kind)], json!({ "Message": text }).to_string()).into_response()
 }

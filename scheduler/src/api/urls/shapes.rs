@@ -38,7 +38,7 @@ impl UrlRequest {
             id,
             auth_type: AuthType::Iam,
             cors: None,
-            invoke_mode: InvokeMode::default(),
+            invoke_mode: None,
             created_ms: now,
             modified_ms: now,
         })
@@ -55,8 +55,8 @@ impl UrlRequest {
         }
         if let Some(mode) = &self.invoke_mode {
             url.invoke_mode = match mode.as_str() {
-                "BUFFERED" => InvokeMode::Buffered,
-                "RESPONSE_STREAM" => InvokeMode::ResponseStream,
+                "BUFFERED" => Some(InvokeMode::Buffered),
+                "RESPONSE_STREAM" => Some(InvokeMode::ResponseStream),
                 other => return Err(no_such(other, "invokeMode", "RESPONSE_STREAM, BUFFERED")),
             };
         }
@@ -116,6 +116,20 @@ fn list(
     }
 }
 
+/// FunctionUrlConfig, as who changes it is told: without an InvokeMode that nobody has said.
+pub(super) fn changed(
+    platform: &Platform,
+    function: &str,
+    qualifier: &str,
+    url: &FunctionUrl,
+) -> Value {
+    let mut value = show(platform, function, qualifier, url);
+    if let (None, Some(members)) = (url.invoke_mode, value.as_object_mut()) {
+        members.remove("InvokeMode");
+    }
+    value
+}
+
 /// FunctionUrlConfig.
 pub(super) fn show(
     platform: &Platform,
@@ -126,12 +140,12 @@ pub(super) fn show(
     let identity = &platform.service.identity;
     let qualifier = Some(qualifier).filter(|qualifier| !qualifier.is_empty());
     let mut value = json!({
-        "FunctionUrl": address::url(identity, &url.id, platform.address),
+        "FunctionUrl": address::url(platform.url_form, identity, &url.id, platform.address),
         "FunctionArn": identity.qualified_arn(function, qualifier),
         "AuthType": url.auth_type,
         "CreationTime": clock::lambda_time(url.created_ms),
         "LastModifiedTime": clock::lambda_time(url.modified_ms),
-        "InvokeMode": url.invoke_mode,
+        "InvokeMode": url.invoke_mode.unwrap_or_default(),
     });
     if let Some(cors) = &url.cors {
         value["Cors"] = json!(cors);
