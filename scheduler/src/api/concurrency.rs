@@ -100,7 +100,8 @@ async fn set(platform: Arc<Platform>, form: &str, limit: Option<u32>) -> Result<
                 return Err(ApiError::invalid(format!(
                     " ReservedConcurrentExecutions  {limit} should not be lower than function's total \
                      provisioned concurrency [{provisioned}]."
-                )));
+                ))
+                .untyped());
             }
             if limit.is_some() {
                 let changed = Entry { settings: settings.clone(), ..entry.clone() };
