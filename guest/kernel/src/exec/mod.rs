@@ -22,7 +22,7 @@ use self::stack::{Auxiliary, Stack};
 use crate::credentials::Ids;
 use crate::errno::{Errno, Result};
 use crate::fs::{Dentry, FileType, Inode};
-use crate::mm::{AddressSpace, Backing, Placement, Protection, Sharing};
+use crate::mm::{AddressSpace, Backing, Placement, Protection, STACK_NAME, Sharing};
 use crate::rewrite::Entries;
 
 pub use script::Script;
@@ -127,7 +127,7 @@ impl Executable {
         let mut protection = Protection::READ | Protection::WRITE;
         protection.set(Protection::EXECUTE, program.executable_stack);
         let stack = Placement::Exactly(stack_top - STACK_BYTES);
-        space.map(stack, STACK_BYTES, protection, Backing::Anonymous, "[stack]")?;
+        space.map(stack, STACK_BYTES, protection, Backing::Anonymous, STACK_NAME)?;
 
         let vdso = Protection::READ | Protection::EXECUTE;
         space.map_frame(stack_top, environment.vdso.clone(), vdso, "[vdso]")?;

@@ -274,6 +274,18 @@ impl Areas {
             }
         }
     }
+
+    /// The lowest free range of `len` bytes within `within`.
+    pub fn find_lowest_free(&self, len: u64, within: Range<u64>) -> Option<u64> {
+        let mut start = within.start;
+        loop {
+            let end = start.checked_add(len).filter(|end| *end <= within.end)?;
+            match self.overlapping(start..end).last() {
+                Some(area) => start = area.end,
+                None => return Some(start),
+            }
+        }
+    }
 }
 
 /// `address` rounded down to a page.
@@ -342,6 +354,17 @@ mod tests {
         assert_eq!(areas.find_free(0x10_0000, 0x8000_0000), Some(0x7ff0_0000));
         assert_eq!(areas.find_free(USER_END, USER_END), None);
         assert!(areas.find(0x7000_0000).is_some() && areas.find(0x7100_0000).is_none());
+    }
+
+    #[test]
+    fn the_lowest_gap_that_fits_is_found() {
+        let (mut areas, within) = (Areas::default(), 0x4000_0000..0x8000_0000);
+        assert_eq!(areas.find_lowest_free(0x1000, within.clone()), Some(0x4000_0000));
+        areas.insert(area(0x3fff_0000, 0x4001_0000)).unwrap();
+        areas.insert(area(0x4001_2000, 0x4002_0000)).unwrap();
+        assert_eq!(areas.find_lowest_free(0x2000, within.clone()), Some(0x4001_0000));
+        assert_eq!(areas.find_lowest_free(0x3000, within.clone()), Some(0x4002_0000));
+        assert_eq!(areas.find_lowest_free(0x4000_0000, within), None);
     }
 
     #[test]

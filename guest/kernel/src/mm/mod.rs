@@ -19,4 +19,4 @@ pub use area::{Area, Areas, Backing, OnFork, Protection, Sharing};
 pub use fault::BadAccess;
 pub use remap::Destination;
 pub use rewrite::Trapped;
-pub use space::{AddressSpace, Placement};
+pub use space::{AddressSpace, Placement, STACK_NAME};

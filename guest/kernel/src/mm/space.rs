@@ -18,11 +18,19 @@ use crate::rewrite::Calls;
 pub enum Placement {
     /// Anywhere; this address if it is free.
     Anywhere(u64),
+    /// As `Anywhere`, where 31 bits can say where (MAP_32BIT).
+    Low(u64),
     /// Exactly here, in place of what is there (MAP_FIXED).
     Replace(u64),
     /// Exactly here, or not at all (MAP_FIXED_NOREPLACE).
     Exactly(u64),
 }
+
+/// Where areas of MAP_32BIT are placed: where Linux places them.
+const LOW: Range<u64> = 0x4000_0000..0x8000_0000;
+
+/// What /proc/self/maps calls the first thread's stack.
+pub const STACK_NAME: &str = "[stack]";
 
 /// A program's address space.
 pub struct AddressSpace {
@@ -97,6 +105,7 @@ impl AddressSpace {
             len.checked_next_multiple_of(PAGE_SIZE).filter(|len| *len > 0).ok_or(Errno::NOMEM)?;
         let start = match placement {
             Placement::Anywhere(hint) => self.place(hint, len)?,
+            Placement::Low(hint) => self.place_low(hint, len)?,
             Placement::Replace(start) => {
                 let range = checked_range(start, len)?;
                 self.unmap(range)?;
@@ -175,6 +184,13 @@ impl AddressSpace {
             self.flush();
         }
         if covered < range.end { Err(Errno::NOMEM) } else { Ok(()) }
+    }
+
+    /// `range`, and what lies before it of the area that it begins in, which grows downwards (PROT_GROWSDOWN): the first
+    /// thread's stack, which is here all that it may grow to. EINVAL for another, ENOMEM where there is none.
+    pub fn grown_down(&self, range: Range<u64>) -> Result<Range<u64>> {
+        let area = self.areas.overlapping(range.clone()).next().ok_or(Errno::NOMEM)?;
+        if area.name == STACK_NAME { Ok(area.start..range.end) } else { Err(Errno::INVAL) }
     }
 
     /// madvise(2): what a child finds in `range`. ENOMEM for too many areas; EINVAL where memory that is not this
@@ -265,14 +281,20 @@ impl AddressSpace {
     }
 
     pub(super) fn place(&self, hint: u64, len: u64) -> Result<u64> {
+        let free = self.hinted(hint, len, USER_END);
+        free.or_else(|| self.areas.find_free(len, self.mmap_top)).ok_or(Errno::NOMEM)
+    }
+
+    fn place_low(&self, hint: u64, len: u64) -> Result<u64> {
+        let free = self.hinted(hint, len, LOW.end);
+        free.or_else(|| self.areas.find_lowest_free(len, LOW)).ok_or(Errno::NOMEM)
+    }
+
+    /// The page of `hint`, if there is one and `len` bytes from there on are free and below `end`.
+    fn hinted(&self, hint: u64, len: u64, end: u64) -> Option<u64> {
         let hint = hint & !(PAGE_SIZE - 1);
-        if hint != 0
-            && let Ok(range) = checked_range(hint, len)
-            && self.areas.is_free(range)
-        {
-            return Ok(hint);
-        }
-        self.areas.find_free(len, self.mmap_top).ok_or(Errno::NOMEM)
+        let range = checked_range(hint, len).ok().filter(|range| range.end <= end)?;
+        self.areas.is_free(range).then_some(hint)
     }
 
     /// Unmaps every page in `range`; frames are freed once no translation leads to them.

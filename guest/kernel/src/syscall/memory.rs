@@ -41,7 +41,7 @@ const VALIDATED: u32 = linux::MAP_TYPE
     | linux::MAP_32BIT
     | linux::MAP_HUGE_MASK << linux::MAP_HUGE_SHIFT;
 
-/// mmap(2). EINVAL, EBADF, EACCES, ENODEV, ENOMEM; EEXIST with MAP_FIXED_NOREPLACE; EOPNOTSUPP for flags that are unknown,
+/// mmap(2). EINVAL, EBADF, EACCES, ENODEV, ENOMEM, as for all huge pages, of which there are none; EEXIST with MAP_FIXED_NOREPLACE; EOPNOTSUPP for flags that are unknown,
 /// with MAP_SHARED_VALIDATE.
 pub fn mmap(call: &mut Call<'_>) -> CallResult {
     let [address, len, protection, flags, _, offset] = call.args;
@@ -59,10 +59,15 @@ pub fn mmap(call: &mut Call<'_>) -> CallResult {
     if len == 0 || !(shared || kind == linux::MAP_PRIVATE) {
         return Err(Errno::INVAL.into());
     }
+    if flags & linux::MAP_HUGETLB != 0 {
+        return Err(if file.is_some() { Errno::INVAL } else { Errno::NOMEM }.into());
+    }
     let placement = if flags & linux::MAP_FIXED_NOREPLACE != 0 {
         Placement::Exactly(address)
     } else if flags & linux::MAP_FIXED != 0 {
         Placement::Replace(address)
+    } else if flags & linux::MAP_32BIT != 0 {
+        Placement::Low(address)
     } else {
         Placement::Anywhere(address)
     };
@@ -146,13 +151,19 @@ pub fn munmap(call: &mut Call<'_>) -> CallResult {
     Ok(0)
 }
 
-/// mprotect(2). EACCES, EINVAL, ENOMEM.
+/// mprotect(2). EACCES, EINVAL, ENOMEM. A dynamic linker makes all of the stack executable with PROT_GROWSDOWN.
 pub fn mprotect(call: &mut Call<'_>) -> CallResult {
+    const GROWS_DOWN: u64 = linux::PROT_GROWSDOWN as u64;
     let range = page_range(call.args[0], call.args[1])?;
-    let protection = checked_protection(call.args[2])?;
-    if !range.is_empty() {
-        call.process.space().borrow_mut().protect(range, protection)?;
+    let protection = checked_protection(call.args[2] & !GROWS_DOWN)?;
+    if range.is_empty() {
+        return Ok(0);
     }
+    let space = call.process.space();
+    let mut space = space.borrow_mut();
+    let grows_down = call.args[2] & GROWS_DOWN != 0;
+    let range = if grows_down { space.grown_down(range)? } else { range };
+    space.protect(range, protection)?;
     Ok(0)
 }
 
@@ -299,7 +310,7 @@ fn mapped_range(call: &Call<'_>) -> CallResult {
 }
 
 fn checked_protection(bits: u64) -> Result<Protection> {
-    // PROT_GROWSDOWN and PROT_GROWSUP do not exist here.
+    // Nothing here grows upwards (PROT_GROWSUP).
     u32::try_from(bits).ok().and_then(Protection::from_bits).ok_or(Errno::INVAL)
 }
 
