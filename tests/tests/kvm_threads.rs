@@ -54,6 +54,14 @@ fn a_thousand_threads_one_after_another() {
     assert_eq!(same_in_both(&["many"]), "25600\n");
 }
 
+/// A slice may end while the processor delivers a breakpoint.
+#[test]
+fn breakpoints_are_met_once_each_whoever_else_runs() {
+    let (breakpoints, counted) =
+        if in_lane() { ("1000", "1000\n1000\n") } else { ("100000", "100000\n100000\n") };
+    assert_eq!(same("breakpoints", &[breakpoints]), counted);
+}
+
 #[test]
 fn threads_have_a_bound() {
     for name in ["threads", "threads.glibc"] {

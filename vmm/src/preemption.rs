@@ -27,6 +27,9 @@ use crate::time;
 const AGAIN_NS: u64 = 4_000_000;
 /// A moment that is so near has come: an alarm of its own would cost more.
 const NEAR_NS: u64 = 50_000;
+/// How often in a row an upcall may be put off. An exception that was being delivered is over at the next alarm, and the
+/// kernel, which has seen it, names another moment; a loop beside bytes that look like an `int3` must end too.
+const DELAYS_MAX: u32 = 3;
 
 /// The alarm of one guest.
 #[derive(Debug)]
@@ -36,6 +39,8 @@ pub struct Preemption {
     alarm: Option<Alarm>,
     /// What `armed_ns` says: the guest could write there.
     armed_ns: u64,
+    /// The moment whose upcall was put off, and how often.
+    delayed: (u64, u32),
 }
 
 /// Why a guest could not be interrupted.
@@ -53,7 +58,7 @@ pub enum PreemptionError {
 impl Preemption {
     /// Will call up the kernel so.
     pub fn new(upcall: Upcall) -> Preemption {
-        Preemption { upcall, alarm: None, armed_ns: NO_DEADLINE }
+        Preemption { upcall, alarm: None, armed_ns: NO_DEADLINE, delayed: (NO_DEADLINE, 0) }
     }
 
     /// The kernel has named an earlier moment.
@@ -81,9 +86,11 @@ impl Preemption {
             Some(wanted_ns) if wanted_ns.saturating_sub(now_ns) > NEAR_NS => {
                 self.look_at(wanted_ns, memory)
             }
-            Some(_) => {
+            Some(wanted_ns) => {
                 // Where the kernel runs it sees by itself that it is time.
-                if let Some(program) = vcpu.program()? {
+                if let Some(program) = vcpu.program()?
+                    && !self.delays(wanted_ns, program.rip, vcpu, memory)?
+                {
                     let (write, kernel) = self.upcall.at(program);
                     memory.write(&write)?;
                     vcpu.go_on_at(kernel)?;
@@ -91,6 +98,19 @@ impl Preemption {
                 self.look_at(now_ns + AGAIN_NS, memory)
             }
         }
+    }
+
+    /// Whether to wait for the next alarm, because an exception that the program has asked for may be half delivered.
+    fn delays(
+        &mut self,
+        wanted_ns: u64,
+        rip: u64,
+        vcpu: &Vcpu,
+        memory: &Memory,
+    ) -> Result<bool, PreemptionError> {
+        let before = if self.delayed.0 == wanted_ns { self.delayed.1 } else { 0 };
+        self.delayed = (wanted_ns, before + 1);
+        Ok(before < DELAYS_MAX && asks_for_exception(rip, vcpu, memory)?)
     }
 
     fn look_at(&mut self, moment_ns: u64, memory: &Memory) -> Result<(), PreemptionError> {
@@ -106,6 +126,21 @@ impl Preemption {
         self.armed_ns = armed_ns;
         Ok(memory.write_at(ARMED, &armed_ns.to_le_bytes())?)
     }
+}
+
+/// Whether the instruction at `rip`, or one that ends there, may ask for an exception: `int3`, `int n` (AMD APM vol 3).
+/// While that is delivered, RIP is still at the instruction or already behind it.
+fn asks_for_exception(rip: u64, vcpu: &Vcpu, memory: &Memory) -> Result<bool, KvmError> {
+    const INT3: u8 = 0xcc;
+    const INT: u8 = 0xcd;
+    for (bytes_before, opcodes) in [(0, &[INT3, INT][..]), (1, &[INT3]), (2, &[INT])] {
+        let place = vcpu.translate(rip.wrapping_sub(bytes_before))?;
+        let byte: Option<u8> = place.and_then(|gpa| memory.read(gpa));
+        if byte.is_some_and(|byte| opcodes.contains(&byte)) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 /// The moment that the kernel names.
