@@ -9,6 +9,8 @@ use super::{Info, SIGRTMIN, SYNCHRONOUS, bit};
 /// Most signals in one queue: RLIMIT_SIGPENDING.
 pub const QUEUED_MAX: usize = 1024;
 
+/// si_code of what kill(2) sends.
+const SI_USER: i32 = linux::SI_USER as i32;
 /// Most expiries of a timer that one signal tells of: si_overrun is an int (timer_getoverrun(2), DELAYTIMER_MAX).
 const OVERRUNS_MAX: u64 = i32::MAX as u64;
 
@@ -21,7 +23,8 @@ pub struct Queue {
 
 impl Queue {
     /// Adds a signal. One below SIGRTMIN that waits already is there once, and so is a timer's, which counts what it
-    /// stands for. False where the queue is full.
+    /// stands for. False where the queue is full, which those are never lost by: each has a place of its own, and so has
+    /// one of each number that kill(2) sends (Linux's __send_signal_locked).
     pub fn push(&mut self, info: Info) -> bool {
         self.arrived += 1;
         if info.code == linux::SI_TIMER
@@ -32,11 +35,12 @@ impl Queue {
             same.fields[0] = id | overruns.min(OVERRUNS_MAX) << 32;
             return true;
         }
-        let waits = info.signal < SIGRTMIN && self.mask() & bit(info.signal) != 0;
-        if !waits && self.waiting.len() >= QUEUED_MAX {
+        let (is_real_time, is_full) = (info.signal >= SIGRTMIN, self.waiting.len() >= QUEUED_MAX);
+        if is_real_time && is_full && !matches!(info.code, linux::SI_TIMER | SI_USER) {
             return false;
         }
-        if !waits {
+        let waits = self.mask() & bit(info.signal) != 0;
+        if !waits || is_real_time && !(is_full && info.code == SI_USER) {
             self.waiting.push_back(info);
         }
         true
@@ -123,8 +127,25 @@ mod tests {
     #[test]
     fn a_queue_has_a_bound() {
         let mut queue = Queue::default();
-        assert!((0..QUEUED_MAX as u64).all(|value| queue.push(info(63, value))));
-        assert!(!queue.push(info(63, 0)));
-        assert!(!queue.push(info(1, 0)));
+        let queued = |signal: u8| Info { code: linux::SI_QUEUE, ..info(signal, 0) };
+        assert!((0..QUEUED_MAX).all(|_| queue.push(queued(63))));
+        assert!(!queue.push(queued(63)));
+        assert!(!queue.push(queued(62)));
+    }
+
+    #[test]
+    fn a_full_queue_loses_no_plain_signal() {
+        let mut queue = Queue::default();
+        let queued = Info { code: linux::SI_QUEUE, ..info(63, 0) };
+        assert!((0..QUEUED_MAX).all(|_| queue.push(queued)));
+        assert!(queue.push(info(9, 0)) && queue.push(info(14, 0)) && queue.push(info(14, 0)));
+        assert_eq!(
+            (queue.take(!bit(63)), queue.take(!bit(63))),
+            (Some(info(9, 0)), Some(info(14, 0)))
+        );
+        // Of what kill(2) sends, one of each number.
+        assert!(queue.push(info(62, 1)) && queue.push(info(62, 2)) && queue.push(info(63, 0)));
+        assert_eq!((queue.take(bit(62)), queue.take(bit(62))), (Some(info(62, 1)), None));
+        assert_eq!(drain(&mut queue).len(), QUEUED_MAX);
     }
 }
