@@ -3,6 +3,7 @@
 use core::ops::Range;
 
 use alloc::boxed::Box;
+use alloc::rc::Rc;
 use alloc::vec::Vec;
 use mayfly_abi::layout::{PAGE_SIZE, USER_END, USER_START};
 use mayfly_hal::paging::{Flags, OutOfFrames, PageTables};
@@ -10,6 +11,7 @@ use mayfly_hal::phys::{self, Frame};
 
 use super::area::{Area, Areas, Backing, Full, OnFork, Protection};
 use crate::errno::{Errno, Result};
+use crate::fs::Inode;
 use crate::futex::Key;
 use crate::rewrite::Calls;
 
@@ -212,6 +214,22 @@ impl AddressSpace {
     pub fn discard(&mut self, range: Range<u64>) {
         self.release_calls(&range);
         self.drop_pages(range);
+    }
+
+    /// A file has lost its bytes in `lost`, whole pages of it: what shows them is gone, and the next touch finds what is
+    /// there then. The program's own copies go too where the file has become shorter (`copies`), as on Linux.
+    pub fn withdraw(&mut self, file: &Rc<dyn Inode>, lost: &Range<u64>, copies: bool) {
+        let part = |area: &Area| {
+            let (inode, offset) = area.backing.file()?;
+            if !Rc::ptr_eq(inode, file) || !(copies || area.backing.is_shared()) {
+                return None;
+            }
+            let end = offset + (area.end - area.start);
+            let (first, last) = (lost.start.max(offset), lost.end.min(end));
+            (first < last).then(|| area.start + (first - offset)..area.start + (last - offset))
+        };
+        let parts: Vec<Range<u64>> = self.areas.iter().filter_map(part).collect();
+        parts.into_iter().for_each(|range| self.discard(range));
     }
 
     /// Whether every page of `range` is in some area.

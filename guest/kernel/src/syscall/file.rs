@@ -6,7 +6,7 @@ use alloc::rc::Rc;
 use linux_raw_sys::general as linux;
 
 use super::target::{PathArgument, check_flags};
-use super::{Call, CallResult, terminal};
+use super::{Call, CallResult, storage, terminal};
 use crate::errno::{Errno, Result};
 use crate::fs::stat::PERMISSIONS;
 use crate::fs::{Dentry, Fd, OpenFile, OpenFlags, Seals};
@@ -41,6 +41,9 @@ fn open_at(call: &Call<'_>, argument: &PathArgument, flags: u32, mode: u32) -> C
     let mode = mode & PERMISSIONS & !call.process.paths.borrow().umask;
     let file = call.kernel.vfs.open(&argument.base, &argument.path, flags, mode)?;
     terminal::opened(call, &file, flags)?;
+    if flags.contains(OpenFlags::TRUNC) && file.is_stored() {
+        storage::shortened(call, file.dentry().inode(), 0);
+    }
     Ok(add(call, file, flags)?.into())
 }
 

@@ -8,7 +8,7 @@ use linux_raw_sys::general as linux;
 use mayfly_abi::layout::{PAGE_SIZE, USER_END};
 
 use super::target::{check_flags, opened};
-use super::{Call, CallResult};
+use super::{Call, CallResult, storage};
 use crate::errno::{Errno, Result};
 use crate::fs::open_file::OFFSET_MAX;
 use crate::fs::{Dentry, FallocateMode, FileType, Inode, OpenFile, Seals};
@@ -186,6 +186,9 @@ pub fn mremap(call: &mut Call<'_>) -> CallResult {
 /// madvise(2). EINVAL, ENOMEM; EFAULT where pages that are to be there cannot be.
 pub fn madvise(call: &mut Call<'_>) -> CallResult {
     let range = page_range(call.args[0], call.args[1])?;
+    if call.uint(2) == linux::MADV_REMOVE {
+        return remove(call, &range);
+    }
     let space = call.process.space();
     let mut space = space.borrow_mut();
     match call.uint(2) {
@@ -194,13 +197,6 @@ pub fn madvise(call: &mut Call<'_>) -> CallResult {
             let is_anonymous = |area: &Area| matches!(area.backing, Backing::Anonymous);
             if !space.areas().overlapping(range.clone()).all(is_anonymous) {
                 return Err(Errno::INVAL.into());
-            }
-            space.discard(range.clone());
-        }
-        linux::MADV_REMOVE => {
-            for (file, bytes) in shared_parts(&space, &range)? {
-                let hole = FallocateMode::PUNCH_HOLE | FallocateMode::KEEP_SIZE;
-                file.fallocate(hole, bytes.start, bytes.end - bytes.start)?;
             }
             space.discard(range.clone());
         }
@@ -221,6 +217,18 @@ pub fn madvise(call: &mut Call<'_>) -> CallResult {
         _ => return Err(Errno::INVAL.into()),
     }
     if space.is_mapped(range) { Ok(0) } else { Err(Errno::NOMEM.into()) }
+}
+
+/// MADV_REMOVE: what is mapped becomes a hole of its file. EINVAL, ENOMEM.
+fn remove(call: &Call<'_>, range: &Range<u64>) -> CallResult {
+    let space = call.process.space();
+    let parts = shared_parts(&space.borrow(), range)?;
+    for (file, bytes) in parts {
+        let hole = FallocateMode::PUNCH_HOLE | FallocateMode::KEEP_SIZE;
+        file.fallocate(hole, bytes.start, bytes.end - bytes.start)?;
+        storage::punched(call, &file, &bytes);
+    }
+    if space.borrow().is_mapped(range.clone()) { Ok(0) } else { Err(Errno::NOMEM.into()) }
 }
 
 /// Bytes of a file.

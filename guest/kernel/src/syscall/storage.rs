@@ -1,11 +1,15 @@
 //! Where in a file, how long it is, and when it is on disk: lseek(2), truncate(2), fsync(2).
 
+use alloc::rc::Rc;
+use core::ops::Range;
+
 use linux_raw_sys::general as linux;
+use mayfly_abi::layout::PAGE_SIZE;
 
 use super::target::{check_flags, check_offset, opened, resolve};
 use super::{Call, CallResult, file_size};
 use crate::errno::Errno;
-use crate::fs::{FallocateMode, FileType, Follow, Whence};
+use crate::fs::{FallocateMode, FileType, Follow, Inode, Whence};
 
 /// lseek(2). EBADF, EINVAL, ENXIO, EOVERFLOW, ESPIPE.
 pub fn lseek(call: &mut Call<'_>) -> CallResult {
@@ -25,8 +29,12 @@ pub fn lseek(call: &mut Call<'_>) -> CallResult {
 pub fn truncate(call: &mut Call<'_>) -> CallResult {
     let size = check_offset(call.args[1])?;
     let dentry = resolve(call, 0, Follow::Yes)?;
-    file_size::check(call, dentry.inode().stat().size, size)?;
+    let before = dentry.inode().stat().size;
+    file_size::check(call, before, size)?;
     call.kernel.vfs.truncate(&dentry, size)?;
+    if size < before {
+        shortened(call, dentry.inode(), size);
+    }
     Ok(0)
 }
 
@@ -34,9 +42,32 @@ pub fn truncate(call: &mut Call<'_>) -> CallResult {
 pub fn ftruncate(call: &mut Call<'_>) -> CallResult {
     let size = check_offset(call.args[1])?;
     let file = call.file(0)?;
-    file_size::check(call, file.stat().size, size)?;
+    let before = file.stat().size;
+    file_size::check(call, before, size)?;
     file.truncate(size)?;
+    if size < before {
+        shortened(call, file.dentry().inode(), size);
+    }
     Ok(0)
+}
+
+/// A file has become shorter: its pages beyond the end are in no process's memory any more.
+pub(super) fn shortened(call: &Call<'_>, inode: &Rc<dyn Inode>, size: u64) {
+    withdraw(call, inode, &(size.next_multiple_of(PAGE_SIZE)..u64::MAX), true);
+}
+
+/// Bytes of a file have become a hole, and its pages that were wholly there are gone.
+pub(super) fn punched(call: &Call<'_>, inode: &Rc<dyn Inode>, bytes: &Range<u64>) {
+    let pages = bytes.start.next_multiple_of(PAGE_SIZE)..bytes.end / PAGE_SIZE * PAGE_SIZE;
+    withdraw(call, inode, &pages, false);
+}
+
+fn withdraw(call: &Call<'_>, inode: &Rc<dyn Inode>, lost: &Range<u64>, copies: bool) {
+    for process in call.kernel.processes.living() {
+        if let Some(space) = &*process.memory.borrow() {
+            space.borrow_mut().withdraw(inode, lost, copies);
+        }
+    }
 }
 
 /// fallocate(2). EBADF, EFBIG, EINVAL, ENODEV, ENOSPC; EOPNOTSUPP for modes that no file system has.
@@ -50,6 +81,9 @@ pub fn fallocate(call: &mut Call<'_>) -> CallResult {
         file_size::check(call, file.stat().size, offset + len)?;
     }
     file.fallocate(mode, offset, len)?;
+    if !makes {
+        punched(call, file.dentry().inode(), &(offset..offset + len));
+    }
     Ok(0)
 }
 
