@@ -1,4 +1,4 @@
-//! /sys: the little of it that language runtimes read to size themselves (sysfs(5)): one processor, one
+//! /sys: the little of it that language runtimes and lscpu(1) read to size themselves (sysfs(5)): one processor, one
 //! memory node, no huge pages behind a program's back.
 
 use alloc::rc::Rc;
@@ -22,8 +22,10 @@ macro_rules! text {
 const ITEMS: &[Item] = &[
     text!("devices/system/cpu/cpu0/topology/core_cpus_list", b"0\n"),
     text!("devices/system/cpu/cpu0/topology/core_id", b"0\n"),
+    text!("devices/system/cpu/cpu0/topology/core_siblings", b"1\n"),
     text!("devices/system/cpu/cpu0/topology/core_siblings_list", b"0\n"),
     text!("devices/system/cpu/cpu0/topology/physical_package_id", b"0\n"),
+    text!("devices/system/cpu/cpu0/topology/thread_siblings", b"1\n"),
     text!("devices/system/cpu/cpu0/topology/thread_siblings_list", b"0\n"),
     text!("devices/system/cpu/kernel_max", b"0\n"),
     text!("devices/system/cpu/offline", b"\n"),
@@ -31,6 +33,7 @@ const ITEMS: &[Item] = &[
     text!("devices/system/cpu/possible", b"0\n"),
     text!("devices/system/cpu/present", b"0\n"),
     text!("devices/system/node/node0/cpulist", b"0\n"),
+    text!("devices/system/node/node0/cpumap", b"1\n"),
     text!("devices/system/node/online", b"0\n"),
     text!("devices/system/node/possible", b"0\n"),
     text!("kernel/mm/transparent_hugepage/enabled", b"always madvise [never]\n"),
@@ -39,6 +42,8 @@ const ITEMS: &[Item] = &[
 
 #[cfg(test)]
 mod tests {
+    use alloc::format;
+
     use crate::fs::testing::machine;
 
     #[test]
@@ -47,6 +52,10 @@ mod tests {
         assert_eq!(machine.text("/sys/devices/system/cpu/online"), "0\n");
         let names = machine.list("/sys/devices/system/cpu");
         assert_eq!(names.iter().filter(|name| *name == "cpu0").count(), 1);
+        let topology = "/sys/devices/system/cpu/cpu0/topology";
+        for mask in ["core_siblings", "thread_siblings"] {
+            assert_eq!(machine.text(&format!("{topology}/{mask}")), "1\n");
+        }
         assert_eq!(machine.list("/sys"), [".", "..", "devices", "kernel"]);
     }
 }
