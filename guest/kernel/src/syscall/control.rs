@@ -108,6 +108,11 @@ pub fn ioctl(call: &mut Call<'_>) -> CallResult {
             file.set_flags(flags);
             Ok(0)
         }
+        requests::FIOASYNC => {
+            let on = i32::from_le_bytes(call.get(address)?) != 0;
+            owner::set_async(&file, on)?;
+            Ok(0)
+        }
         requests::FIONREAD if file.is_stored() => {
             let rest = file.stat().size.saturating_sub(file.position()?);
             let rest = i32::try_from(rest).unwrap_or(i32::MAX);

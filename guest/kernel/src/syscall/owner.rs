@@ -9,6 +9,7 @@ use super::{Call, CallResult, Stop};
 use crate::errno::{Errno, Result};
 use crate::family::Pid;
 use crate::fs::owner::{Owner, OwnerKind};
+use crate::fs::{FileType, OpenFile, OpenFlags};
 use crate::signal::SIGNAL_MAX;
 
 /// F_GETOWN, F_SETOWN, F_GETOWN_EX, F_SETOWN_EX, F_GETSIG, F_SETSIG; `None` for another command. EBADF, EFAULT, EINVAL;
@@ -35,6 +36,19 @@ pub fn fcntl(call: &Call<'_>, command: u32, argument: u64) -> Option<CallResult>
         _ => return None,
     };
     Some(answer.map_err(Stop::from))
+}
+
+/// FIOASYNC of ioctl(2), which is O_ASYNC. ENOTTY for what is always ready.
+pub fn set_async(file: &OpenFile, on: bool) -> Result<()> {
+    let mut flags = file.flags();
+    let can_tell = matches!(file.file_type(), FileType::Fifo | FileType::Socket)
+        || file.file().is_some_and(|file| file.terminal().is_some());
+    if on != flags.contains(OpenFlags::ASYNC) && !can_tell {
+        return Err(Errno::NOTTY);
+    }
+    flags.set(OpenFlags::ASYNC, on);
+    file.set_flags(flags);
+    Ok(())
 }
 
 /// The owner, nobody where that has ended.

@@ -103,7 +103,7 @@ calls! {
     __NR_dup3 "dup3" => Supported, file::dup3;
     __NR_fcntl "fcntl" => Partial("without leases and F_NOTIFY; pipes hold up to 1 MiB; owners are kept and not told"), control::fcntl;
     __NR_flock "flock" => Supported, locks::flock;
-    __NR_ioctl "ioctl" => Partial("pseudo-terminals without TIOCPKT and TIOCSTI; the host's terminal is told nothing; FIONREAD, FIONBIO; SIOCGIF…"), control::ioctl;
+    __NR_ioctl "ioctl" => Partial("pseudo-terminals without TIOCSTI, packets (TIOCPKT) of data alone; the host's terminal is told nothing; FIONREAD, FIONBIO, FIOASYNC, which tells nobody; SIOCGIF…"), control::ioctl;
     __NR_pipe "pipe" => Supported, file::pipe;
     __NR_pipe2 "pipe2" => Supported, file::pipe2;
     __NR_memfd_create "memfd_create" => Partial("without huge pages"), file::memfd_create;

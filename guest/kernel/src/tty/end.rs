@@ -11,6 +11,9 @@ use super::termios::{TERMIOS_BYTES, Termios};
 use crate::errno::{Errno, Result};
 use crate::fs::{File, IoctlArgument, Poll, Pulse};
 
+/// What a packet begins with that holds what was shown (ioctl_tty(2), TIOCPKT).
+const PACKET_DATA: u8 = 0;
+
 /// Which end of a pair.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Side {
@@ -73,6 +76,10 @@ impl End {
             ioctl::TIOCGPTLCK => {
                 argument.write(&u32::from(terminal.locked.get()).to_le_bytes())?;
             }
+            ioctl::TIOCPKT => terminal.packets.set(read_int(argument)? != 0),
+            ioctl::TIOCGPKT => {
+                argument.write(&u32::from(terminal.packets.get()).to_le_bytes())?;
+            }
             ioctl::TIOCSPTLCK => terminal.locked.set(read_int(argument)? != 0),
             _ => return Err(Errno::NOTTY),
         }
@@ -95,10 +102,14 @@ impl File for End {
         if !self.is_master() {
             return line.read(to);
         }
-        match line.screen().take(to) {
-            0 if self.is_left() => Err(Errno::IO),
-            0 => Err(Errno::AGAIN),
-            count => Ok(count),
+        match line.screen() {
+            screen if screen.is_empty() && self.is_left() => Err(Errno::IO),
+            screen if screen.is_empty() => Err(Errno::AGAIN),
+            screen if self.terminal.packets.get() => {
+                to[0] = PACKET_DATA;
+                Ok(1 + screen.take(&mut to[1..]))
+            }
+            screen => Ok(screen.take(to)),
         }
     }
 

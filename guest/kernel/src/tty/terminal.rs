@@ -47,6 +47,8 @@ pub struct Terminal {
     pub(super) locked: Cell<bool>,
     /// Nobody but root may open it again (TIOCEXCL): the program is root.
     pub(super) exclusive: Cell<bool>,
+    /// Whether what the master reads begins with a byte that says what it is (TIOCPKT).
+    pub(super) packets: Cell<bool>,
     session: Cell<Option<Pid>>,
     /// The group in front; 0: none.
     foreground: Cell<Pid>,
@@ -69,6 +71,7 @@ impl Terminal {
             window: Cell::default(),
             locked: Cell::new(true),
             exclusive: Cell::new(false),
+            packets: Cell::new(false),
             session: Cell::new(None),
             foreground: Cell::new(0),
             is_over: Cell::new(false),

@@ -92,7 +92,8 @@ impl Screen {
         bytes.iter().for_each(|byte| self.put(settings, *byte));
     }
 
-    /// Shows a byte that was typed: control characters as ^X, where that is wanted.
+    /// Shows a byte that was typed: control characters as ^X, where that is wanted. The end of a line is one of them where
+    /// there are no lines (Linux's n_tty: echo_char).
     pub fn echo(&mut self, settings: &Termios, byte: u8) {
         if is_shown_as_two(settings, byte) {
             self.put(settings, b'^');
@@ -113,7 +114,7 @@ impl Screen {
 }
 
 fn is_shown_as_two(settings: &Termios, byte: u8) -> bool {
-    byte.is_ascii_control() && !matches!(byte, b'\n' | b'\t') && settings.has(linux::ECHOCTL)
+    byte.is_ascii_control() && byte != b'\t' && settings.has(linux::ECHOCTL)
 }
 
 /// The column after a byte. Of a character of UTF-8 only the first byte takes one.
