@@ -32,6 +32,11 @@ fn files_have_extended_attributes() {
 }
 
 #[test]
+fn memory_is_shared_by_key() {
+    same("segments");
+}
+
+#[test]
 fn terminals_have_lines_sessions_and_jobs() {
     same("terminals");
 }

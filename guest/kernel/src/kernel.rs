@@ -3,7 +3,7 @@
 use alloc::rc::Rc;
 use alloc::string::String;
 use alloc::vec::Vec;
-use core::cell::Cell;
+use core::cell::{Cell, RefCell};
 
 use linux_raw_sys::general as linux;
 use mayfly_abi::channel::Counters;
@@ -30,6 +30,7 @@ use crate::mm::Trapped;
 use crate::net::{Net, host};
 use crate::processes::Processes;
 use crate::random::Random;
+use crate::shm::Segments;
 use crate::signal::{self, Info, Waiting};
 use crate::slice::{SLICE_NS, Slice};
 use crate::thread::Thread;
@@ -88,6 +89,8 @@ pub struct Kernel {
     pub(crate) vdso: Frame,
     /// What ends a sleep besides devices and deadlines of threads.
     pub timers: Timers,
+    /// System V's shared memory.
+    pub segments: RefCell<Segments>,
     /// Locks of files.
     pub locks: Rc<Locks>,
     /// Where files are that have no name: memfd_create(2), memory that mappings share.
@@ -125,6 +128,7 @@ pub fn start(boot: Boot) -> ! {
         vfs,
         net: Net::new(host::gateway(devices.clone()), Machine::caller(&machine)),
         timers: Timers::default(),
+        segments: RefCell::default(),
         locks: Rc::default(),
         memory_files,
         devices,

@@ -58,6 +58,7 @@ mod random;
 pub mod rewrite;
 #[cfg(feature = "bare-metal")]
 mod scheduler;
+pub mod shm;
 #[cfg(feature = "bare-metal")]
 mod sigframe;
 pub mod signal;

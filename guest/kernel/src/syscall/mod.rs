@@ -75,6 +75,8 @@ mod process_vm;
 #[cfg(feature = "bare-metal")]
 mod sched;
 #[cfg(feature = "bare-metal")]
+mod shm;
+#[cfg(feature = "bare-metal")]
 mod signalfd;
 #[cfg(feature = "bare-metal")]
 mod signals;

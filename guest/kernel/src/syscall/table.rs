@@ -60,8 +60,8 @@ macro_rules! calls {
 use super::{
     capabilities, clone, control, copy, credentials, directory, epoll, event, file, fork, futex,
     identity, inotify, locks, memory, message, metadata, openat2, pidfd, poll, prctl, priority,
-    process, process_vm, sched, signalfd, signals, socket, sockopt, splice, stat, storage, system,
-    time, timer, transfer, wait, xattr,
+    process, process_vm, sched, shm, signalfd, signals, socket, sockopt, splice, stat, storage,
+    system, time, timer, transfer, wait, xattr,
 };
 
 const CLONES: &str =
@@ -211,6 +211,10 @@ calls! {
     __NR_mlock "mlock" => Supported, memory::mlock;
     __NR_mlock2 "mlock2" => Supported, memory::mlock2;
     __NR_munlock "munlock" => Supported, memory::munlock;
+    __NR_shmget "shmget" => Supported, shm::shmget;
+    __NR_shmat "shmat" => Supported, shm::shmat;
+    __NR_shmdt "shmdt" => Supported, shm::shmdt;
+    __NR_shmctl "shmctl" => Partial("permissions are kept and told, and refuse nobody"), shm::shmctl;
     __NR_mlockall "mlockall" => Supported, memory::mlockall;
     __NR_munlockall "munlockall" => Supported, memory::munlockall;
     __NR_process_vm_readv "process_vm_readv" => Partial("of the process itself"), process_vm::process_vm_readv;
