@@ -32,6 +32,11 @@ fn files_have_extended_attributes() {
 }
 
 #[test]
+fn programs_are_started_as_their_personality_wants() {
+    same("personalities");
+}
+
+#[test]
 fn memory_is_shared_by_key() {
     same("segments");
 }

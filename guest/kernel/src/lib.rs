@@ -47,6 +47,7 @@ pub mod limits;
 mod machine;
 pub mod mm;
 pub mod net;
+pub mod personality;
 #[cfg(feature = "bare-metal")]
 mod process;
 #[cfg(feature = "bare-metal")]

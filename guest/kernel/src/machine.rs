@@ -17,6 +17,7 @@ use crate::fs::{Dentry, File, FileType, OpenFile, ProcessInfo, System, Vfs};
 use crate::kernel::{HOSTNAME, RELEASE};
 use crate::mm::{Backing, Protection};
 use crate::net::{Caller, Ucred};
+use crate::personality::Personality;
 use crate::process::{FIRST, Process};
 use crate::processes::Processes;
 use crate::random::Random;
@@ -261,6 +262,10 @@ impl ProcessInfo for Shown {
 
     fn credentials(&self) -> Credentials {
         self.process.credentials.borrow().clone()
+    }
+
+    fn personality(&self) -> Personality {
+        self.process.personality.get()
     }
 
     fn arguments(&self) -> Vec<u8> {

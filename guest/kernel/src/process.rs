@@ -15,6 +15,7 @@ use crate::family::Pid;
 use crate::fs::{Dentry, FdTable};
 use crate::limits::Limits;
 use crate::mm::AddressSpace;
+use crate::personality::Personality;
 use crate::signal::Signals;
 
 /// The first process's number: programs expect init to be somebody else.
@@ -72,6 +73,8 @@ pub struct Process {
     pub limits: RefCell<Limits>,
     /// How it lets others go first, -20 to 19 (setpriority(2)): kept and told.
     pub nice: Cell<i8>,
+    /// What it wants done otherwise than Linux usually does (personality(2)).
+    pub personality: Cell<Personality>,
     /// How long its threads have run, ns: up to the beginning of the turn that is on.
     pub ran_ns: Cell<u64>,
     /// Whether a signal has stopped it: none of its threads runs.
@@ -105,6 +108,7 @@ impl Process {
             credentials: RefCell::default(),
             limits: RefCell::new(Limits::default()),
             nice: Cell::new(0),
+            personality: Cell::new(Personality::empty()),
             ran_ns: Cell::new(0),
             is_stopped: Cell::new(false),
             has_ended: Rc::default(),
@@ -127,6 +131,7 @@ impl Process {
             credentials: self.credentials.clone(),
             limits: self.limits.clone(),
             nice: self.nice.clone(),
+            personality: self.personality.clone(),
             ran_ns: Cell::new(0),
             is_stopped: Cell::new(false),
             has_ended: Rc::default(),

@@ -20,6 +20,7 @@ use crate::errno::{Errno, Result};
 use crate::exec::{Environment, Executable, Image};
 use crate::fs::{Dentry, Follow};
 use crate::kernel::Kernel;
+use crate::personality::Personality;
 use crate::process::{Process, Started};
 use crate::rewrite::Entries;
 use crate::syscall::identity;
@@ -52,6 +53,7 @@ impl Kernel {
         argv: Vec<Vec<u8>>,
         env: Vec<Vec<u8>>,
         ids: [Ids; 2],
+        personality: Personality,
     ) -> Result<Loaded> {
         let (dentry, executable, argv) = self.find_program(cwd, path, argv)?;
         let open = |path: &[u8]| {
@@ -63,6 +65,7 @@ impl Kernel {
             cpu: &self.boot.info.cpu,
             open: &open,
             random: &random,
+            is_in_place: personality.contains(Personality::ADDR_NO_RANDOMIZE),
             vdso: &self.vdso,
             calls: self.entries(),
             ids,
@@ -158,8 +161,14 @@ impl Kernel {
         for file in console::open(&self.vfs, &self.devices, command.terminals)? {
             process.files.add(file, 0, false)?;
         }
-        let loaded =
-            self.load_program(&cwd, &path, command.argv, command.env, Default::default())?;
+        let loaded = self.load_program(
+            &cwd,
+            &path,
+            command.argv,
+            command.env,
+            Default::default(),
+            Personality::empty(),
+        )?;
         let context = self.start_program(&process, loaded)?;
         self.processes.add_first(&process);
         Ok(Thread::new(process.pid, process, context, Registers::initial(&self.fpu)?))

@@ -63,6 +63,8 @@ pub struct Environment<'a> {
     pub open: &'a dyn Fn(&[u8]) -> Result<Executable>,
     /// Random numbers.
     pub random: &'a dyn Fn() -> u64,
+    /// Whether all goes where it would without randomness (personality(2)).
+    pub is_in_place: bool,
     /// The vDSO.
     pub vdso: &'a Frame,
     /// How system calls can be made jumps; `None` where they stay traps.
@@ -116,7 +118,10 @@ impl Executable {
         environment: &Environment<'_>,
     ) -> Result<Image> {
         let program = Program::parse(&self.start, self.len)?;
-        let pages = |bits: u32| ((environment.random)() & ((1 << bits) - 1)) * PAGE_SIZE;
+        let pages = |bits: u32| match environment.is_in_place {
+            true => 0,
+            false => ((environment.random)() & ((1 << bits) - 1)) * PAGE_SIZE,
+        };
         // The vDSO's page is above the stack, where a page table is anyway.
         let stack_top = USER_END - PAGE_SIZE - pages(STACK_BITS);
         let mut space = AddressSpace::new(PAGE_TABLES, stack_top - STACK_BYTES - STACK_GAP)?;

@@ -51,7 +51,7 @@ const ITEMS: &[Item] = &[
     file("[pid]/mounts", |system| system.mounts()),
     about("[pid]/oom_score", |_, _| b"0\n".to_vec()),
     about("[pid]/oom_score_adj", |_, _| b"0\n".to_vec()),
-    about("[pid]/personality", |_, _| b"00000000\n".to_vec()),
+    about("[pid]/personality", text::personality),
     jump("[pid]/root", |process| process.root_directory()),
     about("[pid]/stat", text::process_stat),
     about("[pid]/statm", text::process_statm),

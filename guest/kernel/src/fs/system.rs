@@ -11,6 +11,7 @@ use super::open_file::OpenFile;
 use super::stat::TimeNs;
 use crate::credentials::Credentials;
 use crate::family::Pid;
+use crate::personality::Personality;
 use crate::tty::Terminals;
 
 /// Memory, in bytes.
@@ -138,6 +139,11 @@ pub trait ProcessInfo {
     /// Who it says it is.
     fn credentials(&self) -> Credentials {
         Credentials::default()
+    }
+
+    /// What it wants done otherwise (personality(2)).
+    fn personality(&self) -> Personality {
+        Personality::empty()
     }
 
     /// Its arguments, each ended by NUL.

@@ -18,6 +18,8 @@ use crate::thread::Thread;
 const PATH_MAX: usize = 4096;
 /// Most bytes of argument or environment strings (a quarter of the stack, as Linux).
 const STRINGS_MAX: usize = 2 << 20;
+/// Longest of these strings, its NUL included (MAX_ARG_STRLEN).
+const STRING_MAX: usize = 128 << 10;
 
 /// Why a call does not return a value now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -182,7 +184,7 @@ impl Call<'_> {
             if pointer == 0 {
                 break;
             }
-            let string = self.string(pointer, STRINGS_MAX, Errno::TOOBIG)?;
+            let string = self.string(pointer, STRING_MAX - 1, Errno::TOOBIG)?;
             total += string.len() + 1 + 8;
             if total > STRINGS_MAX {
                 return Err(Errno::TOOBIG);

@@ -15,6 +15,7 @@ use crate::fs::{Dentry, FallocateMode, FileType, Inode, OpenFile, Seals};
 use crate::mm::{
     AddressSpace, Area, Backing, BadAccess, Destination, OnFork, Placement, Protection, Sharing,
 };
+use crate::personality::Personality;
 
 /// Pages that mincore(2) asks about in one go: bounds what it holds in memory.
 const MINCORE_PAGES: u64 = 4096;
@@ -45,7 +46,7 @@ const VALIDATED: u32 = linux::MAP_TYPE
 /// with MAP_SHARED_VALIDATE.
 pub fn mmap(call: &mut Call<'_>) -> CallResult {
     let [address, len, protection, flags, _, offset] = call.args;
-    let protection = checked_protection(protection)?;
+    let protection = checked_protection(call, protection)?;
     let flags = flags as u32;
     let kind = flags & linux::MAP_TYPE;
     let shared = kind == linux::MAP_SHARED || kind == linux::MAP_SHARED_VALIDATE;
@@ -155,7 +156,7 @@ pub fn munmap(call: &mut Call<'_>) -> CallResult {
 pub fn mprotect(call: &mut Call<'_>) -> CallResult {
     const GROWS_DOWN: u64 = linux::PROT_GROWSDOWN as u64;
     let range = page_range(call.args[0], call.args[1])?;
-    let protection = checked_protection(call.args[2] & !GROWS_DOWN)?;
+    let protection = checked_protection(call, call.args[2] & !GROWS_DOWN)?;
     if range.is_empty() {
         return Ok(0);
     }
@@ -317,9 +318,12 @@ fn mapped_range(call: &Call<'_>) -> CallResult {
     if call.process.space().borrow().is_mapped(range) { Ok(0) } else { Err(Errno::NOMEM.into()) }
 }
 
-fn checked_protection(bits: u64) -> Result<Protection> {
-    // Nothing here grows upwards (PROT_GROWSUP).
-    u32::try_from(bits).ok().and_then(Protection::from_bits).ok_or(Errno::INVAL)
+/// The protection that is asked for. EINVAL: nothing here grows upwards (PROT_GROWSUP).
+fn checked_protection(call: &Call<'_>, bits: u64) -> Result<Protection> {
+    let asked = u32::try_from(bits).ok().and_then(Protection::from_bits).ok_or(Errno::INVAL)?;
+    let implies = call.process.personality.get().contains(Personality::READ_IMPLIES_EXEC);
+    let is_read = asked.contains(Protection::READ);
+    Ok(if implies && is_read { asked | Protection::EXECUTE } else { asked })
 }
 
 /// A page-aligned start and a length, rounded up. EINVAL.

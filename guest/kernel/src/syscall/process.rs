@@ -33,7 +33,8 @@ pub fn execve(call: &mut Call<'_>) -> CallResult {
     let cwd = call.cwd();
     let registers = Registers::initial(&call.kernel.fpu)?;
     let ids = call.process.credentials.borrow().ids();
-    let loaded = call.kernel.load_program(&cwd, &path, argv, env, ids)?;
+    let personality = call.process.personality.get().after_exec();
+    let loaded = call.kernel.load_program(&cwd, &path, argv, env, ids, personality)?;
 
     // From here on there is no way back.
     call.kernel.end_other_threads(call.process);
@@ -43,6 +44,7 @@ pub fn execve(call: &mut Call<'_>) -> CallResult {
     call.process.signals.borrow_mut().actions.reset_for_exec();
     call.process.files.close_for_exec();
     call.process.credentials.borrow_mut().note_exec();
+    call.process.personality.set(personality);
     call.kernel.timers.reset_for_exec(call.process.pid);
     call.kernel.processes.with(|families| {
         if let Ok(member) = families.get_mut(call.process.pid) {

@@ -8,6 +8,7 @@ use super::{Call, CallResult};
 use crate::clock::{self, SECOND};
 use crate::errno::Errno;
 use crate::kernel::{RELEASE, VERSION};
+use crate::personality::Personality;
 
 /// Bytes of each string in struct utsname.
 const NAME_BYTES: usize = 65;
@@ -120,8 +121,13 @@ fn children_ran_ns(call: &Call<'_>) -> u64 {
     call.kernel.processes.with(|families| families.get(pid).map_or(0, |of| of.children_ran_ns))
 }
 
-/// personality(2): Linux's own, which is 0. EINVAL for another.
+/// personality(2): Linux's own, which is 0, and how it may differ. EINVAL for another.
 pub fn personality(call: &mut Call<'_>) -> CallResult {
     const ASK: u32 = u32::MAX;
-    if matches!(call.uint(0), ASK | 0) { Ok(0) } else { Err(Errno::INVAL.into()) }
+    let before = call.process.personality.get();
+    if call.uint(0) != ASK {
+        let wanted = Personality::from_bits(call.uint(0)).ok_or(Errno::INVAL)?;
+        call.process.personality.set(wanted);
+    }
+    Ok(before.bits().into())
 }

@@ -252,7 +252,7 @@ calls! {
     __NR_sched_rr_get_interval "sched_rr_get_interval" => Supported, sched::sched_rr_get_interval;
     __NR_getpriority "getpriority" => Supported, priority::getpriority;
     __NR_setpriority "setpriority" => Partial("kept and told; all have the same turns"), priority::setpriority;
-    __NR_personality "personality" => Partial("Linux's own"), system::personality;
+    __NR_personality "personality" => Partial("Linux's own, with ADDR_NO_RANDOMIZE and READ_IMPLIES_EXEC"), system::personality;
     __NR_getrlimit "getrlimit" => Supported, process::getrlimit;
     __NR_setrlimit "setrlimit" => Partial("RLIMIT_CPU, RLIMIT_FSIZE, RLIMIT_NOFILE and RLIMIT_NPROC are enforced, the last for root too"), process::setrlimit;
     __NR_prlimit64 "prlimit64" => Partial("as setrlimit"), process::prlimit64;

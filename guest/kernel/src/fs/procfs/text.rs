@@ -29,6 +29,10 @@ pub(super) fn comm(process: &dyn ProcessInfo, _: u32) -> Vec<u8> {
     line(process.comm())
 }
 
+pub(super) fn personality(process: &dyn ProcessInfo, _: u32) -> Vec<u8> {
+    line(format!("{:08x}", process.personality().bits()).into_bytes())
+}
+
 pub(super) fn hostname(system: &dyn System) -> Vec<u8> {
     line(system.hostname())
 }
