@@ -158,8 +158,8 @@ impl System for Machine {
         RELEASE.into()
     }
 
-    fn cpu_model(&self) -> Vec<u8> {
-        self.cpu.brand.as_flattened().iter().copied().take_while(|byte| *byte != 0).collect()
+    fn cpu(&self) -> CpuInfo {
+        *self.cpu
     }
 
     fn mounts(&self) -> Vec<u8> {

@@ -13,6 +13,7 @@ use super::system::{ProcessInfo, System};
 use super::tree::{Item, Leaf, TreeFs};
 use crate::family::PID_END;
 
+mod cpuinfo;
 mod text;
 
 /// /proc, to be mounted.
@@ -60,7 +61,7 @@ const ITEMS: &[Item] = &[
     about("[pid]/task/[tid]/stat", text::process_stat),
     about("[pid]/task/[tid]/status", text::process_status),
     file("cmdline", |_| b"\n".to_vec()),
-    file("cpuinfo", text::cpuinfo),
+    file("cpuinfo", cpuinfo::cpuinfo),
     file("filesystems", text::filesystems),
     file("loadavg", text::loadavg),
     file("meminfo", text::meminfo),

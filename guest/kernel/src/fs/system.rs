@@ -3,6 +3,7 @@
 use alloc::rc::Rc;
 use alloc::vec::Vec;
 
+use mayfly_abi::CpuInfo;
 use mayfly_hal::phys::{self, FRAME_SIZE, Frame};
 
 use super::dentry::Dentry;
@@ -80,9 +81,9 @@ pub trait System {
     /// The kernel's release, as uname(2) gives it.
     fn release(&self) -> Vec<u8>;
 
-    /// The processor's name.
-    fn cpu_model(&self) -> Vec<u8> {
-        b"x86-64".to_vec()
+    /// The processor.
+    fn cpu(&self) -> CpuInfo {
+        CpuInfo::default()
     }
 
     /// The lines of /proc/mounts: what [`Vfs::mounts_text`](super::Vfs::mounts_text) gives.

@@ -104,15 +104,6 @@ pub(super) fn meminfo(system: &dyn System) -> Vec<u8> {
     lines.into_iter().map(line).collect::<String>().into_bytes()
 }
 
-pub(super) fn cpuinfo(system: &dyn System) -> Vec<u8> {
-    let model = lossy(&system.cpu_model());
-    format!(
-        "processor\t: 0\nmodel name\t: {model}\nphysical id\t: 0\nsiblings\t: 1\n\
-         core id\t\t: 0\ncpu cores\t: 1\n\n"
-    )
-    .into_bytes()
-}
-
 pub(super) fn stat(system: &dyn System) -> Vec<u8> {
     let up = system.uptime_ns() / NS_PER_TICK;
     let user = (system.cpu_time_ns() / NS_PER_TICK).min(up);
